@@ -1,0 +1,52 @@
+"""One exception hierarchy. A user sees one line: what is wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VisionR1Error(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Attributes:
+        exit_code: what the command line exits with.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what, self.where, self.fix = what, where, fix
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """The whole message on one line: `where: what (fix)`."""
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        if self.fix:
+            text = f"{text} -- {self.fix}"
+        return " ".join(text.split())
+
+
+class InputError(VisionR1Error, ValueError):
+    """The user's input cannot be used: a file, row, field, image, model directory or path."""
+
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """A configuration key or value is wrong; `where` is the dotted key."""
+
+
+class RunStateError(InputError):
+    """A run directory cannot be used for what was asked (another recipe, changed dials, locked)."""
+
+
+class CollapseError(VisionR1Error, RuntimeError):
+    """Training stopped because it cannot be right any more; `what` names the measure and the step."""
+
+    exit_code = 3
+
+
+class ImageUseError(VisionR1Error, RuntimeError):
+    """The images do not reach the model, so nothing measured after this would mean anything."""
+
+    exit_code = 3

@@ -1,0 +1,123 @@
+"""Files that are whole or absent: atomic writes, JSON Lines with row numbers, safe relative paths."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.errors import InputError
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` so that `path` holds either its old content or all of the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(fd, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        # mkstemp makes files private; a result is as readable as its folder allows.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """Like `atomic_write_bytes`, in UTF-8."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN and infinity are refused (ValueError)."""
+    atomic_write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    """Write one JSON value a line, atomically."""
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
+    atomic_write_text(path, "".join(line + "\n" for line in lines))
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file. Raises InputError that names the file and line."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"not valid JSON: {error.msg}", where=f"{path}, line {error.lineno}") from None
+    except UnicodeDecodeError:
+        raise InputError("not UTF-8 text", where=str(path)) from None
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number from 1, object) of a JSON Lines file; blank lines are passed over.
+
+    Raises:
+        InputError: a line is not a JSON object, naming file and line.
+    """
+    try:
+        handle = path.open(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except IsADirectoryError:
+        raise InputError("is a folder, not a file", where=str(path)) from None
+    with handle:
+        try:
+            for number, line in enumerate(handle, start=1):
+                if line.strip():
+                    yield number, _json_object(line, f"{path}, line {number}")
+        except UnicodeDecodeError:
+            raise InputError("not UTF-8 text", where=str(path)) from None
+
+
+def _json_object(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        detail = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
+        raise InputError(f"not valid JSON: {detail}", where=where, fix="mend or remove this line") from None
+    if not isinstance(row, dict):
+        raise InputError(f"expected an object, found {type(row).__name__}", where=where)
+    return row
+
+
+def inside(root: Path, relative: str, where: str) -> Path:
+    """Resolve `relative` under `root` and refuse to leave it (also through symbolic links)."""
+    base = root.resolve()
+    path = (base / relative).resolve()
+    if not path.is_relative_to(base):
+        raise InputError(f"path {relative!r} leads outside its folder {root}", where=where)
+    return path
+
+
+@contextlib.contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Give a scratch folder that becomes `path` when the block ends well, and vanishes otherwise.
+
+    An existing `path` is replaced. A kill leaves only `.NAME.tmp`, which the next call removes.
+    """
+    scratch = path.parent / f".{path.name}.tmp"
+    if scratch.exists():
+        shutil.rmtree(scratch)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    if path.exists():
+        shutil.rmtree(path)
+    os.replace(scratch, path)

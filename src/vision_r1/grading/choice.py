@@ -1,0 +1,89 @@
+"""Multiple choice: letters, option texts, and letters with texts.
+
+Gold and answer are both resolved to the set of options that they name (equal option texts are one
+answer), so "B", "(B)", "12" and "B: 12" are the same answer when option B reads 12.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vision_r1.grading.number import close_to, parse_number
+from vision_r1.grading.text import normalize_text, plain_math, unwrap
+
+_LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[]?\s?([A-Za-z])\s?[)\]]?\s?[.:)]?", re.IGNORECASE)
+_LETTER_TEXT = re.compile(r"[(\[]?([A-Z])(?:[)\]][.:]?|\s?[.:=])\s?(\S.*)", re.DOTALL)
+_LETTERS = re.compile(r"\(?([A-J])\)?(?:\s?(?:,|;|&|and)\s?\(?([A-J])\)?)+")
+_LONE_LETTER = re.compile(r"(?<![A-Za-z])[A-J](?![A-Za-z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What an answer names: indices of options, or the reason why it names none."""
+
+    indices: frozenset[int]
+    reason: str = ""
+
+
+def letters_of(text: str) -> frozenset[int]:
+    """Several letters ("B, D", "B and D"), as indices; empty if the text is anything else."""
+    if not _LETTERS.fullmatch(unwrap(text)):
+        return frozenset()
+    return frozenset(ord(letter) - 65 for letter in _LONE_LETTER.findall(text))
+
+
+def is_letter(text: str) -> bool:
+    """Whether a gold is one capital option letter, bare or in brackets."""
+    return re.fullmatch(r"\(?[A-J]\)?\.?", text.strip()) is not None
+
+
+def resolve(answer: str, options: Sequence[str]) -> Choice:
+    """The options that `answer` names. Without options only letters (A to J) can be named."""
+    text = plain_math(answer)
+    count = len(options) or 10
+    both = _LETTER_TEXT.fullmatch(text)
+    by_text = _by_text(answer, options)
+    if (letter := _LETTER.fullmatch(text)) and (index := ord(letter[1].upper()) - 65) < count:
+        return Choice(frozenset({index}))
+    if by_text:
+        return Choice(by_text)
+    if both and (index := ord(both[1]) - 65) < count:
+        return _letter_with_text(index, both[2], options)
+    return Choice(frozenset(), "different")
+
+
+def _letter_with_text(index: int, text: str, options: Sequence[str]) -> Choice:
+    if not options:
+        lone = {ord(letter) - 65 for letter in _LONE_LETTER.findall(text)} - {index}
+        return Choice(frozenset(), "several_answers") if lone else Choice(frozenset({index}))
+    named = _by_text(text, options)
+    if index in named:
+        return Choice(frozenset({index}))
+    return Choice(frozenset(), "several_answers" if named else "letter_and_text_differ")
+
+
+def _by_text(answer: str, options: Sequence[str]) -> frozenset[int]:
+    """Options with this text; numbers may be rounded to an option only if that singles one out."""
+    wanted = _squeeze(answer)
+    exact = {i for i, option in enumerate(options) if _squeeze(option) == wanted}
+    number = None if exact else parse_number(plain_math(answer))
+    if number is None:
+        return frozenset(exact)
+    rounded = set()
+    for index, option in enumerate(options):
+        other = parse_number(plain_math(option))
+        if other is None or (other.unit and number.unit and other.unit != number.unit):
+            continue
+        if other.value == number.value:
+            exact.add(index)
+        elif close_to(other, number.value, None):
+            rounded.add(index)
+    return frozenset(exact or (rounded if len(rounded) == 1 else ()))
+
+
+def _squeeze(text: str) -> str:
+    """Normal text, without the spaces that LaTeX ignores when the text is LaTeX."""
+    normal = normalize_text(text)
+    return normal.replace(" ", "") if "\\" in normal else normal

@@ -1,0 +1,196 @@
+r"""Numbers as answers: integers, decimals, fractions, mixed numbers, percents, thousands, units.
+
+Values are exact fractions. A decimal gold is right when the answer rounds to it: with d decimals
+(the gold's own, or the benchmark's `precision`) the answer may differ by at most 0.5 * 10^-d.
+Integer and fraction golds are compared exactly unless a precision is given.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+_MAX_DIGITS = 60
+
+_FRAC = r"\\[dt]?frac\s?(?:\{\s?(?P<fa>-?[0-9]+)\s?\}\s?\{\s?(?P<fb>[0-9]+)\s?\}|(?P<sa>[0-9])\s?(?P<sb>[0-9]))"
+_NUMBER = re.compile(
+    r"(?P<sign>[+-]?)\s?(?P<currency>\\?[$€£¥]?)\s?(?P<sign2>[+-]?)(?:"
+    rf"(?P<whole>[0-9]+\s?)?{_FRAC}"
+    r"|(?:(?P<mixed>[0-9]+)\s)?(?P<na>[0-9]+)\s?/\s?(?P<nb>[0-9]+)"
+    r"|(?P<body>(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exp>[+-]?[0-9]{1,2})(?![0-9]))?"
+    r")(?P<rest>.*)",
+    re.DOTALL,
+)
+_VARIABLE = re.compile(r"(?:m?\\?(?:angle|triangle)\s?)?[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?\s?=\s?(?=[^=\s])")
+_DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?|\\degree|º")
+_SPACING = re.compile(r"\\[,;:! ]|~")
+
+_UNIT_NAMES: dict[str, str] = {
+    "%": "% percent",
+    "°": "° degree degrees deg",
+    "mm": "mm millimeter millimeters millimetre millimetres",
+    "cm": "cm centimeter centimeters centimetre centimetres",
+    "m": "m meter meters metre metres",
+    "km": "km kilometer kilometers kilometre kilometres",
+    "in": "in inch inches",
+    "ft": "ft foot feet",
+    "yd": "yd yard yards",
+    "mi": "mi mile miles",
+    "mg": "mg milligram milligrams",
+    "g": "g gram grams",
+    "kg": "kg kilogram kilograms",
+    "lb": "lb lbs pound pounds",
+    "ml": "ml milliliter milliliters millilitre millilitres",
+    "l": "l liter liters litre litres",
+    "s": "s sec secs second seconds",
+    "min": "min mins minute minutes",
+    "h": "h hr hrs hour hours",
+    "day": "day days",
+    "week": "week weeks",
+    "month": "month months",
+    "year": "year years",
+    "unit": "unit units",
+    "$": "$ dollar dollars usd",
+    "¢": "¢ cent cents",
+    "€": "€ euro euros",
+    "£": "£",
+    "¥": "¥ yen",
+}
+_UNITS = {alias: name for name, aliases in _UNIT_NAMES.items() for alias in aliases.split()}
+_POWER = re.compile(r"\s?(?:\^\s?\{?\s?([23])\s?\}?|([²³]))$")
+_POWER_WORDS = {"square": "2", "sq": "2", "cubic": "3"}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A parsed number.
+
+    Attributes:
+        value: the exact value as written; a percent keeps its figure (50% has the value 50).
+        decimals: digits after the point; None for an integer or a fraction.
+        unit: canonical name of the unit, "%" for a percent; None if none is written.
+    """
+
+    value: Fraction
+    decimals: int | None
+    unit: str | None
+
+    def __str__(self) -> str:
+        if self.decimals is None:
+            shown = str(self.value)
+        else:
+            scaled = abs(self.value) * 10**self.decimals
+            digits = str(scaled.numerator).rjust(self.decimals + 1, "0")
+            split = len(digits) - self.decimals
+            shown = f"{'-' if self.value < 0 else ''}{digits[:split]}.{digits[split:]}"
+        return f"{shown} {self.unit}" if self.unit else shown
+
+
+def canonical_unit(text: str) -> str | None:
+    """The canonical name of a known unit ("square centimetres" -> "cm^2"), or None."""
+    words = text.strip().rstrip(".").strip()
+    power = _POWER.search(words)
+    exponent = ""
+    if power:
+        exponent = power[1] or {"²": "2", "³": "3"}[power[2]]
+        words = words[: power.start()].rstrip()
+    first, _, rest = words.partition(" ")
+    if not exponent and first.casefold() in _POWER_WORDS:
+        exponent, words = _POWER_WORDS[first.casefold()], rest
+    name = _UNITS.get(words) or _UNITS.get(words.casefold())
+    return f"{name}^{exponent}" if name and exponent else name
+
+
+def parse_number(text: str, unit: str | None = None) -> Number | None:
+    """Read the whole of `text` as one number with an optional unit; None if it is anything else.
+
+    Args:
+        text: an answer after `text.plain_math`.
+        unit: a unit that is accepted beside the known ones (`GradeSpec.unit`), such as "people".
+    """
+    text = _DEGREE.sub("°", text.replace("{,}", ",").replace("\\%", "%").replace("\\!", ""))
+    text = _SPACING.sub(" ", text).strip()
+    text = _VARIABLE.sub("", text, count=1) if _VARIABLE.match(text) else text
+    match = _NUMBER.match(text)
+    if match is None or sum(map(str.isdigit, text)) > _MAX_DIGITS:
+        return None
+    if match["sign"] and match["sign2"]:
+        return None
+    found = _unit(match["rest"].strip(), match["currency"].lstrip("\\"), unit)
+    value = _value(match)
+    if value is None or found is None:
+        return None
+    negative = "-" in (match["sign"], match["sign2"])
+    body = match["body"]
+    decimals = len(body.partition(".")[2]) or None if body and not match["exp"] else None
+    return Number(-value if negative else value, decimals, found or None)
+
+
+def _value(match: re.Match[str]) -> Fraction | None:
+    """The magnitude; None for a zero denominator or a mixed number with a negative part."""
+    if match["body"]:
+        base = Fraction(match["body"].replace(",", "").rstrip(".") or "0")
+        return base * Fraction(10) ** int(match["exp"] or 0)
+    top = match["fa"] or match["sa"] or match["na"]
+    bottom = int(match["fb"] or match["sb"] or match["nb"])
+    whole = match["whole"] or match["mixed"]
+    if bottom == 0 or (whole and top.startswith("-")):
+        return None
+    return Fraction(int(top), bottom) + (int(whole) if whole else 0)
+
+
+def _unit(rest: str, currency: str, extra: str | None) -> str | None:
+    """Canonical unit, "" for none, None when what follows the number is no unit."""
+    if not rest:
+        return currency
+    known = canonical_unit(rest)
+    if known is None and extra and _same_noun(rest, extra):
+        known = spec_unit(extra)
+    if known is None or (currency and known != currency):
+        return None
+    return known
+
+
+def spec_unit(unit: str) -> str:
+    """The canonical form of the unit a problem states."""
+    return canonical_unit(unit) or " ".join(unit.casefold().split())
+
+
+def _same_noun(one: str, other: str) -> bool:
+    first, second = (" ".join(text.casefold().rstrip(".").split()) for text in (one, other))
+    return first == second or first == second + "s" or second == first + "s"
+
+
+def compare_numbers(gold: Number, answer: Number, precision: int | None, unit: str | None) -> str:
+    """Compare by value, precision and unit.
+
+    A missing unit is no fault; two different ones are. A percent sign on one side only may be a
+    unit (50% = 50) or a factor (50% = 0.5).
+
+    Returns:
+        "equal", "different" or "other_unit".
+    """
+    gold_unit = gold.unit or (spec_unit(unit) if unit else None)
+    values = [answer.value]
+    if "%" in (gold_unit, answer.unit):
+        if answer.unit not in (None, "%") or gold_unit not in (None, "%"):
+            return "other_unit"
+        if answer.unit != gold.unit:
+            values.append(answer.value / 100 if answer.unit else answer.value * 100)
+    elif gold_unit and answer.unit and gold_unit != answer.unit:
+        return "other_unit"
+    near = any(close_to(gold, value, precision) for value in values)
+    return "equal" if near else "different"
+
+
+def close_to(gold: Number, value: Fraction, precision: int | None) -> bool:
+    """Whether `value` rounds to the gold at its decimals (see the module's rule)."""
+    decimals = precision if precision is not None else gold.decimals
+    if decimals is None:
+        return gold.value == value
+    slack = Fraction(1, 2 * 10**decimals)
+    if decimals >= 10:
+        # Golds such as 0.30000000000000004 carry floating-point noise, not ten real decimals.
+        slack = max(slack, abs(gold.value) / 10**9)
+    return abs(gold.value - value) <= slack

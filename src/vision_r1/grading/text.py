@@ -1,0 +1,91 @@
+r"""Plain-text normalisation that gold and answer both go through.
+
+Only presentation is removed: markup around the whole answer, spacing, letter case, closing
+punctuation. Digits stay as they are: only ASCII digits are numbers, so a full-width "１２" or an
+Arabic-Indic "١٢" equals a gold that is written the same way and no other.
+"""
+
+from __future__ import annotations
+
+import re
+
+_WRAPPERS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("`", "`"),
+    ('"', '"'),
+    ("'", "'"),
+    ("“", "”"),
+    ("‘", "’"),
+    ("\\boxed{", "}"),
+    ("\\text{", "}"),
+    ("\\textbf{", "}"),
+    ("\\mathbf{", "}"),
+    ("\\mathrm{", "}"),
+)
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}")
+_DAY_HALF = re.compile(r"\b([ap])\.\s?m\b\.?")
+_ARTICLE = re.compile(r"(?:the|an|a) (?=\S)")
+_CHARACTERS = str.maketrans({"−": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
+
+# Words that make an answer a hedge or a choice between answers.
+_HEDGE = re.compile(
+    r"\b(?:or|either|maybe|perhaps|possibly|probably|alternatively|could be|might be|not sure|unless|versus|vs)\b",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def unwrap(answer: str) -> str:
+    """Strip white space, a closing period, and markup or quotes that enclose the whole answer."""
+    text = answer.strip()
+    for _ in range(8):
+        before = text
+        for left, right in _WRAPPERS:
+            inner = text[len(left) : -len(right)]
+            if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
+                if not _encloses(inner, left, right):
+                    continue
+                text = inner.strip()
+        if text.endswith((".", "。")) and not text.endswith((".m.", ".M.", "..")):
+            text = text[:-1].rstrip()
+        if text == before:
+            break
+    return text
+
+
+def _encloses(inner: str, left: str, right: str) -> bool:
+    """Whether the outer pair really is one pair: `$1$ or $2$` is not enclosed by its dollars."""
+    if right != "}":
+        return left not in inner and right not in inner
+    depth = 0
+    for char in inner:
+        depth += (char == "{") - (char == "}")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def normalize_text(answer: str) -> str:
+    """The form in which two texts are compared: case, spacing, articles and end marks are gone."""
+    text = _TEXT_COMMAND.sub(r" \1 ", unwrap(answer)).translate(_CHARACTERS).casefold()
+    text = " ".join(_DAY_HALF.sub(r"\1m", text).split()).rstrip(".,;:!").strip()
+    return _ARTICLE.sub("", text, count=1) if _ARTICLE.match(text) else text
+
+
+def plain_math(answer: str) -> str:
+    """`unwrap`, with text commands opened and typographic signs made ASCII; the case is kept."""
+    text = _TEXT_COMMAND.sub(r" \1 ", unwrap(answer)).translate(_CHARACTERS)
+    return " ".join(text.split())
+
+
+def hedges(answer: str) -> bool:
+    """Whether the answer names alternatives or doubts itself."""
+    return _HEDGE.search(answer) is not None
+
+
+def has_foreign_digits(answer: str) -> bool:
+    """Whether the answer holds a digit outside ASCII (full-width, Arabic-Indic, superscript, ...)."""
+    return not answer.isascii() and any(char.isdigit() and not char.isascii() for char in answer)

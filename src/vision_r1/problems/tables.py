@@ -1,0 +1,232 @@
+"""Tables as users have them, read into plain rows: JSON Lines, JSON, CSV, parquet, `datasets`."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.errors import InputError
+from vision_r1.core.files import read_json, read_jsonl
+
+# A CSV cell above this is broken quoting, not text.
+MAX_CSV_CELL = 10_000_000
+SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row and where it came from.
+
+    Attributes:
+        where: file and row, for messages.
+        values: column -> cell, as plain Python values.
+    """
+
+    where: str
+    values: dict[str, Any]
+
+
+def field(row: Row, column: str) -> str:
+    """`file, row, field`, for messages."""
+    return f"{row.where}, field {column!r}"
+
+
+def read_table(path: Path) -> list[Row]:
+    """Read a table by its suffix.
+
+    Raises:
+        InputError: missing, unknown suffix, broken at some row, or without rows.
+    """
+    if not path.exists():
+        raise InputError("no such file", where=str(path), fix=_nearest_file(path))
+    if not path.is_file():
+        raise InputError("is not a file", where=str(path), fix=f"name a file: {', '.join(SUFFIXES)}")
+    readers = {".jsonl": _jsonl_rows, ".json": _json_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f"unknown kind of file {path.suffix!r}", where=str(path), fix=f"use one of {', '.join(SUFFIXES)}"
+        )
+    try:
+        return not_empty(reader(path), str(path))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+
+
+def not_empty(rows: Iterable[Row], where: str) -> list[Row]:
+    """The rows as a list. Raises InputError when there is none."""
+    result = list(rows)
+    if not result:
+        raise InputError("the data set is empty", where=where, fix="give at least one row")
+    return result
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"the folder {path.parent} does not exist either"
+    names = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in SUFFIXES]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else "paths are relative to the working directory"
+
+
+def _jsonl_rows(path: Path) -> Iterator[Row]:
+    for number, values in read_jsonl(path):
+        yield Row(f"{path}, line {number}", values)
+
+
+def _json_rows(path: Path) -> Iterator[Row]:
+    """A list of objects, or an object of objects keyed by id (as TabMWP is released)."""
+    try:
+        data = read_json(path)
+    except RecursionError:
+        raise InputError("nested too deep", where=str(path)) from None
+    if isinstance(data, dict):
+        for key, value in data.items():
+            where = f"{path}, entry {key!r}"
+            if not isinstance(value, dict):
+                raise InputError(f"expected an object, found {type(value).__name__}", where=where)
+            yield Row(where, {"id": key, **value})
+        return
+    if not isinstance(data, list):
+        raise InputError("expected a list of objects", where=str(path))
+    for number, value in enumerate(data, start=1):
+        where = f"{path}, row {number}"
+        if not isinstance(value, dict):
+            raise InputError(f"expected an object, found {type(value).__name__}", where=where)
+        yield Row(where, value)
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("not UTF-8 text", where=str(path), fix="save it as CSV UTF-8") from None
+    header_line = text.partition("\n")[0]
+    # Spreadsheets of many languages write semicolons.
+    delimiter = max(",;\t", key=header_line.count)
+    csv.field_size_limit(MAX_CSV_CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if len(set(header)) != len(header):
+            raise InputError("two columns have the same name", where=f"{path}, line 1", fix="rename one")
+        for cells in reader:
+            # line_num is where the record ends: a quoted cell may span lines.
+            where = f"{path}, line {reader.line_num}"
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                raise InputError(
+                    f"{len(cells)} cells, but the header has {len(header)} columns",
+                    where=where,
+                    fix="put a cell that holds the separator in double quotes",
+                )
+            yield Row(where, dict(zip(header, cells, strict=True)))
+    except csv.Error as error:
+        raise InputError(f"not valid CSV: {error}", where=f"{path}, line {reader.line_num}") from None
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        # A plain file object: a path would be taken for a partitioned data set.
+        with path.open("rb") as handle:
+            table = pyarrow.parquet.ParquetFile(handle)
+            number = 0
+            for batch in table.iter_batches(batch_size=256):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(f"{path}, row {number}", values)
+    except (pyarrow.ArrowException, OSError) as error:
+        detail = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        raise InputError(f"not a readable parquet file: {detail}", where=str(path)) from None
+
+
+def read_dataset(name: str, split: str, revision: str | None = None) -> list[Row]:
+    """Read a split of a local `datasets` directory, a local folder of parquet, or a hub data set.
+
+    Images are not decoded here.
+
+    Raises:
+        InputError: no such folder, data set or split; no network; or without rows.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        saved = (folder / "dataset_dict.json", folder / "state.json")
+        rows = _saved_rows(folder, split) if any(f.exists() for f in saved) else _shard_rows(folder, split)
+        return not_empty(rows, f"{name}, split {split}")
+    if folder.exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
+        raise InputError(
+            "no such folder, and not a hub id", where=name, fix="give a folder, or OWNER/NAME of the hub"
+        )
+    return not_empty(_hub_rows(name, split, revision), f"{name}, split {split}")
+
+
+def _shard_rows(folder: Path, split: str) -> Iterator[Row]:
+    """Rows of `SPLIT.parquet`, `SPLIT-00000-of-00002.parquet`, ... anywhere below the folder."""
+    files = sorted(folder.rglob("*.parquet"))
+    if not files:
+        raise InputError("holds no parquet and no saved data set", where=str(folder))
+    named = {file: re.split(r"[-_.]", file.name)[0] for file in files}
+    chosen = [file for file in files if named[file] == split or file.parent.name == split]
+    if not chosen:
+        known = ", ".join(sorted(set(named.values()))[:8])
+        raise InputError(f"no split {split!r}", where=str(folder), fix=f"splits found: {known}")
+    for file in chosen:
+        yield from _parquet_rows(file)
+
+
+def _saved_rows(folder: Path, split: str) -> Iterator[Row]:
+    import datasets
+
+    try:
+        data = datasets.load_from_disk(str(folder))
+    except Exception as error:  # noqa: BLE001  (a damaged folder makes `datasets` raise nearly anything)
+        raise InputError(f"not a readable saved data set: {_brief(error)}", where=str(folder)) from None
+    if isinstance(data, datasets.DatasetDict):
+        if split not in data:
+            known = ", ".join(map(str, data))
+            raise InputError(f"no split {split!r}", where=str(folder), fix=f"splits found: {known}")
+        data = data[split]
+    yield from _dataset_rows(data, f"{folder}, split {split}")
+
+
+def _hub_rows(name: str, split: str, revision: str | None) -> Iterator[Row]:
+    import datasets
+
+    try:
+        data = datasets.load_dataset(name, split=split, revision=revision)
+    except Exception as error:  # noqa: BLE001  (network, hub, cache and format errors share no base class)
+        raise InputError(
+            f"cannot load split {split!r} from the hub: {_brief(error)}",
+            where=name,
+            fix="check name, split and network, or download it and give its folder",
+        ) from None
+    yield from _dataset_rows(data, f"{name}, split {split}")
+
+
+def _dataset_rows(data: Any, where: str) -> Iterator[Row]:
+    # The arrow form leaves images as {bytes, path}: decoding them here would bypass our limits.
+    arrow = data.with_format("arrow")
+    number = 0
+    for batch in arrow.iter(batch_size=256):
+        for values in batch.to_pylist():
+            number += 1
+            yield Row(f"{where}, row {number}", values)
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+
+
+def column_names(rows: Sequence[Row]) -> list[str]:
+    """All columns that occur, in order of first appearance."""
+    return list(dict.fromkeys(name for row in rows for name in row.values))
