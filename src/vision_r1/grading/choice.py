@@ -16,6 +16,7 @@ from vision_r1.grading.text import normalize_text, plain_math, unwrap
 _LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[]?\s?([A-Za-z])\s?[)\]]?\s?[.:)]?", re.IGNORECASE)
 _LETTER_TEXT = re.compile(r"[(\[]?([A-Z])(?:[)\]][.:]?|\s?[.:=])\s?(\S.*)", re.DOTALL)
 _LETTERS = re.compile(r"\(?([A-J])\)?(?:\s?(?:,|;|&|and)\s?\(?([A-J])\)?)+")
+_IGNORED = str.maketrans("", "", " ~$")
 _LONE_LETTER = re.compile(r"(?<![A-Za-z])[A-J](?![A-Za-z])")
 
 
@@ -46,12 +47,20 @@ def resolve(answer: str, options: Sequence[str]) -> Choice:
     both = _LETTER_TEXT.fullmatch(text)
     by_text = _by_text(answer, options)
     if (letter := _LETTER.fullmatch(text)) and (index := ord(letter[1].upper()) - 65) < count:
-        return Choice(frozenset({index}))
+        return Choice(_same_text(index, options))
     if by_text:
         return Choice(by_text)
     if both and (index := ord(both[1]) - 65) < count:
         return _letter_with_text(index, both[2], options)
     return Choice(frozenset(), "different")
+
+
+def _same_text(index: int, options: Sequence[str]) -> frozenset[int]:
+    """The option and its duplicates; benchmarks do repeat an option."""
+    if not options:
+        return frozenset({index})
+    wanted = _squeeze(options[index])
+    return frozenset(i for i, option in enumerate(options) if _squeeze(option) == wanted)
 
 
 def _letter_with_text(index: int, text: str, options: Sequence[str]) -> Choice:
@@ -84,6 +93,7 @@ def _by_text(answer: str, options: Sequence[str]) -> frozenset[int]:
 
 
 def _squeeze(text: str) -> str:
-    """Normal text, without the spaces that LaTeX ignores when the text is LaTeX."""
-    normal = normalize_text(text)
-    return normal.replace(" ", "") if "\\" in normal else normal
+    r"""Text without spaces and dollars; LaTeX keeps its case (\Delta is not \delta)."""
+    plain = plain_math(text)
+    normal = plain if "\\" in plain else normalize_text(plain)
+    return normal.translate(_IGNORED)

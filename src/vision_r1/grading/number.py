@@ -13,7 +13,9 @@ from fractions import Fraction
 
 _MAX_DIGITS = 60
 
-_FRAC = r"\\[dt]?frac\s?(?:\{\s?(?P<fa>-?[0-9]+)\s?\}\s?\{\s?(?P<fb>[0-9]+)\s?\}|(?P<sa>[0-9])\s?(?P<sb>[0-9]))"
+_FRAC = (
+    r"\\[dt]?frac\s?(?:\{\s?(?P<fa>-?[0-9]+)\s?\}\s?\{\s?(?P<fb>[0-9]+)\s?\}|(?P<sa>[0-9])\s?(?P<sb>[0-9]))"
+)
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)\s?(?P<currency>\\?[$€£¥]?)\s?(?P<sign2>[+-]?)(?:"
     rf"(?P<whole>[0-9]+\s?)?{_FRAC}"
@@ -22,7 +24,9 @@ _NUMBER = re.compile(
     r")(?P<rest>.*)",
     re.DOTALL,
 )
-_VARIABLE = re.compile(r"(?:m?\\?(?:angle|triangle)\s?)?[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?\s?=\s?(?=[^=\s])")
+_VARIABLE = re.compile(
+    r"(?:m?\\?(?:angle|triangle)\s?)?[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?\s?=\s?(?=[^=\s])"
+)
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?|\\degree|º")
 _SPACING = re.compile(r"\\[,;:! ]|~")
 

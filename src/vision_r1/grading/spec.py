@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from vision_r1.core.errors import InputError
 from vision_r1.problems.problem import Problem
@@ -59,14 +59,14 @@ class GradeSpec:
     @property
     def kind(self) -> AnswerType:
         """The comparison that `answer_type` asks for."""
-        return cast(AnswerType, "choice" if self.options else ANSWER_TYPES[self.answer_type])
+        return "choice" if self.options else ANSWER_TYPES[self.answer_type]
 
     @classmethod
     def of(cls, problem: Problem) -> GradeSpec:
         """The spec of a problem. Raises InputError naming the problem."""
         try:
-            return cls(
-                problem.answer, problem.answer_type, problem.options, problem.precision, problem.unit
-            )
+            return cls(problem.answer, problem.answer_type, problem.options, problem.precision, problem.unit)
         except InputError as error:
-            raise InputError(error.what, where=f"problem {problem.id}, {error.where}", fix=error.fix) from None
+            raise InputError(
+                error.what, where=f"problem {problem.id}, {error.where}", fix=error.fix
+            ) from None

@@ -27,13 +27,14 @@ _WRAPPERS = (
     ("\\mathrm{", "}"),
 )
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}")
+_SIZED_BRACKET = re.compile(r"\\(?:left|right)(?=[()\[\]|\\])")
 _DAY_HALF = re.compile(r"\b([ap])\.\s?m\b\.?")
-_ARTICLE = re.compile(r"(?:the|an|a) (?=\S)")
+_ARTICLE = re.compile(r"the (?=\S)|an? (?=[a-z]{3})")
 _CHARACTERS = str.maketrans({"−": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
 
 # Words that make an answer a hedge or a choice between answers.
 _HEDGE = re.compile(
-    r"\b(?:or|either|maybe|perhaps|possibly|probably|alternatively|could be|might be|not sure|unless|versus|vs)\b",
+    r"\b(?:or|either|maybe|perhaps|possibly|probably|alternatively|could be|might be|not sure|unless|vs)\b",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -72,12 +73,14 @@ def normalize_text(answer: str) -> str:
     """The form in which two texts are compared: case, spacing, articles and end marks are gone."""
     text = _TEXT_COMMAND.sub(r" \1 ", unwrap(answer)).translate(_CHARACTERS).casefold()
     text = " ".join(_DAY_HALF.sub(r"\1m", text).split()).rstrip(".,;:!").strip()
-    return _ARTICLE.sub("", text, count=1) if _ARTICLE.match(text) else text
+    article = _ARTICLE.match(text)
+    return text[article.end() :] if article else text
 
 
 def plain_math(answer: str) -> str:
     """`unwrap`, with text commands opened and typographic signs made ASCII; the case is kept."""
     text = _TEXT_COMMAND.sub(r" \1 ", unwrap(answer)).translate(_CHARACTERS)
+    text = _SIZED_BRACKET.sub("", text)
     return " ".join(text.split())
 
 

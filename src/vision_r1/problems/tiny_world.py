@@ -18,6 +18,7 @@ from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.drawing import BAR_LEVELS, SHAPES, Cell, Layout, Scene, SceneImage
 from vision_r1.problems.problem import Problem
 from vision_r1.problems.scans import Split, split_indices
+from vision_r1.problems.tiny_names import HELD_OUT_FAMILY
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,6 @@ FAMILIES: dict[str, Family] = {
         ),
     )
 }
-HELD_OUT_FAMILY = "sum_minus_smallest"
 TRAINING_FAMILIES: tuple[str, ...] = tuple(name for name in FAMILIES if name != HELD_OUT_FAMILY)
 
 

@@ -1,0 +1,82 @@
+"""Recipes by name: pure functions from a few dials to a frozen list of stages. Imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.config import parse_yaml, validate
+from vision_r1.core.errors import ConfigError
+from vision_r1.core.stage import Card
+from vision_r1.pipeline.config import Recipe
+from vision_r1.recipes import vision_r1
+
+SCALES = ("tiny", "3b", "7b", "32b", "72b")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A recipe and its card."""
+
+    card: Card
+    build: Callable[[str, int], Recipe]
+    scales: tuple[str, ...] = SCALES
+
+
+RECIPES: dict[str, Entry] = {"vision-r1": Entry(vision_r1.CARD, vision_r1.build)}
+
+
+def build(name: str, scale: str = "tiny", seed: int = 0) -> Recipe:
+    """The recipe `name` at `scale`.
+
+    Raises:
+        ConfigError: no such recipe or scale; the nearest name is in the message.
+    """
+    if name not in RECIPES:
+        close = difflib.get_close_matches(name, RECIPES, n=1)
+        fix = f"did you mean {close[0]!r}?" if close else f"known recipes: {', '.join(RECIPES)}"
+        raise ConfigError(f"unknown recipe {name!r}", fix=fix)
+    if scale not in RECIPES[name].scales:
+        raise ConfigError(f"unknown scale {scale!r}", fix=f"one of: {', '.join(RECIPES[name].scales)}")
+    return RECIPES[name].build(scale, seed)
+
+
+def from_file(path: Path, data: dict[str, Any] | None = None) -> Recipe:
+    """A recipe from a YAML file; relative paths in its data sections are relative to the file.
+
+    Args:
+        path: the file.
+        data: its parsed content, with overrides already applied, if the caller has it.
+    """
+    if data is None:
+        data = read_file(path)
+    return validate(Recipe, _anchored(data, path.resolve().parent))
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The YAML of a recipe file as plain data."""
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise ConfigError("no such file", where=str(path)) from None
+    except (UnicodeDecodeError, IsADirectoryError):
+        raise ConfigError("not a YAML text file", where=str(path)) from None
+
+
+def _anchored(node: Any, folder: Path, *, in_data: bool = False) -> Any:
+    """Join relative `path` and `images` of data sections to the folder of the file."""
+    if isinstance(node, list):
+        return [_anchored(item, folder, in_data=in_data) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result = {}
+    for key, value in node.items():
+        inside = in_data or key == "data"
+        if in_data and key in ("path", "images") and isinstance(value, str):
+            result[key] = str(folder / value)
+        else:
+            result[key] = _anchored(value, folder, in_data=inside)
+    return result

@@ -1,0 +1,246 @@
+"""The command line: parses, then imports the heavy parts (`--help` answers in under half a second)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="vision-r1",
+    help="From a vision-language model that answers to one that reasons: the whole Vision-R1 method.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+tiny_app = typer.Typer(help="The tiny models that come with the package.", rich_markup_mode=None)
+app.add_typer(tiny_app, name="tiny")
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Dotted overrides, such as stages.sft.learning_rate=1e-4.")
+]
+Scale = Annotated[str, typer.Option(help="tiny, 3b, 7b, 32b or 72b (for a recipe by name).")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random (for a recipe by name).")]
+
+
+def _resolve(recipe: str, overrides: list[str] | None, scale: str, seed: int) -> Any:
+    """A recipe by name, or from a file, with overrides."""
+    from vision_r1 import recipes
+    from vision_r1.core.config import apply_overrides, to_plain, validate
+    from vision_r1.pipeline.config import Recipe
+
+    if recipe.endswith((".yaml", ".yml")) or Path(recipe).is_file():
+        path = Path(recipe)
+        return recipes.from_file(path, apply_overrides(recipes.read_file(path), overrides or []))
+    return validate(Recipe, apply_overrides(to_plain(recipes.build(recipe, scale, seed)), overrides or []))
+
+
+@app.command("list")
+def list_recipes() -> None:
+    """The recipes, each with its paper."""
+    from vision_r1.recipes import RECIPES
+
+    for name, entry in RECIPES.items():
+        typer.echo(f"{name:<12} {entry.card.title}")
+        typer.echo(f"{'':<12} {entry.card.paper}")
+        typer.echo(f"{'':<12} scales: {', '.join(entry.scales)}")
+
+
+@app.command()
+def show(recipe: str, overrides: Overrides = None, scale: Scale = "tiny", seed: Seed = 0) -> None:
+    """Print a recipe's card and its resolved YAML, which `run` takes as a file."""
+    from vision_r1.core.config import to_yaml
+    from vision_r1.recipes import RECIPES
+
+    resolved = _resolve(recipe, overrides, scale, seed)
+    if recipe in RECIPES:
+        card = RECIPES[recipe].card
+        for line in (card.title, card.paper, *card.claims, *(f"differs: {text}" for text in card.deviates)):
+            typer.echo(f"# {line}")
+    typer.echo(to_yaml(resolved), nl=False)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file from `show` or `init`.")],
+    overrides: Overrides = None,
+    scale: Scale = "tiny",
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Run directory; the same one continues a killed run.")] = None,
+) -> None:
+    """Run a recipe from start to report; run it again to continue where it was killed."""
+    resolved = _resolve(recipe, overrides, scale, seed)
+    folder = out or Path("runs") / f"{resolved.recipe}-{resolved.scale}-seed{resolved.seed}"
+    from vision_r1.pipeline.run import run_recipe
+    from vision_r1.report.html import write_report
+    from vision_r1.report.terminal import RichProgress, print_results
+
+    with RichProgress() as progress:
+        results = run_recipe(resolved, folder, progress)
+    report_path = write_report(folder)
+    print_results(results)
+    typer.echo(f"results: {folder / 'results.json'}\nreport:  {report_path}")
+
+
+@app.command()
+def grade(
+    file: Annotated[Path, typer.Argument(help="JSON Lines: id, gold, response, answer_type, options, ...")],
+    out: Annotated[Path | None, typer.Option(help="Where the verdicts go; standard output without it.")] = None,
+) -> None:
+    """Grade responses against gold answers."""
+    from vision_r1.grading.file import grade_file
+
+    summary = grade_file(file, out)
+    typer.echo(str(summary), err=True)
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="tiny:base, a model directory or a hub id.")],
+    data: Annotated[Path, typer.Option(help="A data config (YAML), as in examples/data.")],
+    out: Annotated[Path, typer.Option(help="Folder for traces and summary.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Evaluation dials, such as samples=4 max_new_tokens=512.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sampled completions.")] = 0,
+) -> None:
+    """Evaluate a model on a set of problems."""
+    from vision_r1.pipeline.commands import evaluate_command
+    from vision_r1.report.terminal import RichProgress, print_variant
+
+    with RichProgress() as progress:
+        block = evaluate_command(model, data, out, overrides or [], seed, progress)
+    print_variant(model, block)
+
+
+@app.command()
+def infer(
+    model: Annotated[str, typer.Argument(help="tiny:base, a model directory or a hub id.")],
+    image: Annotated[Path, typer.Argument(help="A picture.")],
+    question: Annotated[str, typer.Argument(help="What to ask of it.")],
+    max_new_tokens: Annotated[int, typer.Option(help="Cap on the completion.")] = 512,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+) -> None:
+    """Ask one question of one picture."""
+    from vision_r1.pipeline.commands import infer_command
+
+    trace = infer_command(model, image, question, max_new_tokens, temperature, seed)
+    typer.echo(trace.text)
+    if trace.stop_reason == "length":
+        typer.echo(f"(cut off at {trace.tokens} tokens)", err=True)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="One run directory, or several to compare.")],
+    out: Annotated[Path | None, typer.Option(help="Markdown file for a comparison of several runs.")] = None,
+) -> None:
+    """Write a run's report page again, or compare several runs (several seeds) in one table."""
+    from vision_r1.core.files import atomic_write_text
+    from vision_r1.report.html import write_report
+    from vision_r1.report.studies import compare_runs
+
+    if len(runs) == 1:
+        typer.echo(write_report(runs[0]))
+        return
+    text = compare_runs(runs)
+    if out is not None:
+        atomic_write_text(out, text)
+    typer.echo(text)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder with images and a CSV of questions and answers.")],
+    csv: Annotated[Path | None, typer.Option(help="The CSV, if the folder holds several.")] = None,
+) -> None:
+    """Turn a folder of your own images and a CSV into a config that runs."""
+    from vision_r1.problems.init import init_project
+    from vision_r1.recipes.user import user_recipe
+
+    result = init_project(folder, csv, recipe_part=user_recipe())
+    typer.echo(result.line())
+    typer.echo(f"now: vision-r1 run {result.config}")
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="controls")],
+    run_directory: Annotated[Path, typer.Argument(help="A finished run to set the controls beside.")],
+) -> None:
+    """Run the control arms of a finished run: equal compute spent otherwise, compared in pairs."""
+    from vision_r1.pipeline.study import STUDIES, run_study
+    from vision_r1.report.terminal import RichProgress, print_study
+
+    if name not in STUDIES:
+        from vision_r1.core.errors import ConfigError
+
+        raise ConfigError(f"unknown study {name!r}", fix=f"one of: {', '.join(STUDIES)}")
+    with RichProgress() as progress:
+        rows = run_study(name, run_directory, progress)
+    print_study(rows)
+
+
+@app.command()
+def doctor() -> None:
+    """Print versions, devices and optional parts, and what to do about those that are missing."""
+    from vision_r1.pipeline.doctor import diagnosis
+
+    healthy = True
+    for line in diagnosis():
+        typer.echo(line.text())
+        healthy = healthy and not line.broken
+    raise typer.Exit(0 if healthy else 2)
+
+
+@tiny_app.command("train")
+def tiny_train(
+    role: Annotated[str, typer.Argument(help="base or teacher.")],
+    out: Annotated[Path, typer.Option(help="Model directory to write.")],
+    seed: Seed = 0,
+    steps: Annotated[int | None, typer.Option(help="Training steps; the shipped models' by default.")] = None,
+) -> None:
+    """Train a tiny model from scratch (under an hour on one core)."""
+    from vision_r1.core.errors import ConfigError
+
+    if role not in ("base", "teacher"):
+        raise ConfigError(f"unknown role {role!r}", fix="base or teacher")
+    import torch
+
+    from vision_r1.train.pretrain import train_tiny
+
+    torch.set_num_threads(1)
+    train_tiny("base" if role == "base" else "teacher", out, seed=seed, steps=steps, log=typer.echo)
+
+
+def main() -> None:
+    """Entry point: our errors become one line and an exit code, never a traceback."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from vision_r1.core.errors import VisionR1Error
+
+    try:
+        app(standalone_mode=True)
+    except VisionR1Error as error:
+        sys.stderr.write(f"vision-r1: error: {error.line()}\n")
+        sys.exit(error.exit_code)
+    except OSError as error:
+        import errno
+
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            place = f"{error.filename}: " if error.filename else ""
+            fix = "free some space and run the same command again; finished work is kept"
+            if error.errno in (errno.EACCES, errno.EROFS):
+                fix = "name a folder you may write to"
+            sys.stderr.write(f"vision-r1: error: {place}{error.strerror} -- {fix}\n")
+            sys.exit(2)
+        raise
+    except KeyboardInterrupt:
+        sys.stderr.write("vision-r1: interrupted; run the same command again to continue\n")
+        sys.exit(130)

@@ -1,0 +1,140 @@
+"""Run: a directory. Everything a run knows is in it; a killed run continues from it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.errors import RunStateError
+from vision_r1.core.files import atomic_write_text, read_json, write_json
+
+_PACKAGES = ("vision-r1", "torch", "transformers", "trl", "accelerate", "datasets", "math-verify", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """What is installed: Python and the packages that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def peak_rss_mb() -> float:
+    """Peak resident memory of this process so far, in MB (10^6 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts kilobytes, macOS bytes.
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The layout of a run directory.
+
+    Attributes:
+        path: its root.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "config.yaml"
+
+    @property
+    def results(self) -> Path:
+        """What the run measured."""
+        return self.path / "results.json"
+
+    def stage(self, name: str) -> Path:
+        """The folder of a stage."""
+        return self.path / "stages" / name
+
+    def done(self, name: str) -> dict[str, Any] | None:
+        """The record of a finished stage, or None."""
+        path = self.stage(name) / "done.json"
+        return read_json(path) if path.exists() else None
+
+    def finish(self, name: str, summary: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Mark a stage as done; nothing of it is written after this."""
+        record = {"seconds": round(seconds, 1), "peak_rss_mb": peak_rss_mb(), "summary": summary}
+        write_json(self.stage(name) / "done.json", record)
+        return record
+
+    def event(self, event: str, **fields: Any) -> None:
+        """Append a line to the run's record."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps({"time": now, "event": event, **fields}, ensure_ascii=False) + "\n")
+
+    def create(self, config_yaml: str, identity: dict[str, Any]) -> None:
+        """Write the first files of a new run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        write_json(self.path / "run.json", {**identity, "versions": versions(), "created": created})
+        atomic_write_text(self.config, config_yaml)
+
+    def identity(self) -> dict[str, Any] | None:
+        """What the run is (recipe, scale, seed, versions), or None where there is no run."""
+        path = self.path / "run.json"
+        return read_json(path) if path.exists() else None
+
+
+def open_run(path: Path) -> RunDirectory:
+    """An existing or new run directory.
+
+    Raises:
+        RunStateError: `path` is a file, or a folder with other things in it; nothing is touched.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunStateError("is a file, not a run directory", where=str(path), fix="name another --out")
+    run = RunDirectory(path)
+    if path.is_dir() and any(path.iterdir()) and run.identity() is None:
+        names = {entry.name for entry in path.iterdir()} - {".lock"}
+        if names:
+            raise RunStateError(
+                "the folder holds other files and is not a run", where=str(path), fix="name another --out"
+            )
+    return run
+
+
+@contextlib.contextmanager
+def exclusive(run: RunDirectory) -> Iterator[None]:
+    """Hold the run's lock; a second process on the same directory is refused.
+
+    The operating system drops the lock when the holder dies, however it dies.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: no flock; the run goes on without the guard.
+        yield
+        return
+    run.path.mkdir(parents=True, exist_ok=True)
+    with (run.path / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunStateError("another process is working on this run", where=str(run.path)) from None
+        yield
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        """Elapsed seconds."""
+        return time.monotonic() - self._start

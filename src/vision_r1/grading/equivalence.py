@@ -1,0 +1,237 @@
+r"""Is an answer equal to the gold? The one comparison behind filters, rewards and evaluation.
+
+An answer is right only if the whole of it reads as the gold; nothing is searched for inside it. So
+"A or B", a list of options or a hedge can never be right by containing the gold, whatever the reason
+that the verdict then gives. Order: same text, choice, number, list, equation, LaTeX.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from vision_r1.grading import choice, symbolic
+from vision_r1.grading.number import Number, close_to, compare_numbers, parse_number
+from vision_r1.grading.spec import GradeSpec
+from vision_r1.grading.text import has_foreign_digits, hedges, normalize_text, plain_math, unwrap
+from vision_r1.grading.verdict import Status, Verdict
+
+_MAX_ANSWER = 1000
+_LIST_MARKS = re.compile(r"\s*(?:[,;]\s+|;|\s+and\s+)(?:and\s+)?\s*")
+_ANY_MARKS = re.compile(r"\s*(?:[,;/|\n]|\bor\b|\band\b)\s*", re.IGNORECASE | re.ASCII)
+_BRACKETS = {"(": ")", "[": "]"}
+_EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
+
+
+def grade_answer(answer: str, problem_like: GradeSpec) -> Verdict:
+    """Compare one extracted answer with the gold.
+
+    Args:
+        answer: the answer alone (see `extract.extract` for whole completions).
+        problem_like: the gold and how it is compared.
+
+    Returns:
+        A verdict. Untrusted input never raises and never hangs: answers over 1,000 characters are
+        not parsed, and symbolic comparison has 2 seconds in a process of its own.
+    """
+    spec = problem_like
+    gold_shown = _normal_gold(spec)
+    if len(answer) > _MAX_ANSWER and answer.strip() != spec.gold.strip():
+        return Verdict("unparseable", answer[:_MAX_ANSWER], gold_shown, None, "too_long")
+    text = unwrap(answer)
+    if not normalize_text(text):
+        return Verdict("unparseable", answer, gold_shown, None, "no_answer")
+    status, reason, shown = _compare(text, spec)
+    if status == "wrong" and reason == "different":
+        reason = _why_wrong(text, spec)
+    return Verdict(status, answer, gold_shown, shown or normalize_text(text), reason)
+
+
+_Result = tuple[Status, str, str | None]
+_DIFFERENT: _Result = ("wrong", "different", None)
+
+
+def _compare(text: str, spec: GradeSpec) -> _Result:
+    gold = unwrap(spec.gold)
+    if spec.kind == "choice" or (spec.kind == "auto" and choice.is_letter(gold)):
+        return _compare_choice(text, gold, spec)
+    if normalize_text(text) == _normal_text(spec.gold):
+        return "right", "equal", None
+    if spec.kind == "text":
+        return _DIFFERENT
+    if spec.kind == "list" or (gold_list := _auto_list(plain_math(gold))):
+        items = gold_list if spec.kind != "list" else _items(plain_math(gold))
+        return _compare_list(text, gold, items, spec)
+    if "=" in gold:
+        return _compare_equation(text, gold, spec)
+    return _compare_value(text, gold, spec)
+
+
+def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
+    """Numbers by value; anything else that is mathematics on both sides symbolically."""
+    gold_number = _gold_number(gold, spec.unit)
+    plain = plain_math(text)
+    number = parse_number(plain, spec.unit)
+    if gold_number and number:
+        found = compare_numbers(gold_number, number, spec.precision, spec.unit)
+        return ("right" if found == "equal" else "wrong"), found, str(number)
+    return _compare_symbolic(plain, plain_math(gold), gold_number, spec)
+
+
+def _compare_symbolic(answer: str, gold: str, gold_number: Number | None, spec: GradeSpec) -> _Result:
+    if hedges(answer) or _adds_relation(answer, gold):
+        return _DIFFERENT
+    if gold_number and symbolic.is_bare_arithmetic(answer):
+        # Copying the operands instead of working them out is no answer to "what is 3 + 4".
+        return "wrong", "unevaluated", answer
+    answer_latex = _latex(answer)
+    gold_latex = _latex(str(gold_number.value) if gold_number else gold)
+    if answer_latex is None or gold_latex is None or not (gold_number or symbolic.to_latex(gold)):
+        return _DIFFERENT
+    outcome = symbolic.WORKER.compare(gold_latex, answer_latex)
+    if outcome.status in ("timeout", "unparseable"):
+        return ("timeout" if outcome.status == "timeout" else "unparseable"), outcome.status, answer_latex
+    by_value = (
+        gold_number is not None
+        and outcome.value is not None
+        and (gold_number.decimals is not None or spec.precision is not None)
+        and close_to(gold_number, outcome.value, spec.precision)
+    )
+    if outcome.status == "equal" or by_value:
+        return "right", "equal" if outcome.status == "equal" else "equal_value", answer_latex
+    return "wrong", "different", answer_latex
+
+
+def _latex(text: str) -> str | None:
+    """LaTeX of an expression or a plain number."""
+    return symbolic.to_latex(text) or (text if re.fullmatch(r"-?[0-9./]+", text) else None)
+
+
+def _adds_relation(answer: str, gold: str) -> bool:
+    """Commas, equations and inequalities make several values of an answer, unless the gold has them."""
+    marks = (",", "=", "<", ">", r"\le", r"\ge", r"\lt", r"\gt", r"\ne", r"\cup")
+    return any(_has(answer, mark) and not _has(gold, mark) for mark in marks)
+
+
+def _has(text: str, mark: str) -> bool:
+    return mark in text.replace(r"\left", "")
+
+
+def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
+    several = choice.letters_of(gold)
+    if several:
+        same = choice.letters_of(text) == several
+        return ("right" if same else "wrong"), "equal" if same else "different", text
+    wanted = choice.resolve(gold, spec.options)
+    named = choice.resolve(text, spec.options)
+    if not wanted.indices:
+        # The gold is no option (a fault of the data set): compare with its text as it stands.
+        free = GradeSpec(
+            spec.gold, "text" if choice.is_letter(gold) else "auto", (), spec.precision, spec.unit
+        )
+        return _compare(text, free)
+    shown = ",".join(chr(65 + index) for index in sorted(named.indices)) or None
+    if wanted.indices & named.indices:
+        return "right", "equal", shown
+    if named.indices or named.reason == "several_answers" or not spec.options:
+        return "wrong", named.reason or "different", shown
+    option = unwrap(spec.options[min(wanted.indices)])
+    if parse_number(plain_math(option)) and parse_number(plain_math(text)):
+        return "wrong", named.reason, plain_math(text)
+    result = _compare_symbolic(plain_math(text), plain_math(option), _gold_number(option, None), spec)
+    return ("wrong", named.reason, None) if result == _DIFFERENT else result
+
+
+def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
+    """Both sides must be equal in order: math-verify would read "y = -3" as just -3."""
+    plain, wanted = plain_math(text), plain_math(gold)
+    if not _EQUATION.fullmatch(plain) or not _EQUATION.fullmatch(wanted):
+        return _DIFFERENT
+    left, right = (side.strip() for side in plain.split("="))
+    gold_left, gold_right = (side.strip() for side in wanted.split("="))
+    if left.replace(" ", "") != gold_left.replace(" ", ""):
+        return _DIFFERENT
+    if right.replace(" ", "") == gold_right.replace(" ", ""):
+        return "right", "equal", plain
+    return _compare_value(right, gold_right, GradeSpec(gold_right, "number", (), spec.precision, spec.unit))
+
+
+@lru_cache(maxsize=4096)
+def _auto_list(gold: str) -> tuple[str, ...]:
+    """The items of a gold that is plainly a list: numbers, or anything in square brackets."""
+    items = _items(gold)
+    bracketed = gold[:1] == "[" and gold[-1:] == "]"
+    numbers = all(parse_number(item) for item in items)
+    return items if len(items) > 1 and (numbers or bracketed) and not parse_number(gold) else ()
+
+
+def _items(text: str) -> tuple[str, ...]:
+    inner = text.strip()
+    if _BRACKETS.get(inner[:1]) == inner[-1:] and len(inner) > 1:
+        inner = inner[1:-1].strip()
+    items = _LIST_MARKS.split(inner)
+    if len(items) == 1:
+        items = inner.split(",") if "," in inner else inner.split()
+    return tuple(unwrap(item) for item in items)
+
+
+def _compare_list(text: str, gold: str, items: tuple[str, ...], spec: GradeSpec) -> _Result:
+    """Item by item, in order. Different brackets are different things: (3, 4) is not [3, 4]."""
+    plain = plain_math(text)
+    marks = [side[0] for side in (plain, plain_math(gold)) if side[:1] in _BRACKETS]
+    found = _items(plain)
+    if len(found) != len(items) or len(set(marks)) > 1:
+        return _DIFFERENT
+    for item, wanted in zip(found, items, strict=True):
+        if not item or not wanted:
+            return _DIFFERENT
+        if normalize_text(item) == normalize_text(wanted):
+            continue
+        result = _compare_value(item, wanted, GradeSpec(wanted, "number", (), spec.precision, spec.unit))
+        if result[0] != "right":
+            return result[0], result[1], ", ".join(found)
+    return "right", "equal", ", ".join(found)
+
+
+def _why_wrong(text: str, spec: GradeSpec) -> str:
+    """A finer reason for an answer that is not equal: several answers, foreign digits, or neither."""
+    if hedges(text):
+        return "several_answers"
+    if has_foreign_digits(text):
+        return "unicode_digits"
+    if spec.kind == "list" or (spec.kind == "auto" and _auto_list(plain_math(unwrap(spec.gold)))):
+        return "different"
+    for pieces in (_ANY_MARKS.split(text), _ANY_MARKS.sub(" ", text).split()):
+        parts = {normalize_text(part) for part in pieces} - {""}
+        if len(parts) > 1 and all(_is_candidate(part, spec) for part in parts):
+            return "several_answers"
+    return "different"
+
+
+def _is_candidate(part: str, spec: GradeSpec) -> bool:
+    named = choice.resolve(part, spec.options).indices if spec.kind == "choice" else frozenset()
+    letter = choice.is_letter(part.upper()) and spec.kind == "auto"
+    return bool(named) or letter or parse_number(part, spec.unit) is not None
+
+
+@lru_cache(maxsize=4096)
+def _normal_text(gold: str) -> str:
+    return normalize_text(gold)
+
+
+@lru_cache(maxsize=4096)
+def _gold_number(gold: str, unit: str | None) -> Number | None:
+    return parse_number(plain_math(gold), unit)
+
+
+@lru_cache(maxsize=4096)
+def _normal_gold(spec: GradeSpec) -> str:
+    """The gold as verdicts show it: the letter of a choice, a number, or normal text."""
+    gold = unwrap(spec.gold)
+    if spec.kind == "choice":
+        indices = choice.letters_of(gold) or choice.resolve(gold, spec.options).indices
+        return ",".join(chr(65 + index) for index in sorted(indices)) or normalize_text(gold)
+    if spec.kind == "auto" and choice.is_letter(gold):
+        return gold.strip("(). ")
+    number = parse_number(plain_math(gold), spec.unit) if spec.kind in ("auto", "number") else None
+    return str(number) if number and "=" not in gold else normalize_text(gold)

@@ -1,0 +1,187 @@
+r"""Find the final answer in whatever a model wrote, the same way for every model variant.
+
+The strongest mark wins: `<answer>` blocks, then `Final Answer:`, then `\boxed{}`, then "the answer
+is", then the whole text if it is short. Text before the last `</think>` counts only if nothing
+follows it. Weak marks inside a thought that never ended are no answer. All scans are linear.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+
+from vision_r1.grading.text import hedges, normalize_text
+
+_MAX_BARE = 200
+_FLAGS = re.IGNORECASE | re.ASCII
+
+_ANSWER_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}answer\s{0,3}>", _FLAGS)
+_THINK_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}think\s{0,3}>", _FLAGS)
+_SPECIAL_TOKEN = re.compile(r"<\|[a-z_0-9]{1,30}\|>")
+_FINAL = re.compile(r"final answer(?:\s{0,3}is)?(?:\*\*)?\s{0,3}[:：](?:\*\*)?", _FLAGS)
+_IS = re.compile(r"\banswer\s{0,3}(?:is|:|=)\s{0,3}:?", _FLAGS)
+_LEAD = re.compile(
+    r"\s*(?:\*\*)?(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my)\s)?(?:final\s|correct\s)?answer\s{0,3}(?:is\b\s?:?|:|：|=)(?:\*\*)?\s*",
+    _FLAGS,
+)
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
+_BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
+_DIGIT_OR_LETTER_OPTION = re.compile(r"[0-9]|(?<![A-Za-z])[B-J](?![A-Za-z'])")
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """The answer, or why there is none: "no_answer" or "several_answers"."""
+
+    answer: str | None
+    reason: str
+
+
+def extract(response: str) -> Extraction:
+    """The final answer of a whole model output.
+
+    Args:
+        response: untrusted text of any length.
+
+    Returns:
+        The answer with its marks stripped. Final marks of one kind that give different answers make
+        "several_answers"; no mark and a long or empty text make "no_answer".
+    """
+    text = _SPECIAL_TOKEN.sub("", response)
+    final, open_thought = _after_thought(text)
+    for candidates in (_answer_blocks(final), _last_line_of(final, _FINAL), _last_boxes(final)):
+        if candidates:
+            return _agree([strip_marks(candidate) for candidate in candidates])
+    if open_thought:
+        return Extraction(None, "no_answer")
+    stated = _last_statement(final)
+    if stated is not None:
+        return _agree([strip_marks(stated)])
+    bare = final.strip()
+    if bare and len(bare) <= _MAX_BARE:
+        return _agree([strip_marks(bare)])
+    return Extraction(None, "no_answer")
+
+
+def strip_marks(block: str) -> str:
+    r"""An answer block without its leading "Final Answer:" and without a box.
+
+    A box is opened only if the words round it hold no other answer: "10 or \boxed{12}" stays whole,
+    and is then wrong.
+    """
+    text = block.strip()
+    for _ in range(3):
+        lead = _LEAD.match(text)
+        if not lead:
+            break
+        text = text[lead.end() :].strip()
+    boxes = boxed(text)
+    if len(boxes) == 1 and not _DIGIT_OR_LETTER_OPTION.search(_without_box(text)):
+        return boxes[0].strip()
+    return text
+
+
+def boxed(text: str) -> list[str]:
+    r"""The contents of the outermost balanced `\boxed{...}`, in order, in one pass over the text."""
+    found: list[str] = []
+    stack: list[int] = []  # content start of a box, or -1 for another brace
+    open_boxes = 0
+    for match in _BOX_OR_BRACE.finditer(text):
+        mark = match[0]
+        if mark in ("\\{", "\\}"):
+            continue
+        if mark == "}":
+            start = stack.pop() if stack else -1
+            if start >= 0:
+                open_boxes -= 1
+                if open_boxes == 0:
+                    found.append(text[start : match.start()])
+        else:
+            is_box = mark != "{"
+            stack.append(match.end() if is_box else -1)
+            open_boxes += is_box
+    return found
+
+
+def _without_box(text: str) -> str:
+    start = min(place for mark in ("\\boxed", "\\fbox") if (place := text.find(mark)) >= 0)
+    return text[:start] + text[text.rfind("}") + 1 :]
+
+
+def _after_thought(text: str) -> tuple[str, bool]:
+    """The part after the last closed thought, and whether a thought was left open."""
+    tags = list(_THINK_TAG.finditer(text))
+    closing = [tag for tag in tags if tag[1]]
+    if closing and text[closing[-1].end() :].strip():
+        return text[closing[-1].end() :], tags[-1][1] == ""
+    return text, bool(tags) and tags[-1][1] == ""
+
+
+def _answer_blocks(text: str) -> list[str]:
+    """Contents of the complete `<answer>…</answer>` blocks; an inner opening tag starts anew."""
+    blocks: list[str] = []
+    start = -1
+    for tag in _ANSWER_TAG.finditer(text):
+        if not tag[1]:
+            start = tag.end()
+        elif start >= 0:
+            blocks.append(text[start : tag.start()])
+            start = -1
+    return blocks
+
+
+def _last_line_of(text: str, mark: re.Pattern[str]) -> list[str]:
+    """What follows each mark on the last line that has one; earlier lines were superseded."""
+    last = _last_match(mark, text)
+    if last is None:
+        return []
+    begin = text.rfind("\n", 0, last.start()) + 1
+    stop = text.find("\n", last.end())
+    line = text[begin : stop if stop >= 0 else len(text)]
+    found = [piece.strip() for piece in mark.split(line)[1:]]
+    if found == [""] and stop >= 0:
+        # "**Final Answer:**" as a heading: the answer is the next line that holds anything.
+        found = [text[stop:].strip().partition("\n")[0]]
+    return [_first_sentence(piece) for piece in found if piece]
+
+
+def _last_boxes(text: str) -> list[str]:
+    """The boxes on the last line that has one; boxes on earlier lines were superseded."""
+    boxes = boxed(text)
+    if len(boxes) < 2:
+        return boxes
+    last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    return boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]
+
+
+def _last_statement(text: str) -> str | None:
+    """What follows the last "answer is"; a model that corrects itself says it last."""
+    last = _last_match(_IS, text)
+    return _first_sentence(text[last.end() : last.end() + 2 * _MAX_BARE].strip()) if last else None
+
+
+def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
+    ends = deque(mark.finditer(text), maxlen=1)
+    return ends[0] if ends else None
+
+
+def _first_sentence(text: str) -> str:
+    """Up to the first full stop, unless an abbreviation ends there or a hedge goes on after it."""
+    end = _SENTENCE_END.search(text)
+    if end is None or _abbreviated(text, end) or hedges(" ".join(text[end.end() :].split()[:2])):
+        return text
+    return text[: end.start()]
+
+
+def _abbreviated(text: str, end: re.Match[str]) -> bool:
+    return re.search(r"(?:^|[\s.])(?:[ap]\.m|st|mr|mrs|dr|vs|no)$", text[: end.start()], _FLAGS) is not None
+
+
+def _agree(candidates: list[str]) -> Extraction:
+    distinct = {normalize_text(candidate) for candidate in candidates} - {""}
+    if not distinct:
+        return Extraction(None, "no_answer")
+    if len(distinct) > 1:
+        return Extraction(None, "several_answers")
+    return Extraction(next(c for c in reversed(candidates) if normalize_text(c)), "found")

@@ -1,0 +1,149 @@
+"""Grade a JSON Lines file of golds and responses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.errors import InputError
+from vision_r1.core.files import read_jsonl, write_jsonl
+from vision_r1.grading.response import grade_response
+from vision_r1.grading.spec import GradeSpec
+from vision_r1.grading.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts of a graded file.
+
+    Attributes:
+        n: rows.
+        statuses: rows by verdict status ("right", "wrong", "unparseable", "timeout").
+        reasons: rows by verdict reason.
+        benchmarks: (right, rows) by the rows' `benchmark`, where they name one.
+    """
+
+    n: int
+    statuses: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    benchmarks: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right rows."""
+        return self.statuses.get("right", 0) / self.n
+
+
+def grade_file(path: Path, out: Path | None) -> Summary:
+    """Grade rows of `id`, `gold`, `response` and the optional fields of `GradeSpec`.
+
+    Other keys are passed over. Nothing is written unless every row could be graded.
+
+    Args:
+        path: JSON Lines with one row per response.
+        out: where the verdict rows go, replaced as a whole; None prints them.
+
+    Raises:
+        InputError: a bad row (file, line and field), a repeated id, no rows, an unwritable file.
+    """
+    if out is not None and out.exists() and out.samefile(path):
+        raise InputError(
+            "the verdicts would overwrite their input", where=str(out), fix="choose another file"
+        )
+    rows: list[dict[str, Any]] = []
+    benchmarks: dict[str, list[bool]] = {}
+    lines: dict[str, int] = {}
+    for line, row in read_jsonl(path):
+        where = f"{path}, line {line}"
+        key = _text(row, "id", where)
+        if key in lines:
+            raise InputError(f"id {key!r} stands on line {lines[key]} already", where=f"{where}, field id")
+        lines[key] = line
+        verdict = grade_response(_text(row, "response", where), _spec(row, where))
+        rows.append(_verdict_row(row["id"], verdict))
+        if (benchmark := row.get("benchmark")) is not None:
+            benchmarks.setdefault(_text({"benchmark": benchmark}, "benchmark", where), []).append(
+                verdict.correct
+            )
+    if not rows:
+        raise InputError(
+            "holds no rows", where=str(path), fix='rows like {"id": 1, "gold": "4", "response": "4"}'
+        )
+    _write(rows, out)
+    return Summary(
+        len(rows),
+        dict(Counter(row["status"] for row in rows)),
+        dict(Counter(row["reason"] for row in rows)),
+        {name: (sum(right), len(right)) for name, right in sorted(benchmarks.items())},
+    )
+
+
+def _verdict_row(key: Any, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "id": key,
+        "correct": verdict.correct,
+        "status": verdict.status,
+        "extracted": verdict.extracted,
+        "normalized_gold": verdict.normalized_gold,
+        "normalized_answer": verdict.normalized_answer,
+        "reason": verdict.reason,
+    }
+
+
+def _write(rows: list[dict[str, Any]], out: Path | None) -> None:
+    if out is None:
+        for row in rows:
+            # ASCII escapes: a model's control characters must not reach the terminal.
+            sys.stdout.write(json.dumps(row) + "\n")
+        return
+    try:
+        write_jsonl(out, rows)
+    except UnicodeEncodeError:
+        raise InputError("a response holds half a surrogate pair", where=str(out)) from None
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=str(out)) from None
+
+
+def _spec(row: dict[str, Any], where: str) -> GradeSpec:
+    options = row.get("options") or []
+    if not isinstance(options, list) or not all(isinstance(o, (str, int, float)) for o in options):
+        raise InputError("is not a list of texts", where=f"{where}, field options")
+    precision = row.get("precision")
+    if precision is not None and (isinstance(precision, bool) or precision != _whole(precision)):
+        raise InputError(f"{precision!r} is not a whole number", where=f"{where}, field precision")
+    optional = {
+        name: _text(row, name, where) for name in ("answer_type", "unit") if row.get(name) is not None
+    }
+    try:
+        return GradeSpec(
+            _text(row, "gold", where),
+            optional.get("answer_type", "auto"),
+            tuple(str(option) for option in options),
+            _whole(precision),
+            optional.get("unit"),
+        )
+    except InputError as error:
+        if error.where.startswith(str(where)):
+            raise
+        raise InputError(error.what, where=f"{where}, field {error.where}", fix=error.fix) from None
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number as an int (benchmarks write precision as 1.0), anything else as None."""
+    if isinstance(value, (int, float)) and float(value).is_integer():
+        return int(value)
+    return None
+
+
+def _text(row: dict[str, Any], name: str, where: str) -> str:
+    """A field as text; numbers are written as they stand, because golds often are numbers."""
+    if name not in row:
+        raise InputError("is missing", where=f"{where}, field {name}", fix=f"add {name!r} to the row")
+    value = row[name]
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise InputError(f"is {type(value).__name__}, not text", where=f"{where}, field {name}")
+    return str(value)

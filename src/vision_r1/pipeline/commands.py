@@ -1,0 +1,68 @@
+"""What `eval` and `infer` do, apart from printing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.config import apply_overrides, parse_yaml, to_plain, validate
+from vision_r1.core.errors import ConfigError, InputError
+from vision_r1.core.progress import Progress
+from vision_r1.evals.config import EvaluateSettings
+from vision_r1.problems.config import ChatData, ProblemsConfig, parse_data_config
+from vision_r1.rollout.trace import Trace
+
+
+def data_config(path: Path) -> ProblemsConfig:
+    """A data config from a YAML file; its relative paths are relative to the file.
+
+    Raises:
+        ConfigError: no such file, not a mapping, or not a set of problems.
+    """
+    try:
+        data = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise ConfigError("no such file", where=str(path)) from None
+    for key in ("path", "images"):
+        if isinstance(data.get(key), str):
+            data[key] = str(path.resolve().parent / data[key])
+    config = parse_data_config(data, str(path))
+    if isinstance(config, ChatData):
+        raise ConfigError("these are conversations, not problems", where=str(path))
+    return config
+
+
+def evaluate_command(
+    model: str, data: Path, out: Path, overrides: Sequence[str], seed: int, progress: Progress
+) -> dict[str, Any]:
+    """Evaluate a model on the problems of a data config; see `evals.command.evaluate_model`."""
+    plain = apply_overrides(to_plain(EvaluateSettings()), list(overrides))
+    settings = validate(EvaluateSettings, plain)
+    problems_config = data_config(data)
+    from vision_r1.evals.command import evaluate_model
+
+    return evaluate_model(model, problems_config, settings, out, seed=seed, progress=progress)
+
+
+def infer_command(
+    model: str, image: Path, question: str, max_new_tokens: int, temperature: float, seed: int
+) -> Trace:
+    """One completion for one picture and question.
+
+    Raises:
+        InputError: the picture or the model cannot be used.
+    """
+    from vision_r1.problems.config import DEFAULT_MAX_PIXELS
+    from vision_r1.problems.images import FileImage
+
+    if not question.strip():
+        raise InputError("the question is empty", where="QUESTION")
+    picture = FileImage(image.parent, image.name, str(image), DEFAULT_MAX_PIXELS)
+    picture.load()
+    from vision_r1.models.load import load_model
+    from vision_r1.rollout.config import Sampling
+    from vision_r1.rollout.in_process import Request, generate
+
+    sampling = validate(Sampling, {"max_new_tokens": max_new_tokens, "temperature": temperature})
+    return generate(load_model(model), [Request("infer", question, (picture,))], sampling, seed)[0]

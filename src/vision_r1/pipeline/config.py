@@ -1,0 +1,122 @@
+"""What a recipe resolves to: data, stages, seed. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from vision_r1.construct.config import ConstructSettings
+from vision_r1.core.config import FrozenConfig
+from vision_r1.core.stage import StageSettings
+from vision_r1.evals.config import EvaluateSettings
+from vision_r1.problems.config import ChatData, ProblemsConfig
+from vision_r1.train.config import GrpoSettings, SftSettings
+
+
+class ConstructStage(StageSettings, ConstructSettings):
+    """Modality bridging: problems in, cold-start rows out."""
+
+    kind: Literal["construct"] = "construct"
+
+
+class SftStage(StageSettings, SftSettings):
+    """The cold start: a model and rows in, a model out.
+
+    Attributes:
+        validation_share: rows held back for the validation loss, chosen by a hash of their pictures.
+    """
+
+    kind: Literal["sft"] = "sft"
+    validation_share: float = Field(0.08, gt=0, lt=1)
+
+
+class GrpoStage(StageSettings, GrpoSettings):
+    """PTST: a model and problems in, a model per entry of the schedule out.
+
+    Attributes:
+        length_problems: problems of the validation split on which the cold start's lengths are
+            measured, where a cap is a quantile of them.
+        length_cap: cap of that measurement, in tokens.
+    """
+
+    kind: Literal["grpo"] = "grpo"
+    length_problems: int = Field(128, ge=1)
+    length_cap: int = Field(512, ge=1)
+
+
+class EvaluateStage(StageSettings, EvaluateSettings):
+    """Every model of the run on the held-out problems."""
+
+    kind: Literal["evaluate"] = "evaluate"
+
+
+Stage = Annotated[ConstructStage | SftStage | GrpoStage | EvaluateStage, Field(discriminator="kind")]
+
+
+class GoldRows(FrozenConfig):
+    """Rows made of problems and their gold answers, without anybody's reasoning.
+
+    It teaches the form that the reward asks for, where nobody has written thoughts yet; and it is
+    the "SFT on answers only" control.
+
+    Attributes:
+        problems: where they come from.
+        thought: the words between the think tags, the same in every row.
+    """
+
+    kind: Literal["gold_answers"] = "gold_answers"
+    problems: ProblemsConfig
+    thought: str = Field("I look at the image.", min_length=1)
+
+
+class DataSections(FrozenConfig):
+    """Where each stage's problems come from.
+
+    Attributes:
+        construct: problems whose thoughts are built.
+        sft: ready cold-start conversations, instead of building them.
+        rl: problems to reinforce on.
+        validation: problems for choices made during the run (caps), never for results.
+        test: held-out problems for the results.
+        generalisation: further held-out sets, each reported under its name.
+    """
+
+    construct: ProblemsConfig | None = None
+    sft: ChatData | GoldRows | tuple[ChatData | GoldRows, ...] | None = None
+    rl: ProblemsConfig | None = None
+    validation: ProblemsConfig | None = None
+    test: ProblemsConfig | None = None
+    generalisation: dict[str, ProblemsConfig] = Field(default_factory=dict)
+
+
+class Recipe(FrozenConfig):
+    """A frozen list of stages with what they work on.
+
+    Attributes:
+        recipe: name of the recipe it came from.
+        scale: "tiny", "3b", ...
+        seed: of everything random in the run.
+        model: the base model: "tiny:base", a model directory or a hub id.
+        data: where problems come from.
+        stages: name -> stage, run in order.
+        final: what the last model is called in the results.
+        threads: CPU threads torch may use; null for all. Results repeat exactly only at the same number.
+    """
+
+    recipe: str
+    scale: str = "tiny"
+    seed: int = Field(0, ge=0)
+    model: str = "tiny:base"
+    data: DataSections
+    stages: dict[str, Stage] = Field(min_length=1)
+    final: str = "vision_r1"
+    threads: int | None = Field(None, ge=1)
+
+    @field_validator("stages")
+    @classmethod
+    def _plain_names(cls, stages: dict[str, Stage]) -> dict[str, Stage]:
+        for name in stages:
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"stage name {name!r} may hold letters, digits, - and _ only")
+        return stages

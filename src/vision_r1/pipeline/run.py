@@ -1,0 +1,227 @@
+"""Run a recipe in a run directory: stage after stage, each finished one never again.
+
+Heavy imports happen when a stage runs. Stages hand over through files only: a finished stage's
+folder holds its artefact and, written last, `done.json`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.config import parse_yaml, to_plain, to_yaml
+from vision_r1.core.errors import CollapseError
+from vision_r1.core.files import atomic_write_text, read_json, write_json
+from vision_r1.core.progress import Progress, Silent
+from vision_r1.core.run import RunDirectory, Stopwatch, exclusive, open_run, versions
+from vision_r1.core.seeds import derive_seed
+from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
+from vision_r1.pipeline.plan import check_continuation, check_data, plan, sources
+
+
+@dataclass
+class State:
+    """What one stage hands to the next.
+
+    Attributes:
+        base: the recipe's base model.
+        model: the newest model.
+        rows: the newest rows file, if any was made.
+        variants: name -> model reference, in order, for the evaluation.
+        caps: completion cap of each schedule entry, in tokens.
+        length_problems: whether lengths were measured (see the `caps` stage).
+    """
+
+    base: str
+    model: str
+    rows: Path | None = None
+    variants: dict[str, str] = field(default_factory=dict)
+    caps: dict[str, int] = field(default_factory=dict)
+
+
+def run_recipe(recipe: Recipe, out: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """Run `recipe` in the directory `out`, continuing whatever is there.
+
+    Returns:
+        The results, as in `results.json`.
+
+    Raises:
+        RunStateError: `out` is something else, or a run of another recipe or with other dials.
+        InputError: data, images or models that cannot be used.
+        CollapseError: training cannot be right any more; the last good model is kept.
+    """
+    progress = progress or Silent()
+    check_data(recipe)
+    run = open_run(out)
+    with exclusive(run):
+        finished = _prepare(run, recipe)
+        _set_threads(recipe)
+        if finished and run.results.exists():
+            progress.say(f"{out}: finished already, nothing to do")
+            return dict(read_json(run.results))
+        state = State(recipe.model, recipe.model)
+        for planned in plan(recipe):
+            if planned.skip:
+                progress.say(f"{planned.name}: not needed, {planned.skip}")
+                continue
+            _stage(run, recipe, planned.name, state, progress)
+        return _write_results(run, recipe, state)
+
+
+def _prepare(run: RunDirectory, recipe: Recipe) -> bool:
+    """Create the run or check that it may be continued; True where every stage is done."""
+    if run.identity() is None:
+        identity = {"recipe": recipe.recipe, "scale": recipe.scale, "seed": recipe.seed}
+        run.create(to_yaml(recipe), identity)
+        run.event("started", versions=versions())
+        return False
+    old = parse_yaml(run.config.read_text(encoding="utf-8"), str(run.config))
+    finished = {p.parent.name for p in run.path.glob("stages/*/done.json")}
+    changes = check_continuation(old, to_plain(recipe), finished, str(run.path))
+    for key, (before, after) in changes.items():
+        run.event("dial changed", key=key, before=before, after=after)
+    if changes:
+        atomic_write_text(run.config, to_yaml(recipe))
+    names = {name for p in plan(recipe) if not p.skip for name in _unit_names(recipe, p.name)}
+    if not names <= finished:
+        run.event("continued", finished=sorted(finished), versions=versions())
+    return names <= finished and not changes
+
+
+def _unit_names(recipe: Recipe, name: str) -> list[str]:
+    stage = recipe.stages[name]
+    return [entry.name for entry in stage.schedule] if isinstance(stage, GrpoStage) else [name]
+
+
+def _set_threads(recipe: Recipe) -> None:
+    if recipe.threads is not None:
+        import torch
+
+        torch.set_num_threads(recipe.threads)
+
+
+def _stage(run: RunDirectory, recipe: Recipe, name: str, state: State, progress: Progress) -> None:
+    stage = recipe.stages[name]
+    given = sources(recipe, name)
+    if "model" in given:
+        state.model = given["model"]
+    if "rows" in given:
+        state.rows = Path(given["rows"])
+    if isinstance(stage, ConstructStage):
+        _construct(run, recipe, name, stage, state, progress)
+    elif isinstance(stage, SftStage):
+        _sft(run, recipe, name, stage, state, progress)
+    elif isinstance(stage, GrpoStage):
+        _grpo(run, recipe, name, stage, state, progress)
+    elif isinstance(stage, EvaluateStage):
+        from vision_r1.pipeline.evaluation import evaluate_stage
+
+        evaluate_stage(run, recipe, name, stage, state.base, state.variants, state.caps, progress)
+
+
+def _construct(
+    run: RunDirectory, recipe: Recipe, name: str, stage: ConstructStage, state: State, progress: Progress
+) -> None:
+    if run.done(name) is None:
+        from vision_r1.construct.run import run_construct
+        from vision_r1.problems.load import load_problems
+
+        assert recipe.data.construct is not None  # noqa: S101 - check_data has refused it already
+        watch = Stopwatch()
+        problems = load_problems(recipe.data.construct)
+        seed = derive_seed(recipe.seed, name)
+        summary = run_construct(stage, problems, run.stage(name), seed=seed, progress=progress)
+        run.finish(name, summary, watch.seconds())
+    else:
+        progress.say(f"{name}: done already")
+    state.rows = run.stage(name) / "vision_r1_cold.json"
+
+
+def _sft(
+    run: RunDirectory, recipe: Recipe, name: str, stage: SftStage, state: State, progress: Progress
+) -> None:
+    if run.done(name) is None:
+        from vision_r1.pipeline.rows import rows_file, section_rows, split_rows
+        from vision_r1.problems.chat import load_chat_rows
+        from vision_r1.train.sft import run_sft
+
+        watch = Stopwatch()
+        rows = load_chat_rows(rows_file(state.rows)) if state.rows else section_rows(recipe.data)
+        training, validation = split_rows(rows, stage.validation_share, derive_seed(recipe.seed, name))
+        seed = derive_seed(recipe.seed, name, "train")
+        summary = run_sft(stage, state.model, training, validation, run.stage(name), seed=seed, progress=progress)
+        _finish_training(run, name, summary, watch.seconds())
+    else:
+        progress.say(f"{name}: done already")
+    state.model = str(run.stage(name) / "model")
+    state.variants["cold_start"] = state.model
+
+
+def _finish_training(run: RunDirectory, name: str, summary: dict[str, Any], seconds: float) -> None:
+    run.finish(name, summary, seconds)
+    # Checkpoints are only for a killed stage; the finished one is its model.
+    shutil.rmtree(run.stage(name) / "work", ignore_errors=True)
+
+
+def _grpo(
+    run: RunDirectory, recipe: Recipe, name: str, stage: GrpoStage, state: State, progress: Progress
+) -> None:
+    from vision_r1.pipeline.caps import stage_caps
+
+    state.variants.setdefault("cold_start", state.model)
+    cold_start = state.model
+    pending = [entry for entry in stage.schedule if run.done(entry.name) is None]
+    state.caps = stage_caps(run, recipe, name, stage, cold_start, progress)
+    for entry in stage.schedule:
+        if entry not in pending:
+            progress.say(f"{entry.name}: done already")
+        else:
+            from vision_r1.problems.load import load_problems
+            from vision_r1.train.grpo import run_ptst_stage
+
+            assert recipe.data.rl is not None  # noqa: S101 - check_data has refused it already
+            watch = Stopwatch()
+            reference = {"stage_start": state.model, "cold_start": cold_start, "none": None}[entry.reference]
+            try:
+                summary = run_ptst_stage(
+                    stage,
+                    entry,
+                    state.caps[entry.name],
+                    state.model,
+                    reference,
+                    load_problems(recipe.data.rl),
+                    run.stage(entry.name),
+                    seed=derive_seed(recipe.seed, entry.name),
+                    progress=progress,
+                )
+            except CollapseError as error:
+                run.event("collapsed", stage=entry.name, reason=error.what)
+                raise
+            _finish_training(run, entry.name, summary, watch.seconds())
+        state.model = str(run.stage(entry.name) / "model")
+        state.variants[entry.name] = state.model
+    state.variants[recipe.final] = state.variants.pop(stage.schedule[-1].name)
+
+
+def _write_results(run: RunDirectory, recipe: Recipe, state: State) -> dict[str, Any]:
+    """Collect the stages' records into results.json; an equal file is left as it is."""
+    records = {path.parent.name: read_json(path) for path in sorted(run.path.glob("stages/*/done.json"))}
+    evaluated = next((n for n, s in recipe.stages.items() if isinstance(s, EvaluateStage)), None)
+    measured = records[evaluated]["summary"] if evaluated in records else {}
+    results: dict[str, Any] = {
+        "variants": measured.get("variants", {}),
+        "generalisation": measured.get("generalisation", {}),
+        "image_use": measured.get("image_use", {}),
+        "construct": records.get("construct", {}).get("summary", {}),
+        "caps": state.caps,
+        "seconds": {name: record["seconds"] for name, record in records.items()},
+        "peak_rss_mb": max((record["peak_rss_mb"] for record in records.values()), default=0.0),
+        "seed": recipe.seed,
+        "versions": (run.identity() or {}).get("versions", {}),
+    }
+    if not run.results.exists() or read_json(run.results) != results:
+        write_json(run.results, results)
+        run.event("finished")
+    return results

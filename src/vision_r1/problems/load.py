@@ -1,0 +1,240 @@
+"""Tables of the user's own problems -> `Problem`s, checked whole before anything is trained on them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vision_r1.core.errors import InputError
+from vision_r1.problems.columns import (
+    answer_type,
+    cell_options,
+    cell_text,
+    gold_letter,
+    name_marks,
+    place_images,
+    question_text,
+    resolve_columns,
+    template_columns,
+    whole_number,
+)
+from vision_r1.problems.config import DatasetData, FileData, ProblemsConfig, Take, TinyWorldData
+from vision_r1.problems.images import BytesImage, FileImage, Progress, check_images
+from vision_r1.problems.problem import Media, Problem
+from vision_r1.problems.split import taken
+from vision_r1.problems.tables import Row, column_names, field, read_dataset, read_table
+
+T = TypeVar("T")
+
+
+def load_problems(config: ProblemsConfig, progress: Progress | None = None) -> list[Problem]:
+    """The problems that a data section describes, in the order of their rows.
+
+    The gold of a multiple-choice row is always a letter (`A` is `options[0]`), whatever the table
+    says; the gold as written is kept in `meta["gold"]`. Every image is decoded once.
+
+    Args:
+        config: a tiny world, a file, or a data set.
+        progress: called with (images checked, images in all).
+
+    Raises:
+        InputError: naming file, row and field, and how to mend it.
+    """
+    if isinstance(config, TinyWorldData):
+        from vision_r1.problems.tiny_world import make_problems
+
+        return make_problems(config)
+    rows, source, root = _read(config)
+    columns = resolve_columns(config.columns, config.layout, column_names(rows), source)
+    if config.take is None:
+        rows = rows[: config.limit]
+    reader = _Reader(config, columns, root)
+    problems = [reader.problem(row) for row in rows]
+    check_images([image for problem in problems for image in problem.media], progress)
+    problems = _with_ids(problems, rows, columns.get("id"))
+    keys = [split_keys(problem.media, problem.question) for problem in problems]
+    return share(problems, keys, config.take, config.limit, source)
+
+
+def _read(config: FileData | DatasetData) -> tuple[list[Row], str, Path]:
+    if isinstance(config, FileData):
+        path = config.path.expanduser()
+        return read_table(path), str(path), image_root(config.images, path.parent)
+    rows = read_dataset(config.name, config.split, config.revision)
+    folder = Path(config.name)
+    return rows, config.name, image_root(config.images, folder if folder.is_dir() else Path())
+
+
+def image_root(images: Path | None, default: Path) -> Path:
+    """The folder that image paths start from. Raises InputError when it does not exist."""
+    root = default if images is None else images.expanduser()
+    if not root.is_dir():
+        raise InputError("no such image folder", where=str(root), fix="set `images` to an existing folder")
+    return root
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads rows of one table.
+
+    Attributes:
+        config: its data section.
+        columns: field -> column (see `resolve_columns`).
+        root: where image paths start.
+    """
+
+    config: FileData | DatasetData
+    columns: dict[str, str]
+    root: Path
+
+    def problem(self, row: Row) -> Problem:
+        """One problem, without an id if there is no id column; images are not opened."""
+        columns = self.columns
+        media = cell_images(row, columns.get("image"), self.root, self.config.max_pixels)
+        question, order = place_images(
+            question_text(row, columns["question"]),
+            len(media),
+            self.config.marks,
+            field(row, template_columns(columns["question"])[0]),
+        )
+        options = cell_options(row, columns["options"]) if "options" in columns else ()
+        written = self._gold(row)
+        gold = gold_letter(row, columns["answer"], written, options, self.config.gold) if options else written
+        return Problem(
+            id=self._id(row),
+            question=question,
+            answer=gold,
+            media=tuple(media[index] for index in order),
+            answer_type="choice" if options else self._answer_type(row),
+            options=tuple(name_marks(option) for option in options),
+            precision=whole_number(row, columns.get("precision"), self.config.precision),
+            unit=cell_text(row.values.get(columns.get("unit", ""))) or None,
+            meta=self._meta(row) | ({"gold": written} if options else {}),
+        )
+
+    def _gold(self, row: Row) -> str:
+        gold = cell_text(row.values.get(self.columns["answer"]))
+        if not gold:
+            raise InputError(
+                "the problem has no answer",
+                where=field(row, self.columns["answer"]),
+                fix="give its gold answer or remove the row",
+            )
+        return gold
+
+    def _answer_type(self, row: Row) -> str:
+        if isinstance(row.values.get(self.columns["answer"]), list) and "answer_type" not in self.columns:
+            return "list"
+        return answer_type(row, self.columns.get("answer_type"), self.config.answer_type)
+
+    def _id(self, row: Row) -> str:
+        column = self.columns.get("id")
+        if column is None:
+            return ""
+        text = cell_text(row.values.get(column))
+        if not text:
+            raise InputError(
+                "the id is empty",
+                where=field(row, column),
+                fix='give one, or set columns.id to "" for ids made from the content',
+            )
+        return text
+
+    def _meta(self, row: Row) -> dict[str, Any]:
+        named = {key: row.values.get(self.columns[key]) for key in ("family", "level") if key in self.columns}
+        extra = {column: row.values.get(column) for column in self.config.columns.meta}
+        return {key: value for key, value in (named | extra).items() if value is not None}
+
+
+def cell_images(row: Row, column: str | None, root: Path, max_pixels: int) -> tuple[Media, ...]:
+    """The images that a cell names or holds; nothing is opened yet.
+
+    A cell is a path, bytes, `{bytes, path}` as `datasets` stores it, a list of those, or a JSON list
+    of paths.
+
+    Raises:
+        InputError: a cell of another kind.
+    """
+    value = row.values.get(column) if column else None
+    if column is None or value is None or cell_text(value) == "":
+        return ()
+    where = field(row, column)
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except (json.JSONDecodeError, RecursionError):
+            raise InputError("not a JSON list of image paths", where=where) from None
+    items = value if isinstance(value, list) else [value]
+    return tuple(_image(item, where, root, max_pixels) for item in items)
+
+
+def _image(item: Any, where: str, root: Path, max_pixels: int) -> Media:
+    if isinstance(item, dict):
+        item = item.get("bytes") if item.get("bytes") is not None else item.get("path")
+    if isinstance(item, bytes):
+        return BytesImage(item, where, max_pixels)
+    if isinstance(item, str) and item.strip():
+        return FileImage(root, item.strip(), where, max_pixels)
+    raise InputError(f"expected an image path or image bytes, found {type(item).__name__}", where=where)
+
+
+def _with_ids(problems: Sequence[Problem], rows: Sequence[Row], column: str | None) -> list[Problem]:
+    if column is None:
+        contents = [[p.question, p.answer, *p.options, *(image.key for image in p.media)] for p in problems]
+        ids = unique_ids(contents)
+        return [replace(problem, id=name) for problem, name in zip(problems, ids, strict=True)]
+    first: dict[str, Row] = {}
+    for problem, row in zip(problems, rows, strict=True):
+        other = first.setdefault(problem.id, row)
+        if other is not row:
+            raise InputError(
+                f"id {problem.id[:60]!r} is already that of {other.where}",
+                where=field(row, column),
+                fix='make it unique, or set columns.id to "" for ids made from the content',
+            )
+    return list(problems)
+
+
+def unique_ids(contents: Sequence[Sequence[str]]) -> list[str]:
+    """Ids made from the content of rows; a later row of equal content gets `-2`, `-3`, ..."""
+    seen: Counter[str] = Counter()
+    ids = []
+    for parts in contents:
+        name = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        seen[name] += 1
+        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return ids
+
+
+def split_keys(media: Sequence[Media], text: str) -> list[str]:
+    """What ties a row to others when shares are cut: its images, or its text if it has none."""
+    return [image.key for image in media] or [f"text:{text}"]
+
+
+def share(
+    rows: Sequence[T], keys: Sequence[Sequence[str]], take: Take | None, limit: int | None, source: str
+) -> list[T]:
+    """The rows of a share, at most `limit` of them. Raises InputError when none is left.
+
+    Args:
+        rows: anything, one item a row.
+        keys: what ties each row to others (see `split_keys`).
+        take: the share; None for all.
+        limit: None for no limit.
+        source: the table, for messages.
+    """
+    if take is None:
+        return list(rows[:limit])
+    chosen = [rows[index] for index in taken(keys, take)]
+    if not chosen:
+        raise InputError(
+            f"none of {len(rows)} rows falls into the share from {take.from_} to {take.to}",
+            where=f"{source}, take",
+            fix="widen the share or give more rows with different images",
+        )
+    return chosen[:limit]

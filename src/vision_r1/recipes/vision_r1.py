@@ -1,0 +1,136 @@
+"""Vision-R1 (arXiv 2503.06749): modality bridging, cold start, PTST with a hard reward, evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vision_r1.core.stage import Card
+from vision_r1.pipeline.config import (
+    ConstructStage,
+    DataSections,
+    EvaluateStage,
+    GrpoStage,
+    Recipe,
+    SftStage,
+)
+from vision_r1.problems.config import ChatData, ColumnMap, DatasetData, TinyWorldData
+from vision_r1.problems.tiny_names import HELD_OUT_FAMILY
+from vision_r1.train.config import PtstStage, Quantile
+
+CARD = Card(
+    title="Vision-R1: cold start by modality bridging, then GRPO with progressive thinking suppression",
+    paper="arXiv 2503.06749 (ICLR 2026); github.com/Osilly/Vision-R1",
+    claims=(
+        "Vision-R1-7B: MathVista 73.5 (base 68.1), MathVerse 52.4 (46.7), MM-Math 40.2 (34.1)",
+        "the cold start alone falls below the base (44.5 against 49.6 on the mean of the three)",
+        "4K x 16 then 8K x 8 reaches 55.4; 16K x 4 from the start 47.7",
+    ),
+    deviates=(
+        "RL learning rate, batch and rollout settings are not published: EasyR1's defaults of that week",
+        "one fixed last checkpoint is evaluated, not the best of the last 50 steps",
+        "tiny scale: the caps are quantiles of the cold start's own lengths, the paper's 4K is about its 75th",
+    ),
+)
+
+_HUB = {
+    "3b": "Qwen/Qwen2.5-VL-3B-Instruct",
+    "7b": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "32b": "Qwen/Qwen2.5-VL-32B-Instruct",
+    "72b": "Qwen/Qwen2.5-VL-72B-Instruct",
+}
+
+
+def build(scale: str, seed: int) -> Recipe:
+    """The recipe at a scale: `tiny` stands alone, the others take the published data sets."""
+    return _tiny(seed) if scale == "tiny" else _published(scale, seed)
+
+
+def _tiny(seed: int) -> Recipe:
+    data = DataSections(
+        construct=TinyWorldData(split="train", n=3600, seed=seed + 1),
+        rl=TinyWorldData(split="train", n=3600, seed=seed + 2),
+        validation=TinyWorldData(split="validation", n=180, seed=3),
+        test=TinyWorldData(split="test", n=540, seed=4),
+        generalisation={
+            "held_out_family": TinyWorldData(split="test", n=150, seed=5, families=(HELD_OUT_FAMILY,)),
+            "larger": TinyWorldData(split="test", n=180, seed=6, larger=True),
+        },
+    )
+    schedule = (
+        PtstStage(
+            name="ptst_1",
+            max_completion_length=Quantile(quantile=0.5, at_least=64, at_most=128),
+            group_size=16,
+            steps=40,
+            learning_rate=2e-4,
+            reference="stage_start",
+        ),
+        PtstStage(
+            name="ptst_2",
+            max_completion_length=Quantile(quantile=0.5, times=2.0, at_least=128, at_most=256),
+            group_size=8,
+            steps=40,
+            learning_rate=2e-4,
+            reference="stage_start",
+        ),
+    )
+    return Recipe(
+        recipe="vision-r1",
+        scale="tiny",
+        seed=seed,
+        model="tiny:base",
+        data=data,
+        stages={
+            "construct": ConstructStage(),
+            "sft": SftStage(
+                learning_rate=1e-3,
+                batch_size=64,
+                micro_batch_size=64,
+                max_epochs=6,
+                eval_steps=40,
+                max_length=640,
+                freeze_vision=False,
+            ),
+            "rl": GrpoStage(schedule=schedule),
+            "evaluate": EvaluateStage(),
+        },
+    )
+
+
+def _published(scale: str, seed: int) -> Recipe:
+    """Settings of the two published YAMLs and of section 3 of the paper, on the released data."""
+    cold = Path("Vision-R1-cold")
+    data = DataSections(
+        sft=(
+            ChatData(path=cold / "vision_r1_llava_cot_full.json", images=cold, layout="vision_r1_cold_llava"),
+            ChatData(path=cold / "vision_r1_mulberry_sft_full.json", images=cold, layout="vision_r1_cold_mulberry"),
+        ),
+        rl=DatasetData(name="Osilly/Vision-R1-rl", split="train", layout="vision_r1_rl"),
+        test=DatasetData(
+            name="hiyouga/geometry3k", split="test", layout="geometry3k", columns=ColumnMap()
+        ),
+    )
+    schedule = (
+        PtstStage(name="ptst_1", max_completion_length=4096, group_size=16, steps=100, learning_rate=1e-6),
+        PtstStage(name="ptst_2", max_completion_length=8192, group_size=8, steps=100, learning_rate=1e-6),
+    )
+    return Recipe(
+        recipe="vision-r1",
+        scale=scale,
+        seed=seed,
+        model=_HUB[scale],
+        data=data,
+        stages={
+            "sft": SftStage(
+                micro_batch_size=1, precision="bfloat16", eval_steps=1000, trl={"gradient_checkpointing": True}
+            ),
+            "rl": GrpoStage(
+                schedule=schedule,
+                prompts_per_step=128,
+                precision="bfloat16",
+                train_batch_size=1,
+                trl={"gradient_checkpointing": True, "weight_decay": 0.01},
+            ),
+            "evaluate": EvaluateStage(max_new_tokens=16_384),
+        },
+    )

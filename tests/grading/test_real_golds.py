@@ -1,0 +1,86 @@
+"""Every gold of the shared benchmark rows grades itself right, and near misses wrong."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from vision_r1.grading import GradeSpec, grade_response, hfrrf
+from vision_r1.grading.number import parse_number
+from vision_r1.grading.text import plain_math
+
+DATA = Path(os.environ.get("VISION_R1_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+SETS = {
+    "mathvision_testmini": lambda row: GradeSpec(
+        str(row["answer"]), "auto", tuple(map(str, row["options"] or ()))
+    ),
+    "tabmwp_dev": lambda row: GradeSpec(
+        row["answer"], "auto", tuple(row["choices"] or ()), None, row["unit"]
+    ),
+    "chartqa_test": lambda row: GradeSpec(row["label"]),
+    "puzzlevqa": lambda row: GradeSpec(str(row["answer"]), "choice", tuple(map(str, row["options"]))),
+    "geometry3k": lambda row: GradeSpec(row["answer"], "choice", tuple(row["choices"])),
+    "dynamath": lambda row: GradeSpec(str(row["answer"]), row["answer_type"]),
+}
+
+
+def specs(name):
+    path = DATA / name / "problems.jsonl"
+    if not path.is_file():
+        pytest.skip(f"no shared benchmark rows at {path}; set VISION_R1_SHARED_DATA")
+    return [SETS[name](json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def wrap(answer):
+    return f"<think>Hm.</think><answer> Final Answer:{answer} </answer>"
+
+
+def near_misses(spec):
+    if spec.options:
+        letters = [chr(65 + index) for index, option in enumerate(spec.options)]
+        right = {letter for letter in letters if grade_response(letter, spec).correct}
+        assert len(right) == 1 or len(set(spec.options)) < len(spec.options)
+        return [*(letter for letter in letters if letter not in right), "A or B", ", ".join(letters)]
+    if spec.answer_type == "multiple choice" or (len(spec.gold) == 1 and spec.gold.isalpha()):
+        return [letter for letter in "ABCDE" if letter != spec.gold] + ["A or B", f"{spec.gold} or E"]
+    number = parse_number(plain_math(spec.gold), spec.unit)
+    if number is None:
+        return [f"not {spec.gold}", f"{spec.gold} or Mars", spec.gold[:-1] or "?", f"{spec.gold} {spec.gold}"]
+    shift = 1 if number.decimals is None else 2 / 10**number.decimals
+    places = number.decimals or 0
+    off = f"{float(number.value) + shift:.{max(places, 2)}f}"
+    return [off, f"{spec.gold} or {off}", f"{off}, {spec.gold}", f"the gold is {spec.gold}"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_golds_are_right(name):
+    bad = [s for s in specs(name) if hfrrf(wrap(s.gold), s, "eos").reward != 1.0]
+    assert not bad
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "The answer is {}.", "\\boxed{{{}}}", "**Final Answer:** {}", "<answer>{}</answer>"]
+)
+@pytest.mark.parametrize("name", SETS)
+def test_golds_are_right_in_other_forms(name, form):
+    bad = [s for s in specs(name) if not grade_response(form.format(s.gold), s).correct]
+    assert not bad
+
+
+@pytest.mark.parametrize("name", ["tabmwp_dev", "puzzlevqa", "geometry3k", "mathvision_testmini"])
+def test_option_letter_text_and_both_are_one_answer(name):
+    for spec in specs(name):
+        for index, option in enumerate(spec.options):
+            letter = chr(65 + index)
+            right = grade_response(letter, spec).correct
+            assert grade_response(f"{letter}: {option}", spec).correct == right
+            # An option may read like the letter of another; the letter is then what is meant.
+            if not any(len(other) == 1 and other.isalpha() for other in spec.options):
+                assert hfrrf(wrap(option), spec, "eos").reward == float(right), (option, spec)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_near_misses_are_wrong(name):
+    bad = [(miss, s) for s in specs(name) for miss in near_misses(s) if hfrrf(wrap(miss), s, "eos").reward]
+    assert not bad
