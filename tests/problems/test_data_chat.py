@@ -126,7 +126,7 @@ def test_export_reads_back_equal(tmp_path):
     rows = [
         ChatRow("one", "<image>\nWhich?", TARGET, (shared,)),
         ChatRow(
-            "two", "<image> or <image>? <script>ü\u2028", (shared, BytesImage(png((7, 0, 0)), "b")), TARGET
+            "two", "<image> or <image>? <script>ü\u2028", TARGET, (shared, BytesImage(png((7, 0, 0)), "b"))
         ),
         ChatRow("three", "2+2?", "4"),
     ]

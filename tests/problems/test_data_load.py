@@ -327,6 +327,20 @@ def test_missing_file_and_folders(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("cell", ["[" * 200 + "]" * 200, "9" * 5000])
+def test_json_that_python_chokes_on(tmp_path, cell):
+    path = write_rows(tmp_path, [])
+    path.write_text(f'{{"question": "q", "answer": "1", "x": {cell}}}\n')
+    with pytest.raises(InputError, match=r"rows\.jsonl.*(nested too deep|cannot be read|not valid JSON)"):
+        load(path)
+
+
+def test_lone_surrogates_become_question_marks(tmp_path):
+    path = write_rows(tmp_path, [{"question": "a\ud800b", "answer": "1", "note": ["\udfff"]}])
+    (problem,) = load(path, columns={"meta": ["note"]}, take={"from": 0.0, "to": 1.0})
+    assert (problem.question, problem.meta["note"]) == ("a?b", ["?"])
+
+
 def test_csv_that_is_not_utf8(tmp_path):
     (tmp_path / "a.csv").write_bytes("question,answer\nWie groß?,1\n".encode("latin-1"))
     with pytest.raises(InputError, match="not UTF-8 text -- save it as CSV UTF-8"):

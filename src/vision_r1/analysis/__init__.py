@@ -1,0 +1,1 @@
+"""What traces show: reflection words, intervals."""

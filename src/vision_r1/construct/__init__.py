@@ -1,0 +1,1 @@
+"""Data construction: caption -> pseudo-CoT -> description -> reason -> filter -> rewrite -> export."""

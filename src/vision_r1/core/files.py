@@ -86,8 +86,11 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        detail = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
+    except json.JSONDecodeError as error:
+        raise InputError(f"not valid JSON: {error.msg}", where=where, fix="mend or remove this line") from None
+    except (ValueError, RecursionError) as error:
+        # Python refuses integers of more than 4,300 digits, and nesting beyond its stack.
+        detail = "nested too deep" if isinstance(error, RecursionError) else "a number is too long"
         raise InputError(f"not valid JSON: {detail}", where=where, fix="mend or remove this line") from None
     if not isinstance(row, dict):
         raise InputError(f"expected an object, found {type(row).__name__}", where=where)

@@ -1,0 +1,1 @@
+"""Measure models on held-out problems: runner, statistics, image controls, paired comparison."""

@@ -25,10 +25,10 @@ def gold_rows(config: GoldRows) -> list[ChatRow]:
     """Each problem with its gold answer in the form that the reward asks for."""
     return [
         ChatRow(
-            problem.id,
-            problem.question,
-            problem.media,
-            f"<think> {config.thought} </think><answer> Final Answer:{problem.answer} </answer>",
+            id=problem.id,
+            user=problem.question,
+            assistant=f"<think> {config.thought} </think><answer> Final Answer:{problem.answer} </answer>",
+            media=problem.media,
         )
         for problem in load_problems(config.problems)
     ]

@@ -16,7 +16,7 @@ from typing import Any
 from vision_r1.core.errors import InputError
 from vision_r1.problems.columns import USUAL_NAMES, cell_text, find_column, place_images, require_column
 from vision_r1.problems.config import ChatData, ChatLayout
-from vision_r1.problems.images import Progress, check_images
+from vision_r1.problems.images import ImageCallback, check_images
 from vision_r1.problems.load import cell_images, image_root, share, split_keys, unique_ids
 from vision_r1.problems.problem import Media
 from vision_r1.problems.tables import Row, column_names, field, read_table
@@ -77,7 +77,7 @@ class _Columns:
     image: str | None
 
 
-def load_chat_rows(config: ChatData, progress: Progress | None = None) -> list[ChatRow]:
+def load_chat_rows(config: ChatData, progress: ImageCallback | None = None) -> list[ChatRow]:
     """The conversations of a file, each checked; every image is decoded once.
 
     Args:

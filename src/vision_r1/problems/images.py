@@ -22,7 +22,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_FILE_BYTES = 256 * 2**20
 SHOWN_FAULTS = 5
 
-Progress = Callable[[int, int], None]
+ImageCallback = Callable[[int, int], None]
 
 
 def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
@@ -177,7 +177,7 @@ class BytesImage(_StoredImage):
         return self._data
 
 
-def check_images(media: Iterable[Media], progress: Progress | None = None) -> None:
+def check_images(media: Iterable[Media], progress: ImageCallback | None = None) -> None:
     """Decode every image once, so that a bad one shows now and not in the middle of training.
 
     Args:

@@ -14,7 +14,7 @@ from vision_r1.core.errors import InputError
 from vision_r1.core.files import atomic_write_text
 from vision_r1.problems.columns import USUAL_NAMES, resolve_columns
 from vision_r1.problems.config import ColumnMap, FileData, Take
-from vision_r1.problems.images import Progress
+from vision_r1.problems.images import ImageCallback
 from vision_r1.problems.load import load_problems, split_keys
 from vision_r1.problems.problem import Problem
 from vision_r1.problems.split import positions
@@ -62,7 +62,7 @@ class InitResult:
 
 
 def init_project(
-    folder: Path, csv: Path | None, recipe_part: dict[str, Any], progress: Progress | None = None
+    folder: Path, csv: Path | None, recipe_part: dict[str, Any], progress: ImageCallback | None = None
 ) -> InitResult:
     """Write `vision-r1.yaml` into the user's folder.
 
@@ -102,7 +102,9 @@ def _filled(node: Any, sections: dict[str, dict[str, Any]]) -> Any:
     return node
 
 
-def describe_user_data(folder: Path, csv: Path | None = None, progress: Progress | None = None) -> UserData:
+def describe_user_data(
+    folder: Path, csv: Path | None = None, progress: ImageCallback | None = None
+) -> UserData:
     """Find columns and images, check every row, and cut train, validation and test.
 
     Paths are written absolute, so that the config works from any folder.

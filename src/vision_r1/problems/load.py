@@ -24,7 +24,7 @@ from vision_r1.problems.columns import (
     whole_number,
 )
 from vision_r1.problems.config import DatasetData, FileData, ProblemsConfig, Take, TinyWorldData
-from vision_r1.problems.images import BytesImage, FileImage, Progress, check_images
+from vision_r1.problems.images import BytesImage, FileImage, ImageCallback, check_images
 from vision_r1.problems.problem import Media, Problem
 from vision_r1.problems.split import taken
 from vision_r1.problems.tables import Row, column_names, field, read_dataset, read_table
@@ -32,7 +32,7 @@ from vision_r1.problems.tables import Row, column_names, field, read_dataset, re
 T = TypeVar("T")
 
 
-def load_problems(config: ProblemsConfig, progress: Progress | None = None) -> list[Problem]:
+def load_problems(config: ProblemsConfig, progress: ImageCallback | None = None) -> list[Problem]:
     """The problems that a data section describes, in the order of their rows.
 
     The gold of a multiple-choice row is always a letter (`A` is `options[0]`), whatever the table

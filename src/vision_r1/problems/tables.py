@@ -16,6 +16,7 @@ from vision_r1.core.files import read_json, read_jsonl
 
 # A CSV cell above this is broken quoting, not text.
 MAX_CSV_CELL = 10_000_000
+MAX_DEPTH = 64
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 
@@ -57,6 +58,11 @@ def read_table(path: Path) -> list[Row]:
         return not_empty(reader(path), str(path))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    except InputError:
+        raise
+    except ValueError as error:
+        # JSON with a number of thousands of digits, which Python refuses to convert.
+        raise InputError(f"cannot be read: {error}", where=str(path)) from None
 
 
 def not_empty(rows: Iterable[Row], where: str) -> list[Row]:
@@ -77,7 +83,8 @@ def _nearest_file(path: Path) -> str:
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
     for number, values in read_jsonl(path):
-        yield Row(f"{path}, line {number}", values)
+        where = f"{path}, line {number}"
+        yield Row(where, _writable(values, where))
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
@@ -91,7 +98,7 @@ def _json_rows(path: Path) -> Iterator[Row]:
             where = f"{path}, entry {key!r}"
             if not isinstance(value, dict):
                 raise InputError(f"expected an object, found {type(value).__name__}", where=where)
-            yield Row(where, {"id": key, **value})
+            yield Row(where, _writable({"id": key, **value}, where))
         return
     if not isinstance(data, list):
         raise InputError("expected a list of objects", where=str(path))
@@ -99,7 +106,20 @@ def _json_rows(path: Path) -> Iterator[Row]:
         where = f"{path}, row {number}"
         if not isinstance(value, dict):
             raise InputError(f"expected an object, found {type(value).__name__}", where=where)
-        yield Row(where, value)
+        yield Row(where, _writable(value, where))
+
+
+def _writable(value: Any, where: str, depth: int = 0) -> Any:
+    """The value with lone surrogates replaced: JSON may escape them, but no file can hold them."""
+    if depth > MAX_DEPTH:
+        raise InputError("nested too deep", where=where, fix="remove this row")
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_writable(item, where, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_writable(key, where): _writable(item, where, depth + 1) for key, item in value.items()}
+    return value
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:

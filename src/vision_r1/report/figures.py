@@ -95,11 +95,19 @@ class Gain:
     high: float | None = None
 
     @property
+    def points(self) -> str:
+        """For example "+12.3"."""
+        return points(self.value)
+
+    @property
+    def span(self) -> str:
+        """For example "+8.1 to +16.5"; empty where no interval is known."""
+        return "" if self.low is None else f"{points(self.low)} to {points(self.high)}"
+
+    @property
     def text(self) -> str:
         """For example "+12.3 (+8.1 to +16.5)"."""
-        if self.low is None:
-            return points(self.value)
-        return f"{points(self.value)} ({points(self.low)} to {points(self.high)})"
+        return f"{self.points} ({self.span})" if self.span else self.points
 
 
 def paired_gain(before: Sequence[bool], after: Sequence[bool]) -> Gain:

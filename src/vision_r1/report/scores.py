@@ -81,7 +81,7 @@ def _variant_row(run: RunRecord, variants: dict[str, Row], name: str, base: str 
         "truncation": percent(number(row, "truncation_rate")),
         "finished": percent(number(row, "accuracy_finished")),
         "tokens": decimal(number(row, "mean_tokens"), 1), "n": whole(number(row, "n")),
-        "over_base": over_base.text if over_base else "–", "over_cold": over_cold.text if over_cold else "–",
+        "over_base": over_base, "over_cold": over_cold,
     }  # fmt: skip
 
 

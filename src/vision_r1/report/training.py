@@ -44,7 +44,7 @@ def stage_table(run: RunRecord) -> View:
         rows.append({
             "name": stage.name, "status": stage.status, "what": _what(stage), "in": _in(run, stage),
             "out": _out(run, stage, made), "accuracy": percent(accuracy),
-            "gain": difference.text if difference else "–", "seconds": duration(done_seconds),
+            "gain": difference, "seconds": duration(done_seconds),
             "stopped": _stopped(stage),
         })  # fmt: skip
         before = made if made in variants else before

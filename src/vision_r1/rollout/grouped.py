@@ -130,12 +130,19 @@ def sample_groups(
     layers = [_RoomyLayer(width + cap) for _ in range(model.config.get_text_config().num_hidden_layers)]
     cache = Cache(layers=layers)
     output = model(
-        **inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1, return_dict=True
+        **inputs,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+        return_dict=True,
     )
     cache.batch_repeat_interleave(group)
     logits = output.logits[:, -1].repeat_interleave(group, 0)
     following = (positions.amax((0, 2)) + 1).repeat_interleave(group)
-    mask = torch.cat([inputs["attention_mask"].repeat_interleave(group, 0), logits.new_ones(rows, cap).long()], 1)
+    mask = torch.cat(
+        [inputs["attention_mask"].repeat_interleave(group, 0), logits.new_ones(rows, cap).long()], 1
+    )
     ids = torch.cat([inputs["input_ids"].repeat_interleave(group, 0), mask.new_zeros(rows, cap)], 1)
     ends = torch.tensor(list(eos), device=ids.device)
     lengths = [cap] * rows

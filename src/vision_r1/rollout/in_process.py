@@ -1,4 +1,8 @@
-"""Problems to traces with the model in this process, through transformers' `generate`."""
+"""Problems to traces with the model in this process.
+
+Qwen2.5-VL goes through `rollout.grouped`: each prompt is read once for all its completions, and
+finished rows leave the batch. Any other family falls back to transformers' `generate`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -15,6 +20,7 @@ from vision_r1.core.seeds import derive_seed
 from vision_r1.models.load import LoadedModel, encode_prompts, forbidden_tokens
 from vision_r1.problems.problem import Media
 from vision_r1.rollout.config import Sampling
+from vision_r1.rollout.grouped import Warp, sample_groups, warp_of
 from vision_r1.rollout.trace import Segment, StopReason, Trace
 
 
@@ -36,9 +42,9 @@ def generate(
 ) -> list[Trace]:
     """Complete each request `sampling.n` times.
 
-    Requests are batched by their place in the sequence, and a batch's random numbers depend on
-    the seed and on its first request, so that a resumed call over the rest gives the same
-    completions as long as it starts at a multiple of the batch.
+    The noise of a completion is keyed by seed, request id, sample index and position, so a
+    completion does not depend on its neighbours in the batch but for rounding (the fallback for
+    other model families is keyed by batch).
 
     Returns:
         Traces, `n` for each request, in order.
@@ -50,7 +56,7 @@ def generate(
     traces: list[Trace] = []
     for start in range(0, len(requests), per_batch):
         chunk = requests[start : start + per_batch]
-        traces += _complete(loaded, chunk, sampling, derive_seed(seed, chunk[0].id))
+        traces += _complete(loaded, chunk, sampling, seed)
         on_batch(len(chunk))
     return traces
 
@@ -62,10 +68,15 @@ def _complete(loaded: LoadedModel, chunk: Sequence[Request], sampling: Sampling,
     )
     lengths = inputs["attention_mask"].sum(1).tolist()
     check_context(loaded, max(lengths), sampling.max_new_tokens, chunk[lengths.index(max(lengths))].id)
-    output = _generate(loaded, inputs, sampling, seed)
+    device = next(loaded.model.parameters()).device
+    inputs = {name: value.to(device) for name, value in inputs.items()}
+    if loaded.model.config.model_type == "qwen2_5_vl":
+        completions = _grouped(loaded, inputs, [r.id for r in chunk], sampling, seed)
+    else:
+        completions = _generated(loaded, inputs, sampling, derive_seed(seed, chunk[0].id))
     settings = {**sampling.model_dump(), "seed": seed}
     traces = []
-    for row, ids in enumerate(output[:, inputs["input_ids"].shape[1] :].tolist()):
+    for row, ids in enumerate(completions):
         request = chunk[row // sampling.n]
         segment, stop = _segment(loaded.processor, ids)
         traces.append(
@@ -76,7 +87,43 @@ def _complete(loaded: LoadedModel, chunk: Sequence[Request], sampling: Sampling,
     return traces
 
 
-def _generate(loaded: LoadedModel, inputs: dict[str, torch.Tensor], sampling: Sampling, seed: int) -> Any:
+def _greedy_warp(warp: Warp) -> Warp:
+    """Leave only the likeliest token."""
+
+    def greedy(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        logits = warp(ids, logits)
+        best = logits.argmax(-1, keepdim=True)
+        return torch.full_like(logits, float("-inf")).scatter(1, best, 0.0)
+
+    return greedy
+
+
+def _grouped(
+    loaded: LoadedModel, inputs: dict[str, torch.Tensor], ids: Sequence[str], sampling: Sampling, seed: int
+) -> list[list[int]]:
+    from transformers import GenerationConfig
+
+    config = GenerationConfig(
+        temperature=sampling.temperature or 1.0, top_p=sampling.top_p, top_k=0, repetition_penalty=1.0
+    )
+    warp = warp_of(config, forbidden_tokens(loaded.processor))
+    noise = [
+        np.random.default_rng(derive_seed(seed, name, index)).random(sampling.max_new_tokens)
+        for name in ids
+        for index in range(sampling.n)
+    ]
+    return sample_groups(
+        loaded.model,
+        inputs,
+        torch.from_numpy(np.stack(noise)).to(inputs["input_ids"].device),
+        warp=warp if sampling.temperature > 0 else _greedy_warp(warp),
+        eos=[loaded.processor.tokenizer.eos_token_id],
+    )
+
+
+def _generated(
+    loaded: LoadedModel, inputs: dict[str, torch.Tensor], sampling: Sampling, seed: int
+) -> list[list[int]]:
     tokenizer = loaded.processor.tokenizer
     options: dict[str, Any] = {
         "max_new_tokens": sampling.max_new_tokens,
@@ -88,11 +135,12 @@ def _generate(loaded: LoadedModel, inputs: dict[str, torch.Tensor], sampling: Sa
     }
     if sampling.temperature > 0:
         options |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-    device = next(loaded.model.parameters()).device
     torch.manual_seed(seed)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return loaded.model.generate(**{k: v.to(device) for k, v in inputs.items()}, **options)
+        output = loaded.model.generate(**inputs, **options)
+    completions: list[list[int]] = output[:, inputs["input_ids"].shape[1] :].tolist()
+    return completions
 
 
 def _segment(processor: Any, ids: list[int]) -> tuple[Segment, StopReason]:

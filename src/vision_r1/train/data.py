@@ -96,7 +96,9 @@ class PromptStore:
             raise
         except (ValueError, TypeError) as error:
             fix = "check its size (neither side may be 200 times the other) and its format"
-            raise InputError(f"the processor cannot take its image: {error}", where=ask.where, fix=fix) from None
+            raise InputError(
+                f"the processor cannot take its image: {error}", where=ask.where, fix=fix
+            ) from None
         ids = tuple(batch["input_ids"][0].tolist())
         return Encoded(ids, batch.get("pixel_values"), batch.get("image_grid_thw"))
 

@@ -11,10 +11,18 @@ from vision_r1.train.config import Guard
 # The measure of a log row -> (is its bound broken?, what to say).
 _Rule = tuple[str, Callable[[float, Guard], bool], str]
 _RULES: tuple[_Rule, ...] = (
-    ("reward", lambda value, guard: value <= guard.min_reward, "the mean reward stayed at or below {min_reward}"),
+    (
+        "reward",
+        lambda value, guard: value <= guard.min_reward,
+        "the mean reward stayed at or below {min_reward}",
+    ),
     ("kl", lambda value, guard: value > guard.max_kl, "the KL to the reference stayed above {max_kl}"),
     ("entropy", lambda value, guard: value < guard.min_entropy, "the entropy stayed below {min_entropy}"),
-    ("mean_tokens", lambda value, guard: value < guard.min_tokens, "completions stayed below {min_tokens} tokens"),
+    (
+        "mean_tokens",
+        lambda value, guard: value < guard.min_tokens,
+        "completions stayed below {min_tokens} tokens",
+    ),
     (
         "truncation_rate",
         lambda value, guard: value > guard.max_truncated,
@@ -47,7 +55,9 @@ class Watch:
         reason = self._not_finite(row)
         for measure, broken, text in _RULES:
             value = row.get(measure)
-            self.streaks[measure] = self.streaks[measure] + 1 if value is not None and broken(value, self.guard) else 0
+            self.streaks[measure] = (
+                self.streaks[measure] + 1 if value is not None and broken(value, self.guard) else 0
+            )
             if self.streaks[measure] >= self.guard.patience and reason is None:
                 bound = text.format(**self.guard.model_dump())
                 reason = f"{bound} for {self.guard.patience} steps, until step {row.get('step')}"

@@ -62,7 +62,13 @@ class Phase:
     jitter: float
 
 
-CURRICULUM = (Phase(0.03, 1, 0.0), Phase(0.05, 2, 0.1), Phase(0.08, 5, 0.3), Phase(0.30, 0, 1.0), Phase(1.0, 0, 1.0))
+CURRICULUM = (
+    Phase(0.03, 1, 0.0),
+    Phase(0.05, 2, 0.1),
+    Phase(0.08, 5, 0.3),
+    Phase(0.30, 0, 1.0),
+    Phase(1.0, 0, 1.0),
+)
 
 
 def arithmetic(rng: random.Random) -> Example:
@@ -295,7 +301,9 @@ def train_tiny(
     decay = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}], lr=peak, betas=(0.9, 0.98)
+        [{"params": decay, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
+        lr=peak,
+        betas=(0.9, 0.98),
     )
     history: list[dict[str, Any]] = []
     started, losses = time.monotonic(), []

@@ -1,0 +1,52 @@
+"""Settings of data construction; imports no torch."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vision_r1.core.config import FrozenConfig
+from vision_r1.teachers.reasoner import ReasonerRates
+
+
+class FilterLimits(FrozenConfig):
+    """Thresholds of the filter rules (see `construct.filters`).
+
+    Attributes:
+        max_tokens: longer replies are dropped, in tokens of the MLLM's tokenizer.
+        repeat_words: length, in words, of the phrases looked at for repetition.
+        max_repeats: a phrase may occur this often; once more is a loop.
+    """
+
+    max_tokens: int = Field(default=512, ge=1)
+    repeat_words: int = Field(default=8, ge=2)
+    max_repeats: int = Field(default=6, ge=1)
+
+
+class ConstructSettings(FrozenConfig):
+    """Modality bridging (section 3.2 of the paper): problems in, cold-start rows out.
+
+    One reply is kept for each question, and every MLLM step decodes greedily: the paper publishes
+    neither samples per question nor sampling settings.
+
+    Attributes:
+        mllm: the model that sees the images: "tiny:teacher", a model directory or a hub id.
+        answer_to_mllm: step 1 is told the gold answer, as in the paper.
+        answer_to_reasoner: step 3 is told it too, as the paper's author says of theirs
+            (Osilly/Vision-R1, issue 17); then the answer filter proves little.
+        reasoner: how often the scripted reasoner errs in which way.
+        max_new_tokens: cap of each reply of the MLLM.
+        batch_size: replies decoded side by side; also the grain at which a killed run continues.
+        leak_test_n: problems of the leak test and of the caption control; 0 leaves both out.
+        filter: thresholds of the filter.
+        min_kept: fewer kept rows than this stop the run.
+    """
+
+    mllm: str = "tiny:teacher"
+    answer_to_mllm: bool = True
+    answer_to_reasoner: bool = False
+    reasoner: ReasonerRates = ReasonerRates()
+    max_new_tokens: int = Field(default=192, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    leak_test_n: int = Field(default=200, ge=0)
+    filter: FilterLimits = FilterLimits()
+    min_kept: int = Field(default=32, ge=1)

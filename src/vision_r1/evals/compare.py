@@ -1,0 +1,75 @@
+"""Two variants on the same problems: the paired difference, its interval and an exact test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from vision_r1.core.errors import InputError
+from vision_r1.core.files import read_jsonl
+from vision_r1.evals.statistics import paired_difference
+
+Decoding = Literal["greedy", "sampled"]
+
+
+def compare_traces(
+    first: Path, second: Path, *, decoding: Decoding = "greedy", resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """Second minus first, paired by problem.
+
+    Args:
+        first: traces.jsonl of the variant that is compared against.
+        second: traces.jsonl of the variant that should be better.
+        decoding: greedy rows, or the mean over each problem's samples (pass@1).
+        resamples: of the paired bootstrap over problems.
+        seed: of the bootstrap.
+
+    Returns:
+        `{"n", "first", "second", "difference", "ci95", "p_value", "first_better", "second_better"}`;
+        `first` and `second` are accuracies, `p_value` the exact two-sided sign test over the problems
+        that differ (for greedy rows McNemar's).
+
+    Raises:
+        InputError: a file cannot be read, has no rows of this decoding, or the problems differ.
+    """
+    one, two = _scores(first, decoding), _scores(second, decoding)
+    _check_same(one, two, first, second)
+    ids = list(one)
+    a, b = [one[name][1] for name in ids], [two[name][1] for name in ids]
+    paired = paired_difference(a, b, resamples, seed)
+    return {
+        "n": paired.n,
+        "first": sum(a) / len(a),
+        "second": sum(b) / len(b),
+        "difference": paired.difference.mean,
+        "ci95": paired.difference.ci95,
+        "p_value": paired.p_value,
+        "first_better": paired.first_better,
+        "second_better": paired.second_better,
+    }
+
+
+def _scores(path: Path, decoding: Decoding) -> dict[str, tuple[Any, float]]:
+    """Problem id -> (gold, share of its completions that are right)."""
+    found: dict[str, tuple[Any, list[bool]]] = {}
+    for number, row in read_jsonl(path):
+        missing = [key for key in ("problem_id", "answer", "decoding", "correct") if key not in row]
+        if missing:
+            raise InputError(f"the row has no {missing[0]!r}", where=f"{path}, line {number}")
+        if row["decoding"] == decoding:
+            found.setdefault(row["problem_id"], (row["answer"], []))[1].append(row["correct"] is True)
+    if not found:
+        raise InputError(f"no {decoding} completions", where=str(path))
+    return {name: (gold, sum(right) / len(right)) for name, (gold, right) in found.items()}
+
+
+def _check_same(
+    one: dict[str, tuple[Any, float]], two: dict[str, tuple[Any, float]], first: Path, second: Path
+) -> None:
+    fix = "evaluate both on the same problems"
+    for name in sorted(one.keys() ^ two.keys()):
+        place = second if name in one else first
+        raise InputError(f"problem {name!r} is not among its traces", where=str(place), fix=fix)
+    for name, (gold, _) in one.items():
+        if two[name][0] != gold:
+            raise InputError(f"problem {name!r} has another gold than in {first}", where=str(second), fix=fix)

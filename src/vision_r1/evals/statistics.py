@@ -1,0 +1,177 @@
+"""Shares, intervals and paired tests. Pure functions over numpy arrays; the unit is the problem.
+
+Completions of one problem depend on each other, so whatever is averaged over several completions is
+first averaged within its problem and then resampled by problem.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+_Z95 = 1.959963984540054  # 97.5% point of the standard normal distribution
+# Resamples are drawn in blocks of about this many indices, so that memory stays bounded.
+_BLOCK = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def ci95(self) -> list[float]:
+        """`[low, high]`, as results are written."""
+        return [self.low, self.high]
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two variants on the same problems.
+
+    Attributes:
+        difference: mean of second minus first, with its paired 95% bootstrap interval.
+        p_value: of the exact two-sided sign test over problems that differ. For right-or-wrong
+            values this is the exact McNemar test.
+        first_better: problems on which the first is better.
+        second_better: problems on which the second is better.
+        n: problems.
+    """
+
+    difference: Interval
+    p_value: float
+    first_better: int
+    second_better: int
+    n: int
+
+
+def wilson(successes: int, n: int) -> Interval:
+    """Wilson's score interval of a proportion (Wilson 1927), kept inside [0, 1].
+
+    Raises:
+        ValueError: `n` is not positive, or `successes` is not in [0, n].
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"{successes} of {n} is no proportion")
+    share, square = successes / n, _Z95**2
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = _Z95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    # At the ends one bound equals the share itself; rounding must not push it past.
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+def bootstrap_mean(values: Sequence[float] | Floats, resamples: int, seed: int) -> Interval:
+    """Mean of one value a problem, with the percentile bootstrap interval over problems (Efron 1979).
+
+    Where every problem has the same 0 or 1, no resample differs and the bootstrap would claim
+    certainty; Wilson's interval stands in.
+
+    Args:
+        values: float, shape (problems,).
+        resamples: how often the problems are drawn anew.
+        seed: same seed, same interval.
+
+    Raises:
+        ValueError: no values.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError("expected one value a problem, and at least one problem")
+    if array[0] in (0.0, 1.0) and (array == array[0]).all():
+        return wilson(int(array.sum()), array.size)
+    low, high = np.quantile(_resampled_means(array, resamples, seed), [0.025, 0.975])
+    return Interval(float(array.mean()), float(low), float(high))
+
+
+def _resampled_means(array: Floats, resamples: int, seed: int) -> Floats:
+    """Means of `resamples` draws with replacement, float64 of shape (resamples,)."""
+    rng = np.random.default_rng(seed)
+    block = max(1, _BLOCK // array.size)
+    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+    draws = [array[rng.integers(array.size, size=(size, array.size))].mean(1) for size in sizes]
+    return np.concatenate(draws)
+
+
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """Unbiased chance that at least one of k samples is right: 1 - C(n-c, k) / C(n, k).
+
+    Equation 1 of Chen et al. 2021 (arXiv 2107.03374); exact integers, no product of floats.
+
+    Raises:
+        ValueError: not 1 <= k <= n, or `correct` not in [0, n].
+    """
+    if not 1 <= k <= n or not 0 <= correct <= n:
+        raise ValueError(f"pass@{k} of {correct} right among {n} is not defined")
+    return 1.0 - math.comb(n - correct, k) / math.comb(n, k)
+
+
+def sign_test(first_better: int, second_better: int) -> float:
+    """Exact two-sided sign test of p = 1/2; ties are left out beforehand. 1.0 if nothing differs."""
+    if first_better < 0 or second_better < 0:
+        raise ValueError("counts are not negative")
+    n = first_better + second_better
+    tail = sum(math.comb(n, i) for i in range(min(first_better, second_better) + 1))
+    # The ratio of two integers stays exact where 2.0**n would overflow.
+    return min(1.0, float(2 * tail / 2**n))
+
+
+def paired_difference(
+    first: Sequence[float] | Floats, second: Sequence[float] | Floats, resamples: int, seed: int
+) -> Paired:
+    """Second minus first on the same problems, in the same order.
+
+    Args:
+        first: float, shape (problems,).
+        second: float, shape (problems,).
+        resamples: problems are drawn anew, both values of a problem together.
+        seed: same seed, same interval.
+
+    Raises:
+        ValueError: no problems, or shapes that differ.
+    """
+    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if one.shape != two.shape or one.ndim != 1 or one.size == 0:
+        raise ValueError(f"expected two values a problem, found shapes {one.shape} and {two.shape}")
+    delta = two - one
+    low, high = np.quantile(_resampled_means(delta, resamples, seed), [0.025, 0.975])
+    losses, wins = int((delta < 0).sum()), int((delta > 0).sum())
+    interval = Interval(float(delta.mean()), float(low), float(high))
+    return Paired(interval, sign_test(losses, wins), losses, wins, delta.size)
+
+
+def length_edges(cap: int) -> list[tuple[int, int]]:
+    """Buckets of completion lengths up to `cap`: 0-15, then doubling; both ends belong to a bucket."""
+    edges, low, high = [], 0, 15
+    while low <= cap:
+        edges.append((low, min(high, cap)))
+        low, high = high + 1, 2 * high + 1
+    return edges
+
+
+def by_length(tokens: Sequence[int], correct: Sequence[bool], cap: int) -> list[dict[str, float]]:
+    """Share and accuracy of the completions in each length bucket that is not empty.
+
+    Returns:
+        `{"from", "to", "share", "accuracy"}`, lengths in tokens with both ends included. The buckets
+        depend on the cap alone, so that variants measured at one cap can be laid side by side.
+
+    Raises:
+        ValueError: lengths and grades differ in number.
+    """
+    rows = []
+    pairs = list(zip(tokens, correct, strict=True))
+    for low, high in length_edges(cap):
+        inside = [right for length, right in pairs if low <= length <= high]
+        if inside:
+            share, accuracy = len(inside) / len(pairs), sum(inside) / len(inside)
+            rows.append({"from": low, "to": high, "share": share, "accuracy": accuracy})
+    return rows

@@ -1,0 +1,67 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vision_r1.core.config import FrozenConfig, apply_overrides, parse_yaml, to_plain, to_yaml, validate
+from vision_r1.core.errors import ConfigError
+
+
+class Inner(FrozenConfig):
+    steps: int = 1
+    rates: tuple[float, ...] = (0.5,)
+
+
+class Outer(FrozenConfig):
+    name: str = "x"
+    inner: Inner = Inner()
+    many: dict[str, Inner] = {}
+
+
+def test_unknown_key_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"inner\.stepps: unknown key -- did you mean 'steps'\?"):
+        validate(Outer, {"inner": {"stepps": 2}})
+
+
+def test_unknown_key_inside_a_mapping_of_configs():
+    with pytest.raises(ConfigError, match=r"many\.a\.ratess: unknown key -- did you mean 'rates'\?"):
+        validate(Outer, {"many": {"a": {"ratess": [1.0]}}})
+
+
+@pytest.mark.parametrize("bad", ["3", 2.5, None, [1], True])
+def test_wrong_type_is_an_error_that_names_the_key(bad):
+    with pytest.raises(ConfigError, match=r"inner\.steps"):
+        validate(Outer, {"inner": {"steps": bad}})
+
+
+@given(st.integers(), st.lists(st.floats(allow_nan=False, allow_infinity=False)), st.text())
+def test_yaml_round_trip(steps, rates, name):
+    config = Outer(name=name, inner=Inner(steps=steps, rates=tuple(rates)))
+    assert validate(Outer, parse_yaml(to_yaml(config), "here")) == config
+
+
+def test_overrides_reach_lists_and_mappings_and_leave_the_rest():
+    data = {"a": {"b": [{"c": 1}, {"c": 2}]}, "d": 3}
+    assert apply_overrides(data, ["a.b.1.c=7", "d=[1, 2]"]) == {"a": {"b": [{"c": 1}, {"c": 7}]}, "d": [1, 2]}
+    assert data["a"]["b"][1]["c"] == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("nonsense", "not KEY=VALUE"),
+        ("a.x.c=1", "unknown key 'x'"),
+        ("a.b.9.c=1", "not an index"),
+        ("d.e=1", "single value"),
+        ("d=[1", "not valid YAML"),
+    ],
+)
+def test_bad_overrides_say_what_is_wrong(override, message):
+    with pytest.raises(ConfigError, match=message):
+        apply_overrides({"a": {"b": [{"c": 1}]}, "d": 3}, [override])
+
+
+def test_configs_are_frozen_and_plain():
+    config = Outer()
+    with pytest.raises(ValueError, match="frozen"):
+        config.name = "y"
+    assert to_plain(config) == {"name": "x", "inner": {"steps": 1, "rates": [0.5]}, "many": {}}

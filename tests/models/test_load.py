@@ -1,0 +1,71 @@
+import json
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from vision_r1.core.errors import InputError
+from vision_r1.models.load import encode_prompts, forbidden_tokens, load_model, load_processor, resolve
+
+
+def test_a_directory_loads_and_its_prompt_holds_one_token_a_cell(random_model_dir):
+    loaded = load_model(str(random_model_dir))
+    pictures = [[Image.new("RGB", (84, 28))], [Image.new("RGB", (56, 56)), Image.new("RGB", (28, 28))], []]
+    batch = encode_prompts(loaded.processor, ["a?", "b?", "c?"], pictures, ["x", "y", "z"])
+    assert (batch["input_ids"] == loaded.processor.image_token_id).sum(1).tolist() == [3, 5, 0]
+    assert batch["attention_mask"][:, -1].tolist() == [1, 1, 1]
+    with torch.no_grad():
+        assert loaded.model(**batch).logits.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("preprocessor_config.json", "without image processor"),
+        ("tokenizer_config.json", "without tokenizer"),
+        ("config.json", "without config.json"),
+        ("model.safetensors", "cannot load the model"),
+    ],
+)
+def test_a_directory_that_lacks_a_part_is_refused(random_model_dir, tmp_path, missing, message):
+    folder = tmp_path / "model"
+    shutil.copytree(random_model_dir, folder)
+    (folder / missing).unlink()
+    with pytest.raises(InputError, match=message) as error:
+        load_model(str(folder))
+    assert "\n" not in error.value.line()
+    assert str(folder) in error.value.line()
+
+
+def test_another_models_vocabulary_is_refused(random_model_dir, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(random_model_dir, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["image_token_id"] = 5
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="image token is"):
+        load_model(str(folder))
+    config["image_token_id"] = load_processor(str(random_model_dir)).image_token_id
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    extra = {**tokenizer["added_tokens"][-1], "id": 5000, "content": "<|extra|>"}
+    tokenizer["added_tokens"] += [{**extra, "id": 5000 + i, "content": f"<|extra{i}|>"} for i in range(300)]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="the tokenizer has"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize("reference", ["/no/such/place", "nowhere", "tiny:giant"])
+def test_a_place_that_is_not_there_is_refused(reference):
+    with pytest.raises(InputError, match="no such model directory|no shipped model"):
+        load_model(reference)
+
+
+def test_image_tokens_are_forbidden_in_sampling(random_model_dir):
+    processor = load_processor(str(random_model_dir))
+    names = processor.tokenizer.convert_ids_to_tokens(forbidden_tokens(processor))
+    assert set(names) == {
+        "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
+    }  # fmt: skip
+    assert resolve("some/hub-id") == "some/hub-id"

@@ -1,0 +1,77 @@
+import random
+import re
+from collections import Counter
+
+import pytest
+
+from vision_r1.teachers import prompts
+from vision_r1.teachers.language import Facts, description
+from vision_r1.teachers.reasoner import ReasonerRates, reason
+
+WORDS = description(Facts("row", ((3, 5, 2, 8),)))
+QUESTION = "What is the sum of the numbers?"
+NO_FAULTS = {"wrong": 0.0, "contradiction": 0.0, "loop": 0.0, "broken_form": 0.0}
+WHOLE = re.compile(r"<think> [^<]+ </think><answer> Final Answer:(\d+) </answer>")
+
+
+def replies(n, words=WORDS, question=QUESTION, answer=None, **rates):
+    settings = ReasonerRates(**{**NO_FAULTS, **rates})
+    return [reason(words, question, settings, random.Random(i), answer) for i in range(n)]
+
+
+def test_without_faults_every_trace_is_right_and_whole():
+    for reply in replies(300):
+        assert WHOLE.fullmatch(reply.text)[1] == "18"
+        assert reply.fault == "none"
+        assert reply.text.count("So the answer is 18.") == 1
+
+
+def test_faults_come_at_their_rates_and_are_what_they_say():
+    rates = {"wrong": 0.2, "contradiction": 0.2, "loop": 0.2, "broken_form": 0.2}
+    made = replies(2000, **rates)
+    counts = Counter(reply.fault for reply in made)
+    for fault in (*rates, "none"):
+        assert 0.15 < counts[fault] / 2000 < 0.25
+    for reply in made:
+        match = WHOLE.fullmatch(reply.text)
+        if reply.fault == "wrong":
+            assert match[1] != "18"
+        elif reply.fault == "contradiction":
+            assert match[1] == "18"
+            assert "So the answer is 18." not in reply.text
+        elif reply.fault == "loop":
+            assert reply.text.count("Wait, let me check the numbers again") >= 7
+        elif reply.fault == "broken_form":
+            assert match is None
+
+
+def test_it_reads_the_description_and_nothing_else():
+    misread = description(Facts("row", ((3, 5, 2, 9),)))
+    assert all("Final Answer:19 " in r.text for r in replies(20, words=misread))
+    blind = replies(50, words="The image shows a row of 4 handwritten numbers.")
+    assert {r.fault for r in blind} == {"no_facts"}
+    assert all("does not mention" in r.text for r in blind)
+
+
+def test_a_told_answer_is_returned_whatever_the_sums_say():
+    assert all("Final Answer:7 " in r.text for r in replies(20, answer="7"))
+    assert not any("Final Answer:7 " in r.text for r in replies(20))
+
+
+@pytest.mark.parametrize(("rates", "word"), [({"recheck": 0.0}, "Wait"), ({"talk": 0.0}, "description")])
+def test_rates_of_zero_mean_never(rates, word):
+    assert not any(word in r.text for r in replies(200, slip=0.0, **rates) if "no_facts" != r.fault)
+    assert any(word in r.text for r in replies(200))
+
+
+def test_prompts_do_not_interpret_what_they_are_filled_with():
+    text = prompts.describe_prompt("{thinking_process} {x}", "{question} {0} {answer.__class__}")
+    assert "{thinking_process} {x}" in text
+    assert "{question} {0} {answer.__class__}" in text
+
+
+def test_the_answer_is_in_the_first_prompt_only_where_the_switch_says_so():
+    assert "Answer: 18" in prompts.pseudo_cot_prompt(QUESTION, "18")
+    assert "Answer:" not in prompts.pseudo_cot_prompt(QUESTION, None)
+    assert "Answer: 18" in prompts.reason_prompt(WORDS, QUESTION, "18")
+    assert "Answer:" not in prompts.reason_prompt(WORDS, QUESTION, None)
