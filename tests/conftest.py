@@ -17,7 +17,9 @@ def random_model_dir(tmp_path_factory) -> Path:
     from vision_r1.teachers.reasoner import sample_corpus
 
     folder = tmp_path_factory.mktemp("models") / "random"
-    processor = build_processor(train_tokenizer([*sample_corpus(0, 200), "You are a helpful assistant."] * 2, 420))
+    processor = build_processor(
+        train_tokenizer([*sample_corpus(0, 200), "You are a helpful assistant."] * 2, 420)
+    )
     model = build_model(build_config(processor.tokenizer, Size(32, 64, 2, 2, 32, 64, 1)), seed=0)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

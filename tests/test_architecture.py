@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "vision_r1"
 # One line is one floor, top first, as in docs/architecture.md.
 FLOORS = [
-    "cli", "report", "recipes", "pipeline", "construct", "train", "evals", "infer", "analysis", "rollout",
+    "cli", "report", "recipes", "pipeline", "construct", "train", "evals", "analysis", "rollout",
     "teachers", "grading", "models", "problems", "core",
 ]  # fmt: skip
 
@@ -61,7 +61,9 @@ def modules_after(code: str) -> set[str]:
 HEAVY = {"torch", "transformers", "trl", "datasets", "sklearn", "scipy", "matplotlib", "accelerate"}
 
 
-@pytest.mark.parametrize("module", ["vision_r1.recipes", "vision_r1.pipeline.config", "vision_r1.report.html"])
+@pytest.mark.parametrize(
+    "module", ["vision_r1.recipes", "vision_r1.pipeline.config", "vision_r1.report.html"]
+)
 def test_light_modules_load_no_torch(module):
     loaded = modules_after(f"import {module}")
     assert not loaded & (HEAVY - {"matplotlib"})
@@ -69,6 +71,8 @@ def test_light_modules_load_no_torch(module):
 
 def test_help_loads_nothing_heavy():
     # What keeps `--help` fast; a time limit would only measure the machine.
-    code = "import sys\nfrom vision_r1.cli import app\ntry:\n    app(['--help'])\nexcept SystemExit:\n    pass"
+    code = (
+        "import sys\nfrom vision_r1.cli import app\ntry:\n    app(['--help'])\nexcept SystemExit:\n    pass"
+    )
     loaded = modules_after(code)
     assert not loaded & (HEAVY | {"pydantic", "PIL", "numpy", "yaml"})

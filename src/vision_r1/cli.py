@@ -71,7 +71,9 @@ def run(
     overrides: Overrides = None,
     scale: Scale = "tiny",
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Run directory; the same one continues a killed run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory; the same one continues a killed run.")
+    ] = None,
 ) -> None:
     """Run a recipe from start to report; run it again to continue where it was killed."""
     resolved = _resolve(recipe, overrides, scale, seed)
@@ -90,7 +92,9 @@ def run(
 @app.command()
 def grade(
     file: Annotated[Path, typer.Argument(help="JSON Lines: id, gold, response, answer_type, options, ...")],
-    out: Annotated[Path | None, typer.Option(help="Where the verdicts go; standard output without it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the verdicts go; standard output without it.")
+    ] = None,
 ) -> None:
     """Grade responses against gold answers."""
     from vision_r1.grading.file import grade_file

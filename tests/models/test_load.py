@@ -58,7 +58,7 @@ def test_another_models_vocabulary_is_refused(random_model_dir, tmp_path):
 
 @pytest.mark.parametrize("reference", ["/no/such/place", "nowhere", "tiny:giant"])
 def test_a_place_that_is_not_there_is_refused(reference):
-    with pytest.raises(InputError, match="no such model directory|no shipped model"):
+    with pytest.raises(InputError, match=r"no such model directory|no shipped model"):
         load_model(reference)
 
 

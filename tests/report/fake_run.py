@@ -29,7 +29,13 @@ stages:
     - {name: ptst_1, max_completion_length: 96, group_size: 16, steps: 60, learning_rate: 0.0003}
     - {name: ptst_2, max_completion_length: 192, group_size: 8, steps: 60, learning_rate: 0.0003}
 """
-VERSIONS = {"vision_r1": "0.1.0", "python": "3.11.2", "torch": "2.13.0", "transformers": "5.23.0", "trl": "1.16.0"}
+VERSIONS = {
+    "vision_r1": "0.1.0",
+    "python": "3.11.2",
+    "torch": "2.13.0",
+    "transformers": "5.23.0",
+    "trl": "1.16.0",
+}
 
 
 def make_run(root: Path, problems: int = 240, seed: int = 0, shift: float = 0.0) -> Path:
@@ -38,9 +44,18 @@ def make_run(root: Path, problems: int = 240, seed: int = 0, shift: float = 0.0)
     accuracy = {**ACCURACY, "vision_r1": ACCURACY["vision_r1"] + shift}
     root.mkdir(parents=True, exist_ok=True)
     (root / "config.yaml").write_text(CONFIG, encoding="utf-8")
-    info = {"recipe": "vision-r1", "scale": "tiny", "seed": seed, "versions": VERSIONS, "created": "2025-11-20 20:18"}
+    info = {
+        "recipe": "vision-r1",
+        "scale": "tiny",
+        "seed": seed,
+        "versions": VERSIONS,
+        "created": "2025-11-20 20:18",
+    }
     write_json(root / "run.json", info)
-    events = [{"time": "20:20:01", "event": "start"}, {"time": "20:29:13", "event": "dial", "key": "steps", "to": 60}]
+    events = [
+        {"time": "20:20:01", "event": "start"},
+        {"time": "20:29:13", "event": "dial", "key": "steps", "to": 60},
+    ]
     write_jsonl(root / "events.jsonl", events)
     summary = _construct(root / "stages" / "construct", rng)
     _sft(root / "stages" / "sft", rng)
@@ -104,7 +119,13 @@ def _construct(stage: Path, rng: random.Random) -> dict[str, Any]:
 def _sft(stage: Path, rng: random.Random) -> None:
     rows = []
     for step in range(1, 241):
-        row = {"step": step, "steps": 400, "loss": 2.2 * math.exp(-step / 60) + 0.18 + rng.random() * 0.03, "learning_rate": 1e-3, "seconds": step * 0.9}
+        row = {
+            "step": step,
+            "steps": 400,
+            "loss": 2.2 * math.exp(-step / 60) + 0.18 + rng.random() * 0.03,
+            "learning_rate": 1e-3,
+            "seconds": step * 0.9,
+        }
         if step % 20 == 0:
             row["val_loss"] = 2.1 * math.exp(-step / 60) + 0.2
         rows.append(row)
@@ -135,7 +156,17 @@ def _grpo(stage: Path, rng: random.Random, low: float, high: float, cap: int, gr
             ]  # fmt: skip
     write_jsonl(stage / "log.jsonl", rows)
     write_jsonl(stage / "samples.jsonl", samples)
-    _done(stage, 190.4, {"steps": 60, "stopped": "finished", "max_completion_length": cap, "group_size": group, "reference": "stage_start"})
+    _done(
+        stage,
+        190.4,
+        {
+            "steps": 60,
+            "stopped": "finished",
+            "max_completion_length": cap,
+            "group_size": group,
+            "reference": "stage_start",
+        },
+    )
 
 
 def thought(variant: str, digits: Sequence[int], said: int) -> str:
@@ -146,7 +177,9 @@ def thought(variant: str, digits: Sequence[int], said: int) -> str:
     for digit in digits:
         steps.append(f"{total}+{digit}={total + digit}")
         total += digit
-    again = " Wait, let me check the second number again. Hmm, it is right." * (3 if variant == "cold_start" else 1)
+    again = " Wait, let me check the second number again. Hmm, it is right." * (
+        3 if variant == "cold_start" else 1
+    )
     return f"<think> The numbers are {' '.join(map(str, digits))}.{again} {'. '.join(steps)}. </think><answer> {said} </answer>"
 
 
@@ -204,8 +237,14 @@ def _scores(variant: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _results(variants: dict[str, Any], construct: dict[str, Any], seed: int) -> dict[str, Any]:
-    held = {name: {"accuracy": v["accuracy"] - 0.06, "ci95": _ci(v["accuracy"] - 0.06, 200), "n": 200} for name, v in variants.items()}
-    large = {name: {"accuracy": v["accuracy"] * 0.5, "ci95": _ci(v["accuracy"] * 0.5, 200), "n": 200} for name, v in variants.items()}
+    held = {
+        name: {"accuracy": v["accuracy"] - 0.06, "ci95": _ci(v["accuracy"] - 0.06, 200), "n": 200}
+        for name, v in variants.items()
+    }
+    large = {
+        name: {"accuracy": v["accuracy"] * 0.5, "ci95": _ci(v["accuracy"] * 0.5, 200), "n": 200}
+        for name, v in variants.items()
+    }
     return {
         "variants": variants, "generalisation": {"held_out_family": held, "larger": large},
         "image_use": {

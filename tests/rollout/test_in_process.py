@@ -16,7 +16,9 @@ def loaded(random_model_dir):
 
 @pytest.fixture(scope="module")
 def requests():
-    return [Request(p.id, p.question, p.media) for p in make_problems(TinyWorldData(split="validation", n=12))]
+    return [
+        Request(p.id, p.question, p.media) for p in make_problems(TinyWorldData(split="validation", n=12))
+    ]
 
 
 def test_greedy_equals_transformers_generate(loaded, requests):

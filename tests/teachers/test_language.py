@@ -18,7 +18,9 @@ def facts(draw):
     if layout == "table":
         return Facts(layout, (row, tuple(draw(st.lists(digits, min_size=n, max_size=n)))))
     heights = tuple(draw(st.permutations(range(1, 7)))[:n]) if layout == "bars" else ()
-    shapes = tuple(draw(st.lists(st.sampled_from(SHAPES), min_size=n, max_size=n))) if layout == "shapes" else ()
+    shapes = (
+        tuple(draw(st.lists(st.sampled_from(SHAPES), min_size=n, max_size=n))) if layout == "shapes" else ()
+    )
     return Facts(layout, (row,), heights, shapes)
 
 

@@ -18,7 +18,7 @@ class FilterLimits(FrozenConfig):
     """
 
     max_tokens: int = Field(default=512, ge=1)
-    repeat_words: int = Field(default=8, ge=2)
+    repeat_words: int = Field(default=12, ge=2)
     max_repeats: int = Field(default=6, ge=1)
 
 

@@ -61,7 +61,7 @@ def _scores(fired: Iterable[bool], meant: Iterable[bool], bad: Iterable[bool]) -
 
 
 def rule_quality(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Precision and recall of each rule and of the whole filter (see the module's text)."""
+    """Precision and recall of each rule (see the module's text)."""
     answered = [row for row in rows if row.fault is not None]
     known = [faults(row) for row in answered]
     bad = [bool(each) for each in known]
@@ -70,8 +70,14 @@ def rule_quality(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
         fired = [any(each.rule == name for each in row.dropped) for row in answered]
         meant = [bool(each & set(MEANT_FOR[name])) for each in known]
         result[name] = {**_scores(fired, meant, bad), "meant_for": list(MEANT_FOR[name])}
-    result["filter"] = {**_scores([not row.kept for row in answered], bad, bad), "meant_for": ["any"]}
     return result
+
+
+def filter_quality(rows: Sequence[Row]) -> dict[str, Any]:
+    """Precision and recall of the whole filter: dropped rows against rows with any known fault."""
+    answered = [row for row in rows if row.fault is not None]
+    bad = [bool(faults(row)) for row in answered]
+    return _scores([not row.kept for row in answered], bad, bad)
 
 
 def fault_table(rows: Sequence[Row]) -> dict[str, dict[str, int]]:

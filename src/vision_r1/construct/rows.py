@@ -59,7 +59,7 @@ class Row:
         return "misread" if self.misread else "none"
 
     def plain(self, image: str | None) -> dict[str, Any]:
-        """The line of traces.jsonl."""
+        """The line of traces.jsonl; `rule` is null where a step of the bridge failed."""
         first = self.dropped[0] if self.dropped else None
         return {
             "id": self.problem.id,
@@ -72,8 +72,9 @@ class Row:
             "description": self.bridged.description,
             "reasoner_text": self.reasoner_text,
             "kept": self.kept,
-            "reason": first.reason if first else "kept",
-            "rule": first.rule if first else None,
+            "reason": first.rule if first else "kept",
+            "detail": first.reason if first else "",
+            "rule": first.rule if first and self.reasoner_text else None,
             "fired": [each.rule for each in self.dropped],
             "rewritten": self.rewritten,
             "final_text": self.final_text,

@@ -173,7 +173,7 @@ def _refuse_empty(rows: Sequence[Row], settings: ConstructSettings, out: Path) -
 def _write(rows: Sequence[Row], out: Path, model: Mllm, probes: dict[str, Any]) -> dict[str, Any]:
     kept = [row for row in rows if row.kept]
     export = [
-        ChatRow(row.problem.id, row.problem.question, row.problem.media, row.final_text) for row in kept
+        ChatRow(row.problem.id, row.problem.question, row.final_text, row.problem.media) for row in kept
     ]
     records = read_json(write_vision_r1_cold(export, out))
     images = {record["id"]: _first(record.get("image")) for record in records}
@@ -182,7 +182,7 @@ def _write(rows: Sequence[Row], out: Path, model: Mllm, probes: dict[str, Any]) 
             if not row.kept and row.problem.media:
                 images[row.problem.id] = _write_example(row.problem, out)
     write_jsonl(out / TRACES, (row.plain(images.get(row.problem.id)) for row in rows))
-    return summarise(rows, model.count_tokens, lambda row: row.plain(images.get(row.problem.id)), probes)
+    return summarise(rows, model.count_tokens, probes)
 
 
 def _first(image: str | list[str] | None) -> str | None:

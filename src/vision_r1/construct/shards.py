@@ -16,7 +16,7 @@ from vision_r1.core.progress import Progress
 from vision_r1.problems.problem import Problem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shards:
     """Finished chunks in a folder.
 
@@ -25,11 +25,13 @@ class Shards:
             another run are never taken for these.
         size: problems a chunk.
         progress: told of every chunk.
+        done: problems finished so far, over all names.
     """
 
     folder: Path
     size: int
     progress: Progress
+    done: int = 0
 
     def make(
         self,
@@ -49,5 +51,6 @@ class Shards:
                 made = work(chunk, told[start : start + self.size])
                 write_json(path, [row.plain() for row in made])
             rows += made
-            self.progress.advance(len(chunk))
+            self.done += len(chunk)
+            self.progress.advance(self.done)
         return rows

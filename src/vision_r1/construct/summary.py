@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from vision_r1.analysis.intervals import share_of
-from vision_r1.analysis.reflection import reflection_table
-from vision_r1.construct.filters import RULES
-from vision_r1.construct.quality import fault_table, rule_quality
+from vision_r1.analysis.reflection import reflection_counts, reflection_table
+from vision_r1.construct.quality import fault_table, filter_quality, rule_quality
 from vision_r1.construct.rows import Row
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -23,12 +22,10 @@ def reasons(rows: Sequence[Row]) -> dict[str, int]:
     return dict(Counter(row.dropped[0].rule for row in rows if row.dropped).most_common())
 
 
-def rule_counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
-    """For each rule: rows it dropped (`first`), and rows on which it fired at all (`fired`)."""
+def rules(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """For each rule: rows it dropped as the first that fired, rows it fired on, and its quality."""
     first = Counter(row.dropped[0].rule for row in rows if row.dropped)
-    fired = Counter(each.rule for row in rows for each in row.dropped)
-    steps = sorted(set(fired) - set(RULES) - {"residual_talk"})
-    return {name: {"first": first[name], "fired": fired[name]} for name in (*steps, *RULES, "residual_talk")}
+    return {name: {"dropped": first[name], **scores} for name, scores in rule_quality(rows).items()}
 
 
 def length_quantiles(lengths: Sequence[int]) -> dict[str, float] | None:
@@ -70,10 +67,15 @@ def example_rows(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
+def _reflection(before: list[str], after: list[str]) -> dict[str, Any]:
+    """The kept rows' counts, and the whole table beside the paper's."""
+    table = reflection_table({"before_filter": before, "after_filter": after})
+    return {"rows": len(after), "counts": reflection_counts(after), "table": table}
+
+
 def summarise(
     rows: Sequence[Row],
     count_tokens: Callable[[str], int],
-    plain: Callable[[Row], dict[str, Any]],
     probes: dict[str, Any],
 ) -> dict[str, Any]:
     """The summary of all rows.
@@ -81,7 +83,6 @@ def summarise(
     Args:
         rows: one a problem, in order.
         count_tokens: length of a text in tokens.
-        plain: a row as plain data, with the path of its image.
         probes: results of the leak test and of the caption control.
     """
     kept = [row for row in rows if row.kept]
@@ -93,20 +94,17 @@ def summarise(
         "keep_rate": share_of(len(kept), len(rows)),
         "rewritten": sum(row.rewritten for row in kept),
         "reasons": reasons(rows),
-        "rules": rule_counts(rows),
-        "quality": rule_quality(rows),
+        "rules": rules(rows),
+        "filter": filter_quality(rows),
         "faults": fault_table(rows),
         "description": description_quality(rows),
         **probes,
-        "reflection": reflection_table(
-            {
-                "before_filter": [row.reasoner_text for row in answered],
-                "after_filter": [row.final_text for row in kept],
-            }
+        "reflection_words": _reflection(
+            [row.reasoner_text for row in answered], [row.final_text for row in kept]
         ),
         "tokens": {
             "before_filter": length_quantiles([row.tokens for row in answered]),
             "after_filter": length_quantiles([count_tokens(row.final_text) for row in kept]),
         },
-        "examples": {name: [plain(row) for row in group] for name, group in example_rows(rows).items()},
+        "examples": {name: [row.problem.id for row in group] for name, group in example_rows(rows).items()},
     }

@@ -87,7 +87,9 @@ def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise InputError(f"not valid JSON: {error.msg}", where=where, fix="mend or remove this line") from None
+        raise InputError(
+            f"not valid JSON: {error.msg}", where=where, fix="mend or remove this line"
+        ) from None
     except (ValueError, RecursionError) as error:
         # Python refuses integers of more than 4,300 digits, and nesting beyond its stack.
         detail = "nested too deep" if isinstance(error, RecursionError) else "a number is too long"

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from vision_r1.core.config import FrozenConfig
 
-
 DEFAULT_CAP = 1024
 
 

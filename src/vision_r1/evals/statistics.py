@@ -119,8 +119,11 @@ def sign_test(first_better: int, second_better: int) -> float:
     if first_better < 0 or second_better < 0:
         raise ValueError("counts are not negative")
     n = first_better + second_better
-    tail = sum(math.comb(n, i) for i in range(min(first_better, second_better) + 1))
-    # The ratio of two integers stays exact where 2.0**n would overflow.
+    tail, ways = 0, 1
+    for i in range(min(first_better, second_better) + 1):
+        tail += ways
+        ways = ways * (n - i) // (i + 1)
+    # The ratio of two integers stays exact where a power of floats would overflow.
     return min(1.0, float(2 * tail / 2**n))
 
 

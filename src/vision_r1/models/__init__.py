@@ -1,0 +1,1 @@
+"""Models with their processors: loading, the tiny ones, chat rendering, image-token checks."""

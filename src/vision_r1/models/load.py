@@ -56,7 +56,10 @@ def load_processor(reference: str) -> Any:
     place = resolve(reference)
     folder = Path(place)
     if folder.is_dir():
-        for name, what in (("tokenizer_config.json", "tokenizer"), ("preprocessor_config.json", "image processor")):
+        for name, what in (
+            ("tokenizer_config.json", "tokenizer"),
+            ("preprocessor_config.json", "image processor"),
+        ):
             if not (folder / name).exists():
                 fix = "copy the processor files of the base model beside the weights"
                 raise InputError(f"model directory without {what} ({name})", where=place, fix=fix)
@@ -183,4 +186,6 @@ def check_image_tokens(processor: Any, batch: Any, counts: Sequence[int], where:
         needed = sum(int(patches) // merge for patches in grids[start : start + count])
         start += count
         if found[row] != needed:
-            raise InputError(f"the prompt holds {found[row]} image tokens, its images make {needed}", where=place)
+            raise InputError(
+                f"the prompt holds {found[row]} image tokens, its images make {needed}", where=place
+            )

@@ -36,14 +36,18 @@ def stage_caps(
     return {entry.name: int(record["summary"]["caps"][entry.name]) for entry in stage.schedule}
 
 
-def _measure(recipe: Recipe, stage: GrpoStage, cold_start: str, seed: int, progress: Progress) -> dict[str, Any]:
+def _measure(
+    recipe: Recipe, stage: GrpoStage, cold_start: str, seed: int, progress: Progress
+) -> dict[str, Any]:
     from vision_r1.models.load import load_model
     from vision_r1.problems.load import load_problems
     from vision_r1.train.ptst import choose_cap, measure_lengths
 
     if recipe.data.validation is None:
         raise ConfigError(
-            "missing, but a cap is a quantile of lengths", where="data.validation", fix="or give caps as numbers"
+            "missing, but a cap is a quantile of lengths",
+            where="data.validation",
+            fix="or give caps as numbers",
         )
     problems = load_problems(recipe.data.validation)[: stage.length_problems]
     loaded = load_model(cold_start, stage.precision)

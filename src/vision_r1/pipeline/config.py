@@ -74,7 +74,7 @@ class DataSections(FrozenConfig):
     """Where each stage's problems come from.
 
     Attributes:
-        construct: problems whose thoughts are built.
+        cold_start: problems whose thoughts are built.
         sft: ready cold-start conversations, instead of building them.
         rl: problems to reinforce on.
         validation: problems for choices made during the run (caps), never for results.
@@ -82,7 +82,7 @@ class DataSections(FrozenConfig):
         generalisation: further held-out sets, each reported under its name.
     """
 
-    construct: ProblemsConfig | None = None
+    cold_start: ProblemsConfig | None = None
     sft: ChatData | GoldRows | tuple[ChatData | GoldRows, ...] | None = None
     rl: ProblemsConfig | None = None
     validation: ProblemsConfig | None = None

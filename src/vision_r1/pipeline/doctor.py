@@ -90,18 +90,21 @@ def _devices() -> list[Line]:
             name = torch.cuda.get_device_name(index)
             lines.append(Line(f"cuda:{index}", f"{name}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free"))
     elif torch.version.cuda:
-        lines.append(Line("cuda", "this torch is a CUDA build, but no GPU answers", "check the driver: nvidia-smi"))
+        lines.append(
+            Line("cuda", "this torch is a CUDA build, but no GPU answers", "check the driver: nvidia-smi")
+        )
     else:
         lines.append(Line("cuda", "none (CPU build of torch); --scale tiny needs none"))
     return lines
 
 
 def _models() -> list[Line]:
-    from vision_r1.models.tiny import shipped
+    from vision_r1.models.tiny import Role, shipped
 
     lines = []
+    role: Role
     for role in ("base", "teacher"):
-        path = shipped(role) / "model.safetensors"  # type: ignore[arg-type]
+        path = shipped(role) / "model.safetensors"
         if path.exists():
             lines.append(Line(f"tiny:{role}", f"{path.stat().st_size / 1e6:.1f} MB"))
         else:

@@ -50,7 +50,9 @@ def artefact(reference: str, where: str) -> tuple[ArtefactKind, str]:
         raise InputError("holds neither a model nor rows", where=f"{where}: {path}")
     if reference.count("/") == 1 and not reference.startswith((".", "/", "~")):
         return "model", reference
-    raise InputError("no such artefact", where=f"{where}: {reference}", fix="name a folder, a file or a hub id")
+    raise InputError(
+        "no such artefact", where=f"{where}: {reference}", fix="name a folder, a file or a hub id"
+    )
 
 
 def sources(recipe: Recipe, name: str) -> dict[ArtefactKind, str]:
@@ -109,9 +111,16 @@ def check_data(recipe: Recipe) -> None:
         stage = recipe.stages[p.name]
         if p.skip:
             continue
-        if isinstance(stage, ConstructStage) and data.construct is None:
-            raise ConfigError("missing, but the stage needs problems", where=f"data.construct (for {p.name})")
-        if isinstance(stage, SftStage) and not constructs and data.sft is None and "rows" not in sources(recipe, p.name):
+        if isinstance(stage, ConstructStage) and data.cold_start is None:
+            raise ConfigError(
+                "missing, but the stage needs problems", where=f"data.cold_start (for {p.name})"
+            )
+        if (
+            isinstance(stage, SftStage)
+            and not constructs
+            and data.sft is None
+            and "rows" not in sources(recipe, p.name)
+        ):
             raise ConfigError(
                 "no rows to train on", where=f"stages.{p.name}", fix="set data.sft, or stages.sft.from=ROWS"
             )
@@ -121,7 +130,9 @@ def check_data(recipe: Recipe) -> None:
             raise ConfigError("missing, but the stage needs problems", where=f"data.test (for {p.name})")
 
 
-def changed_dials(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+def changed_dials(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> dict[str, tuple[Any, Any]]:
     """Leaves that differ between two plain configs: dotted key -> (old, new)."""
     changes: dict[str, tuple[Any, Any]] = {}
     for key in [*old, *(k for k in new if k not in old)]:

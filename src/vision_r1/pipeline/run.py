@@ -128,9 +128,9 @@ def _construct(
         from vision_r1.construct.run import run_construct
         from vision_r1.problems.load import load_problems
 
-        assert recipe.data.construct is not None  # noqa: S101 - check_data has refused it already
+        assert recipe.data.cold_start is not None  # noqa: S101 - check_data has refused it already
         watch = Stopwatch()
-        problems = load_problems(recipe.data.construct)
+        problems = load_problems(recipe.data.cold_start)
         seed = derive_seed(recipe.seed, name)
         summary = run_construct(stage, problems, run.stage(name), seed=seed, progress=progress)
         run.finish(name, summary, watch.seconds())
@@ -151,7 +151,9 @@ def _sft(
         rows = load_chat_rows(rows_file(state.rows)) if state.rows else section_rows(recipe.data)
         training, validation = split_rows(rows, stage.validation_share, derive_seed(recipe.seed, name))
         seed = derive_seed(recipe.seed, name, "train")
-        summary = run_sft(stage, state.model, training, validation, run.stage(name), seed=seed, progress=progress)
+        summary = run_sft(
+            stage, state.model, training, validation, run.stage(name), seed=seed, progress=progress
+        )
         _finish_training(run, name, summary, watch.seconds())
     else:
         progress.say(f"{name}: done already")
@@ -179,7 +181,7 @@ def _grpo(
             progress.say(f"{entry.name}: done already")
         else:
             from vision_r1.problems.load import load_problems
-            from vision_r1.train.grpo import run_ptst_stage
+            from vision_r1.train.ptst import run_ptst_stage
 
             assert recipe.data.rl is not None  # noqa: S101 - check_data has refused it already
             watch = Stopwatch()

@@ -28,7 +28,7 @@ CARD = Card(
     deviates=(
         "RL learning rate, batch and rollout settings are not published: EasyR1's defaults of that week",
         "one fixed last checkpoint is evaluated, not the best of the last 50 steps",
-        "tiny scale: the caps are quantiles of the cold start's own lengths, the paper's 4K is about its 75th",
+        "tiny scale: caps are quantiles of the cold start's own lengths (the paper's 4K is about its 75th)",
     ),
 )
 
@@ -47,7 +47,7 @@ def build(scale: str, seed: int) -> Recipe:
 
 def _tiny(seed: int) -> Recipe:
     data = DataSections(
-        construct=TinyWorldData(split="train", n=3600, seed=seed + 1),
+        cold_start=TinyWorldData(split="train", n=3600, seed=seed + 1),
         rl=TinyWorldData(split="train", n=3600, seed=seed + 2),
         validation=TinyWorldData(split="validation", n=180, seed=3),
         test=TinyWorldData(split="test", n=540, seed=4),
@@ -103,12 +103,12 @@ def _published(scale: str, seed: int) -> Recipe:
     data = DataSections(
         sft=(
             ChatData(path=cold / "vision_r1_llava_cot_full.json", images=cold, layout="vision_r1_cold_llava"),
-            ChatData(path=cold / "vision_r1_mulberry_sft_full.json", images=cold, layout="vision_r1_cold_mulberry"),
+            ChatData(
+                path=cold / "vision_r1_mulberry_sft_full.json", images=cold, layout="vision_r1_cold_mulberry"
+            ),
         ),
         rl=DatasetData(name="Osilly/Vision-R1-rl", split="train", layout="vision_r1_rl"),
-        test=DatasetData(
-            name="hiyouga/geometry3k", split="test", layout="geometry3k", columns=ColumnMap()
-        ),
+        test=DatasetData(name="hiyouga/geometry3k", split="test", layout="geometry3k", columns=ColumnMap()),
     )
     schedule = (
         PtstStage(name="ptst_1", max_completion_length=4096, group_size=16, steps=100, learning_rate=1e-6),
@@ -122,7 +122,10 @@ def _published(scale: str, seed: int) -> Recipe:
         data=data,
         stages={
             "sft": SftStage(
-                micro_batch_size=1, precision="bfloat16", eval_steps=1000, trl={"gradient_checkpointing": True}
+                micro_batch_size=1,
+                precision="bfloat16",
+                eval_steps=1000,
+                trl={"gradient_checkpointing": True},
             ),
             "rl": GrpoStage(
                 schedule=schedule,

@@ -1,0 +1,1 @@
+"""Run directories made visible: one HTML page, terminal tables and bars, markdown comparisons. No torch."""

@@ -17,7 +17,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from vision_r1.report.clean import clean
 
@@ -103,7 +103,7 @@ def line_chart(
             _level(axes, level)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if log:
-            axes.set_yscale("log")
+            _log_axis(axes)
         else:
             _value_axis(axes, share)
         if legend:
@@ -111,7 +111,9 @@ def line_chart(
         return _svg(figure, title)
 
 
-def bucket_chart(names: Sequence[str], shares: Sequence[float], accuracies: Sequence[float | None], title: str) -> Markup:
+def bucket_chart(
+    names: Sequence[str], shares: Sequence[float], accuracies: Sequence[float | None], title: str
+) -> Markup:
     """Bars of the share of completions in each length bucket, and dots of their accuracy."""
     with rc_context({**_STYLE, "svg.hashsalt": _salt(title)}):
         figure, axes = _axes()
@@ -119,7 +121,12 @@ def bucket_chart(names: Sequence[str], shares: Sequence[float], accuracies: Sequ
         axes.bar(places, shares, width=0.72, color=_SERIES[0], alpha=0.28, linewidth=0)
         known = [(x, y) for x, y in zip(places, accuracies, strict=True) if y is not None]
         axes.plot(
-            [x for x, _ in known], [y for _, y in known], color=_SERIES[4], linewidth=1.8, marker="o", markersize=5
+            [x for x, _ in known],
+            [y for _, y in known],
+            color=_SERIES[4],
+            linewidth=1.8,
+            marker="o",
+            markersize=5,
         )
         axes.set_xticks(places, [clean(name) for name in names])
         axes.tick_params(axis="x", length=0, labelsize=10)
@@ -173,13 +180,24 @@ def _value_axis(axes: Axes, share: bool) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
+def _log_axis(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_tick_params(which="minor", length=0)
+
+
 def thin(x: Sequence[float], y: Sequence[float], most: int = _MOST_POINTS) -> tuple[list[float], list[float]]:
     """At most `most` points: means of equal runs of neighbours."""
     if len(x) <= most:
         return list(x), list(y)
     size = -(-len(x) // most)
     runs = range(0, len(x), size)
-    mean = [(sum(x[i : i + size]) / len(x[i : i + size]), sum(y[i : i + size]) / len(y[i : i + size])) for i in runs]
+    mean = [
+        (sum(x[i : i + size]) / len(x[i : i + size]), sum(y[i : i + size]) / len(y[i : i + size]))
+        for i in runs
+    ]
     return [a for a, _ in mean], [b for _, b in mean]
 
 

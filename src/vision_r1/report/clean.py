@@ -16,7 +16,7 @@ MAX_IMAGE_FILE = 20 * 2**20
 MAX_PIXELS = 40_000_000
 LONGEST_SIDE = 512
 _KEY = re.compile(r"[0-9a-zA-Z_-]{1,120}")
-# Controls, formats (bidi overrides, zero-width, tags), surrogates, private use, line and paragraph separators.
+# Controls, formats (bidi overrides, zero-width, tags), surrogates, private use, line separators.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 _MARKS_IN_A_ROW = 3
 

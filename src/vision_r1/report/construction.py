@@ -1,4 +1,4 @@
-"""The page's data section: filter reasons and rules, leak test, caption control, reflection words, examples."""
+"""The page's data section: filter reasons and rules, leak test, captions, reflection words, examples."""
 
 from __future__ import annotations
 
@@ -60,10 +60,14 @@ def _rules(summary: Row) -> list[View]:
     """Each filter rule with whatever counts and shares the summary has for it."""
     rows = []
     for name, rule in table(summary, "rules").items():
-        hits = next((n for key in ("dropped", "hits", "count", "n") if (n := number(rule, key)) is not None), None)
+        hits = next(
+            (n for key in ("dropped", "hits", "count", "n") if (n := number(rule, key)) is not None), None
+        )
         rows.append({
-            "name": name.replace("_", " "), "hits": whole(hits), "precision": percent(number(rule, "precision")),
-            "recall": percent(number(rule, "recall")), "what": plain(table(rule).get("what")),
+            "name": name.replace("_", " "), "hits": whole(hits),
+            "precision": percent(number(rule, "precision")),
+            "recall": percent(number(rule, "recall")),
+            "what": plain(table(rule).get("what")),
         })  # fmt: skip
     return rows
 
@@ -132,8 +136,10 @@ def _example(row: Row, pictures: Pictures) -> View:
         if text:
             parts.append({"title": title, "text": text, "left_off": left_off})
     return {
-        "kept": row.get("kept") is True, "reason": plain(row.get("reason") or row.get("rule")).replace("_", " "),
-        "question": cut(plain(row.get("question")), 1_000)[0], "answer": cut(plain(row.get("answer")), 200)[0],
+        "kept": row.get("kept") is True,
+        "reason": plain(row.get("reason") or row.get("rule")).replace("_", " "),
+        "question": cut(plain(row.get("question")), 1_000)[0],
+        "answer": cut(plain(row.get("answer")), 200)[0],
         "fault": plain(row.get("fault")), "rewritten": row.get("rewritten") is True,
         "image": pictures.at(f"stages/construct/{image}") if isinstance(image, str) else None, "parts": parts,
     }  # fmt: skip

@@ -139,5 +139,6 @@ def gain(
     if not ours or ours.keys() != theirs.keys() or count != len(ours):
         return Gain(high - low)
     return paired_gain(
-        [theirs[key].get("correct") is True for key in ours], [ours[key].get("correct") is True for key in ours]
+        [theirs[key].get("correct") is True for key in ours],
+        [ours[key].get("correct") is True for key in ours],
     )

@@ -1,4 +1,4 @@
-"""Sample traces: which problems are shown is decided by a rule, stated on the page; none is picked by hand."""
+"""Sample traces: a rule, stated on the page, decides which problems are shown; none is picked by hand."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def choose(traces: Mapping[str, Mapping[str, Row]]) -> dict[str, list[str]]:
 
 
 _TITLES = {
-    "gained": f"Gained: the first {GAINED} problems of the test set that the cold start gets wrong and Vision-R1 right",
+    "gained": f"Gained: the first {GAINED} problems that cold start gets wrong, Vision-R1 right",
     "failed": f"Failed: the first {FAILED} problems of the test set that Vision-R1 gets wrong",
     "kept": f"Kept: the first {KEPT} problems of the test set that both get right",
     "first": f"The first {GAINED} problems of the test set",
@@ -80,7 +80,11 @@ class Pictures:
 def sample_traces(run: RunRecord, pictures: Pictures) -> View | None:
     """The chosen problems with their picture and what every variant wrote."""
     groups = [
-        {"title": _TITLES[name], "problems": [_problem(run, key, pictures) for key in keys], "open": name == "gained"}
+        {
+            "title": _TITLES[name],
+            "problems": [_problem(run, key, pictures) for key in keys],
+            "open": name == "gained",
+        }
         for name, keys in choose(run.traces).items()
     ]
     return {"groups": groups} if groups else None

@@ -95,7 +95,11 @@ def family_table(run: RunRecord) -> View | None:
     if not families:
         return None
     rows = [
-        {"family": family.replace("_", " "), "n": whole(n), "cells": [_heat(v, family) for v in variants.values()]}
+        {
+            "family": family.replace("_", " "),
+            "n": whole(n),
+            "cells": [_heat(v, family) for v in variants.values()],
+        }
         for family, n in families.items()
     ]
     return {"columns": [label(name) for name in variants], "rows": rows}
@@ -137,18 +141,31 @@ def image_use(run: RunRecord) -> View | None:
     accuracy = number(table(run.results, "variants", FINAL), "accuracy")
     rows = []
     if accuracy is not None:
-        rows.append(_control("The right image", "accuracy of Vision-R1", accuracy, interval(variants_of(run)[FINAL]), None))
+        final = table(run.results, "variants", FINAL)
+        rows.append(
+            _control(
+                "The right image", "accuracy of Vision-R1", accuracy, interval(final), number(final, "n")
+            )
+        )
     if blank := table(found, "blank"):
-        rows.append(_control("Blank image", "accuracy", number(blank, "accuracy"), interval(blank), number(blank, "n")))
+        rows.append(
+            _control(
+                "Blank image", "accuracy", number(blank, "accuracy"), interval(blank), number(blank, "n")
+            )
+        )
     if swapped := table(found, "swapped"):
         n = number(swapped, "n")
         follows = number(swapped, "follows_new")
-        rows.append(_control("Another problem's image", "answers for the new image", follows, interval(swapped), n))
+        rows.append(
+            _control("Another problem's image", "answers for the new image", follows, interval(swapped), n)
+        )
         rows.append(_control("", "keeps the old image's answer", number(swapped, "keeps_old"), None, n))
     if alone := table(found, "question_only"):
         how = alone.get("how")
         what = f"accuracy ({how})" if isinstance(how, str) and how else "accuracy"
-        rows.append(_control("Question only", what, number(alone, "accuracy"), interval(alone), number(alone, "n")))
+        rows.append(
+            _control("Question only", what, number(alone, "accuracy"), interval(alone), number(alone, "n"))
+        )
     if not found:
         return None
     alone_accuracy = number(found, "question_only", "accuracy")
@@ -160,11 +177,21 @@ def _control(
     name: str, what: str, value: float | None, pair: tuple[float, float] | None, n: float | None
 ) -> dict[str, str]:
     width = f"{100 * min(1.0, max(0.0, value or 0.0)):.2f}"
-    return {"name": name, "what": what, "value": percent(value), "ci": span(pair), "n": whole(n), "width": width}
+    return {
+        "name": name,
+        "what": what,
+        "value": percent(value),
+        "ci": span(pair),
+        "n": whole(n),
+        "width": width,
+    }
 
 
 _SETS = {
-    "held_out_family": ("A family never trained on", "the same kind of pictures, a question that no training step saw"),
+    "held_out_family": (
+        "A family never trained on",
+        "the same kind of pictures, a question that no training step saw",
+    ),
     "larger": ("Larger pictures", "more numbers in a picture than in any training step"),
 }
 

@@ -9,7 +9,17 @@ from typing import Any
 
 from vision_r1.report.charts import Curve, Level, line_chart
 from vision_r1.report.clean import cut
-from vision_r1.report.figures import COLD_START, FINAL, better_base, decimal, duration, gain, label, percent, whole
+from vision_r1.report.figures import (
+    COLD_START,
+    FINAL,
+    better_base,
+    decimal,
+    duration,
+    gain,
+    label,
+    percent,
+    whole,
+)
 from vision_r1.report.read import Row, RunRecord, StageRecord, number, table
 from vision_r1.report.scores import View, variants_of
 
@@ -40,7 +50,9 @@ def stage_table(run: RunRecord) -> View:
         made = variant_of(run, stage)
         difference = gain(variants, run.traces, before, made) if made in variants and made else None
         accuracy = number(variants.get(made or ""), "accuracy")
-        done_seconds = stage.seconds if stage.seconds is not None else number(run.results, "seconds", stage.name)
+        done_seconds = (
+            stage.seconds if stage.seconds is not None else number(run.results, "seconds", stage.name)
+        )
         rows.append({
             "name": stage.name, "status": stage.status, "what": _what(stage), "in": _in(run, stage),
             "out": _out(run, stage, made), "accuracy": percent(accuracy),
@@ -60,7 +72,9 @@ def _what(stage: StageRecord) -> str:
 
 
 def _in(run: RunRecord, stage: StageRecord) -> str:
-    kept = number(stage.summary, "rows") or number(run.stage("construct").summary, "kept") or run.construct.kept
+    kept = (
+        number(stage.summary, "rows") or number(run.stage("construct").summary, "kept") or run.construct.kept
+    )
     if stage.name == "construct":
         total = number(stage.summary, "rows") or run.construct.total
         return f"{whole(total)} questions with images" if total else "questions with images"
@@ -98,7 +112,12 @@ _METRICS: tuple[tuple[str, str, str, bool], ...] = (
     ("reward", "Reward", "mean over the rollouts of a step", True),
     ("mean_tokens", "Completion length", "mean tokens; the dashed line is the stage's cap", False),
     ("truncation_rate", "Truncation", "share of rollouts cut at the cap; they get reward 0", True),
-    ("zero_variance_share", "Zero variance", "share of groups whose rewards are all equal: nothing to learn from", True),
+    (
+        "zero_variance_share",
+        "Zero variance",
+        "share of groups whose rewards are all equal: nothing to learn from",
+        True,
+    ),
     ("format_rate", "Format", "share with exactly one think and one answer part", True),
     ("accuracy", "Accuracy", "share of right answers, whatever the format", True),
     ("kl", "KL to the reference", "how far the policy has moved", False),
@@ -121,7 +140,9 @@ def rl_charts(run: RunRecord) -> View | None:
         if not any(curve.x for curve in curves):
             continue
         levels = _caps(stages, starts) if key == "mean_tokens" else ()
-        svg = line_chart(curves, title=f"{title} over RL steps", share=share, levels=levels, dividers=starts[1:-1])
+        svg = line_chart(
+            curves, title=f"{title} over RL steps", share=share, levels=levels, dividers=starts[1:-1]
+        )
         charts.append({"title": title, "what": what, "svg": svg})
     names = [{"label": _stage_label(run, stage), "colour": i % 5 + 1} for i, stage in enumerate(stages)]
     reasons = [{"label": _stage_label(run, s), "rows": _reasons(s)} for s in stages]
@@ -130,7 +151,7 @@ def rl_charts(run: RunRecord) -> View | None:
 
 def _stage_label(run: RunRecord, stage: StageRecord) -> str:
     made = variant_of(run, stage)
-    return f"{stage.name} → {label(made)}" if made and made != stage.name else label(stage.name)
+    return f"{label(stage.name)} → {label(made)}" if made and made != stage.name else label(stage.name)
 
 
 def _curve(stage: StageRecord, key: str, name: str, start: float, colour: int) -> Curve:
@@ -196,7 +217,8 @@ def rollouts(run: RunRecord) -> View | None:
             continue
         picked = [steps[0]] if len(steps) == 1 else [steps[0], steps[-1]]
         groups = [
-            {"step": whole(at), "rows": [_rollout(row) for row in _at(stage, at)[:ROLLOUTS_SHOWN]]} for at in picked
+            {"step": whole(at), "rows": [_rollout(row) for row in _at(stage, at)[:ROLLOUTS_SHOWN]]}
+            for at in picked
         ]
         stages.append({"label": _stage_label(run, stage), "groups": groups})
     return {"stages": stages, "shown": ROLLOUTS_SHOWN} if stages else None
@@ -210,7 +232,8 @@ def _rollout(row: Row) -> dict[str, Any]:
     text, left_off = cut(plain(row.get("completion")))
     reward = number(row, "reward")
     return {
-        "question": cut(plain(row.get("question")), 1_000)[0], "answer": cut(plain(row.get("answer")), 200)[0],
+        "question": cut(plain(row.get("question")), 1_000)[0],
+        "answer": cut(plain(row.get("answer")), 200)[0],
         "text": text, "left_off": left_off, "reward": decimal(reward, 1), "right": bool(reward),
         "reason": plain(row.get("reason")), "stop": plain(row.get("stop_reason")),
         "tokens": whole(number(row, "tokens")),

@@ -81,7 +81,13 @@ def _complete(loaded: LoadedModel, chunk: Sequence[Request], sampling: Sampling,
         segment, stop = _segment(loaded.processor, ids)
         traces.append(
             Trace(
-                request.id, row % sampling.n, (segment,), stop, lengths[row // sampling.n], loaded.name, settings
+                request.id,
+                row % sampling.n,
+                (segment,),
+                stop,
+                lengths[row // sampling.n],
+                loaded.name,
+                settings,
             )
         )
     return traces

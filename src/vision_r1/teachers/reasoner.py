@@ -56,9 +56,18 @@ class Reply:
     fault: Fault
 
 
-_LEADS = {"row": "the numbers are", "table": "the table reads", "bars": "the bars have", "shapes": "the shapes are"}
+_LEADS = {
+    "row": "the numbers are",
+    "table": "the table reads",
+    "bars": "the bars have",
+    "shapes": "the shapes are",
+}
 _AGAIN = {"row": "the numbers", "table": "the table", "bars": "the bars", "shapes": "the shapes"}
-_OPENINGS = ("Okay, let me think step by step.", "Alright, let me look at this.", "So I need to find the answer.")
+_OPENINGS = (
+    "Okay, let me think step by step.",
+    "Alright, let me look at this.",
+    "So I need to find the answer.",
+)
 
 
 def _capital(text: str) -> str:
@@ -193,7 +202,9 @@ def reason(
     solution = solve(question, facts) if facts is not None else None
     if facts is None or solution is None:
         guess = answer if answer is not None else str(rng.randint(0, 20))
-        thought = f"The description does not mention the numbers, so I have to guess. So the answer is {guess}."
+        thought = (
+            f"The description does not mention the numbers, so I have to guess. So the answer is {guess}."
+        )
         return Reply(wrap(thought, guess), "no_facts")
     fault = _draw_fault(rates, rng)
     if fault == "loop":

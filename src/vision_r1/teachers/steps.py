@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vision_r1.teachers.language import SHAPES, Facts, spaced
+from vision_r1.problems.drawing import SHAPES
+from vision_r1.teachers.language import Facts, spaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def _added(lead: str, numbers: Sequence[int]) -> tuple[list[str | tuple[Step, ..
     return parts + ([steps] if steps else []), total
 
 
-def solve(question: str, facts: Facts) -> Solution | None:  # noqa: PLR0911 - one return a question
+def solve(question: str, facts: Facts) -> Solution | None:
     """Solve a question of the tiny world; None where the words or the facts do not fit."""
     numbers = facts.numbers
     if "top row minus" in question and len(facts.rows) == 2:

@@ -121,7 +121,9 @@ class PtstStage(FrozenConfig):
 
 
 class Guard(FrozenConfig):
-    """When training stops because it cannot be right any more; each bound must be broken `patience` steps running.
+    """When training stops because it cannot be right any more.
+
+    Each bound must be broken `patience` steps running.
 
     Attributes:
         patience: consecutive steps.

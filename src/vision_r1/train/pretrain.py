@@ -315,14 +315,14 @@ def train_tiny(
             group["lr"] = learning_rate(step, steps, peak)
         labels = data.pop("labels")
         loss = reply_loss(model(**data).logits, labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(float(loss.detach()))
         if (step + 1) % max(1, steps // 45) == 0 or step + 1 == steps:
             report = validation_report(role, model, collate, 600 if step + 1 < steps else 4000, seed)
-            entry = {"step": step + 1, "seconds": round(time.monotonic() - started, 1)}
+            entry: dict[str, Any] = {"step": step + 1, "seconds": round(time.monotonic() - started, 1)}
             entry |= {"loss": round(float(np.mean(losses)), 4), "validation": report}
             history.append(entry)
             losses = []

@@ -1,0 +1,178 @@
+"""Control arms of a finished run: what a sceptic would say explains the gain, run and compared in pairs.
+
+    vision-r1 study controls RUN
+
+`more_sft` spends the RL seconds on more SFT: from the cold start, on the run's rows and on rows built
+in the same way for the RL problems (so that it sees the same problems). `short_sft` does the same on
+the shorter half of those rows, since RL also shortens. `answers_only` spends cold start and RL together
+on SFT from the base, on gold answers without thoughts, over both problem sets. The steps are those that
+took, or would take, the same seconds in this run; each arm keeps its checkpoint of lowest validation loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.config import parse_yaml, validate
+from vision_r1.core.errors import RunStateError
+from vision_r1.core.files import read_json, write_json
+from vision_r1.core.progress import Progress, Silent
+from vision_r1.core.run import RunDirectory, Stopwatch, exclusive
+from vision_r1.core.seeds import derive_seed
+from vision_r1.pipeline.config import ConstructStage, GoldRows, GrpoStage, Recipe, SftStage
+from vision_r1.problems.chat import ChatRow
+from vision_r1.problems.problem import Problem
+
+NEVER = 10_000  # patience of an arm that must spend all its steps
+
+
+def run_study(name: str, folder: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Run a study's arms in `RUN/studies/NAME` and compare each with the run's final model.
+
+    Returns:
+        One row an arm: accuracy with its interval, and the paired difference of the final model.
+
+    Raises:
+        RunStateError: the run is not finished, or lacks a stage the study compares with.
+    """
+    run = RunDirectory(folder)
+    if not run.results.exists() or run.identity() is None:
+        raise RunStateError("is not a finished run", where=str(folder), fix="run the recipe first")
+    recipe = validate(Recipe, parse_yaml(run.config.read_text(encoding="utf-8"), str(run.config)))
+    with exclusive(run):
+        return STUDIES[name](run, recipe, progress or Silent())
+
+
+def _controls(run: RunDirectory, recipe: Recipe, progress: Progress) -> list[dict[str, Any]]:
+    study = RunDirectory(run.path / "studies" / "controls")
+    sft, rl, construct = _stages(recipe)
+    record = run.done("sft")
+    if record is None:
+        raise RunStateError("has no sft stage of its own", where=str(run.path))
+    seconds = read_json(run.results)["seconds"]
+    rl_seconds = sum(seconds[entry.name] for entry in rl.schedule)
+    step_seconds = record["seconds"] / record["summary"]["steps"]
+    steps = round(rl_seconds / step_seconds)
+    rows = _rows(run, study, recipe, construct, progress)
+    cold_start = str(run.stage("sft") / "model")
+    by_length = sorted(rows, key=lambda row: (len(row.assistant), row.id))
+    gold = _gold_rows(recipe)
+    share = sum(len(row.assistant) for row in rows) / len(rows) / (len(gold[0].assistant) + 40)
+    arms: dict[str, tuple[str, Sequence[ChatRow], int]] = {
+        "more_sft": (cold_start, rows, steps),
+        "short_sft": (cold_start, by_length[: len(by_length) // 2], steps),
+        "answers_only": (recipe.model, gold, round((record["summary"]["steps"] + steps) * min(share, 2.0))),
+    }
+    results = []
+    for arm, (model, chosen, count) in arms.items():
+        _train_arm(study, recipe, sft, arm, model, chosen, count, progress)
+        results.append(_compare_arm(run, study, recipe, arm, progress))
+    write_json(study.path / "results.json", results)
+    return results
+
+
+def _stages(recipe: Recipe) -> tuple[SftStage, GrpoStage, ConstructStage]:
+    """The three stages that the controls need."""
+    found: dict[type, Any] = {type(stage): stage for stage in recipe.stages.values()}
+    missing = [kind.__name__ for kind in (SftStage, GrpoStage, ConstructStage) if kind not in found]
+    if missing:
+        raise RunStateError(f"the recipe has no {missing[0]}", where="study controls")
+    return found[SftStage], found[GrpoStage], found[ConstructStage]
+
+
+def _rl_problems(recipe: Recipe) -> list[Problem]:
+    from vision_r1.problems.load import load_problems
+
+    return load_problems(recipe.data.rl) if recipe.data.rl is not None else []
+
+
+def _rows(
+    run: RunDirectory, study: RunDirectory, recipe: Recipe, stage: ConstructStage, progress: Progress
+) -> list[ChatRow]:
+    """The run's cold-start rows, and rows built likewise for the RL problems."""
+    from vision_r1.construct.run import run_construct
+    from vision_r1.pipeline.rows import rows_file
+    from vision_r1.problems.chat import load_chat_rows
+
+    if study.done("construct") is None:
+        watch = Stopwatch()
+        seed = derive_seed(recipe.seed, "study", "construct")
+        summary = run_construct(
+            stage, _rl_problems(recipe), study.stage("construct"), seed=seed, progress=progress
+        )
+        study.finish("construct", summary, watch.seconds())
+    files = [place.stage("construct") / "vision_r1_cold.json" for place in (run, study)]
+    return [row for path in files for row in load_chat_rows(rows_file(path))]
+
+
+def _gold_rows(recipe: Recipe) -> list[ChatRow]:
+    from vision_r1.pipeline.rows import gold_rows
+
+    sections = [section for section in (recipe.data.cold_start, recipe.data.rl) if section is not None]
+    return [row for section in sections for row in gold_rows(GoldRows(problems=section))]
+
+
+def _train_arm(
+    study: RunDirectory,
+    recipe: Recipe,
+    stage: SftStage,
+    arm: str,
+    model: str,
+    rows: Sequence[ChatRow],
+    steps: int,
+    progress: Progress,
+) -> None:
+    if study.done(arm) is not None:
+        return
+    from vision_r1.pipeline.rows import split_rows
+    from vision_r1.train.sft import run_sft
+
+    watch = Stopwatch()
+    training, validation = split_rows(rows, stage.validation_share, derive_seed(recipe.seed, "study"))
+    epochs = max(1, -(-steps * stage.batch_size // len(training)))
+    settings = stage.model_copy(update={"max_epochs": epochs, "patience": NEVER})
+    progress.say(f"{arm}: {steps} steps on {len(training)} rows")
+    summary = run_sft(
+        settings, model, training, validation[:300], study.stage(arm),
+        seed=derive_seed(recipe.seed, "study", arm), progress=progress,
+    )  # fmt: skip
+    study.finish(arm, summary, watch.seconds())
+
+
+def _compare_arm(
+    run: RunDirectory, study: RunDirectory, recipe: Recipe, arm: str, progress: Progress
+) -> dict[str, Any]:
+    """Greedy accuracy of the arm, and the final model's paired difference to it."""
+    from vision_r1.evals.compare import compare_traces
+    from vision_r1.evals.runner import evaluate_variant
+    from vision_r1.models.load import load_model
+    from vision_r1.pipeline.config import EvaluateStage
+    from vision_r1.problems.load import load_problems
+
+    name, stage = next((n, s) for n, s in recipe.stages.items() if isinstance(s, EvaluateStage))
+    if recipe.data.test is None:
+        raise RunStateError("has no test problems", where=str(run.path))
+    cap = (run.done(name) or {"summary": {}})["summary"]["cap"]
+    greedy = stage.model_copy(update={"sampled_problems": 0})
+    folder = study.path / "evaluate" / arm
+    block = evaluate_variant(
+        load_model(str(study.stage(arm) / "model")), load_problems(recipe.data.test), greedy, cap, folder,
+        name=arm, seed=derive_seed(recipe.seed, name), progress=progress,
+    )  # fmt: skip
+    paired = compare_traces(folder / "traces.jsonl", run.stage(name) / recipe.final / "traces.jsonl")
+    done = study.done(arm) or {}
+    return {
+        "arm": arm,
+        "steps": done["summary"]["steps"],
+        "seconds": done["seconds"],
+        **{
+            key: block[key]
+            for key in ("accuracy", "ci95", "n", "format_rate", "truncation_rate", "mean_tokens")
+        },
+        "final_minus_arm": paired,
+    }
+
+
+STUDIES: dict[str, Callable[[RunDirectory, Recipe, Progress], list[dict[str, Any]]]] = {"controls": _controls}

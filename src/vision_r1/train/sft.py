@@ -1,0 +1,406 @@
+"""Cold-start SFT on a thin subclass of TRL's SFTTrainer, loss on the assistant's turn only.
+
+    L = - sum over the batch of log p(token) / number of assistant tokens in the batch
+
+The assistant's turn is its text and the `<|im_end|>` that ends it. Overridden are the order of the
+data (explicit, over all epochs at once) and how the loss is normalised over micro-batches.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from vision_r1.core.errors import CollapseError, ConfigError, InputError
+from vision_r1.core.files import read_json, write_json
+from vision_r1.core.progress import Progress, Silent
+from vision_r1.core.seeds import derive_seed
+from vision_r1.models.chat import SPECIAL_MARKS
+from vision_r1.models.load import LoadedModel, load_model
+from vision_r1.problems.chat import ChatRow
+from vision_r1.train.config import SftSettings
+from vision_r1.train.data import Ask, PromptStore, check_room, epochs_of, image_inputs, pad_rows, take
+from vision_r1.train.quiet import quiet
+from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
+from vision_r1.train.saving import save_model
+
+TURN_END = "<|im_end|>"
+MEGABATCH = 8  # batches that are sorted by length together
+
+
+class ChatStore:
+    """Conversations as training rows: each is tokenised once, its patches are kept while memory allows."""
+
+    def __init__(self, processor: Any, rows: Sequence[ChatRow]) -> None:
+        self.rows = rows
+        self.processor = processor
+        self.prompts = PromptStore(processor, [Ask(f"row {row.id}", row.user, row.media) for row in rows])
+        self._replies: dict[int, tuple[int, ...]] = {}
+
+    def reply(self, index: int) -> tuple[int, ...]:
+        """Tokens of the assistant's turn, the end of turn included.
+
+        Raises:
+            InputError: the text holds a control token, which would be read as the end of the turn.
+        """
+        if index not in self._replies:
+            text = self.rows[index].assistant
+            for mark in SPECIAL_MARKS:
+                if mark in text:
+                    where = f"row {self.rows[index].id}"
+                    raise InputError(f"the answer contains the control token {mark}", where=where, fix="remove it")
+            ids = self.processor.tokenizer(text + TURN_END, add_special_tokens=False)["input_ids"]
+            self._replies[index] = tuple(ids)
+        return self._replies[index]
+
+    def length(self, index: int) -> int:
+        """Tokens of the whole row."""
+        return len(self.prompts.ids(index)) + len(self.reply(index))
+
+    def collate(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Rows padded on the right; labels are -100 on everything but the assistant's turn.
+
+        Returns:
+            The model's inputs and `labels`, int64 of shape (rows, longest).
+        """
+        prompts = [self.prompts[index] for index in indices]
+        replies = [self.reply(index) for index in indices]
+        pad = self.processor.tokenizer.pad_token_id
+        full = [prompt.ids + reply for prompt, reply in zip(prompts, replies, strict=True)]
+        hidden = [(-100,) * len(p.ids) + reply for p, reply in zip(prompts, replies, strict=True)]
+        ids, mask = pad_rows(full, pad, "right")
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "labels": pad_rows(hidden, -100, "right")[0],
+            "mm_token_type_ids": (ids == self.processor.image_token_id).int(),
+            **image_inputs(prompts),
+        }
+
+
+def check_rows(store: ChatStore, config: Any, max_length: int) -> list[int]:
+    """Lengths of all rows in tokens. Raises InputError naming a row that is too long or has no answer."""
+    lengths = []
+    for index, row in enumerate(store.rows):
+        where = f"row {row.id}"
+        if not row.assistant.strip():
+            raise InputError("the answer is empty", where=where, fix="remove the row")
+        length = store.length(index)
+        if length > max_length:
+            raise InputError(
+                f"{length} tokens exceed max_length {max_length}",
+                where=where,
+                fix="raise max_length, shorten the row or shrink its images",
+            )
+        check_room(config, len(store.prompts.ids(index)), len(store.reply(index)), where)
+        lengths.append(length)
+    return lengths
+
+
+def grouped_order(lengths: Sequence[int], batch: int, seed: int) -> Iterator[int]:
+    """Indices without end, epoch after epoch, where rows of like length share a batch.
+
+    A megabatch of rows in keyed random order is sorted by length, cut into batches, and the batches
+    are shuffled. The order up to any step depends on nothing that comes after it.
+    """
+    source = epochs_of(len(lengths), seed, "order")
+    number = 0
+    while True:
+        chunk = sorted(take(source, MEGABATCH * batch), key=lambda index: lengths[index])
+        for part in np.random.default_rng(derive_seed(seed, "megabatch", number)).permutation(MEGABATCH):
+            yield from chunk[part * batch : (part + 1) * batch]
+        number += 1
+
+
+def steps_of(n: int, settings: SftSettings) -> int:
+    """Optimizer steps of `max_epochs` passes over `n` rows."""
+    return max(1, -(-settings.max_epochs * n // settings.batch_size))
+
+
+def levelled_off(losses: Sequence[float], patience: int, min_gain: float) -> bool:
+    """Whether the last `patience` validation losses brought no gain of `min_gain` on the best before them."""
+    best, since = float("inf"), 0
+    for loss in losses:
+        if loss < best * (1 - min_gain):
+            best, since = loss, 0
+        else:
+            since += 1
+    return since >= patience
+
+
+def best_step(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """The step of the lowest validation loss, the earliest if several; None without validation."""
+    found = [(row["val_loss"], row["step"]) for row in rows if row.get("val_loss") is not None]
+    return min(found)[1] if found else None
+
+
+def sft_config(settings: SftSettings, steps: int, work: Path, seed: int) -> SFTConfig:
+    """Every dial of TRL's that decides the algorithm, stated.
+
+    | dial | here | TRL 1.16's default | why |
+    |---|---|---|---|
+    | loss | token mean over the global batch | mean of micro-batch means for Qwen2.5-VL | see `VisionSftTrainer` |
+    | learning_rate | settings | 2e-5 | the paper's 5e-6 |
+    | lr_scheduler_type, warmup | cosine, settings | linear, 0 | the paper's |
+    | weight_decay | 0 | 0 | commented out in the paper's YAML |
+    | max_length | none | 1024 | longer rows are refused, never cut |
+    | packing | false | false | refused for vision models |
+    | bf16 | precision | true | float32 unless asked for |
+    | gradient_checkpointing | false | true | on by `trl.gradient_checkpointing` |
+    | order | explicit | shuffled per epoch | a resumed run cannot replay one |
+    """
+    batch = settings.batch_size
+    micro = max(size for size in range(1, min(batch, settings.micro_batch_size) + 1) if batch % size == 0)
+    options: dict[str, Any] = {
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": batch // micro,
+        "max_steps": steps,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": int(settings.warmup_share * steps),
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "optim": "adamw_torch",
+        "max_length": None,
+        "packing": False,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+        "remove_unused_columns": False,
+        "train_sampling_strategy": "sequential",
+        "bf16": settings.precision == "bfloat16",
+        "gradient_checkpointing": False,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",  # `_Recorder` asks for a checkpoint at each validation
+        "eval_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "log_level": "error",
+        "dataloader_pin_memory": False,
+        "use_cpu": not torch.cuda.is_available(),
+        "seed": derive_seed(seed, "trainer"),
+        "output_dir": str(work),
+    }
+    try:
+        return SFTConfig(**(options | settings.trl))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"TRL does not take these settings: {error}", where="trl") from None
+
+
+class VisionSftTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's SFTTrainer over a fixed order of rows, its loss a token mean over the global batch."""
+
+    def __init__(self, loaded: LoadedModel, args: SFTConfig, store: ChatStore, order: Sequence[int]) -> None:
+        super().__init__(
+            model=loaded.model,
+            args=args,
+            data_collator=lambda rows: store.collate([row["row"] for row in rows]),
+            train_dataset=Dataset.from_dict({"row": list(order)}),
+            processing_class=loaded.processor,
+        )
+        # Qwen2.5-VL says False, and transformers would average the means of the micro-batches. With
+        # True it counts the labels of the whole batch and hands the count to `compute_loss`.
+        self.model_accepts_loss_kwargs = True
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """No model card in a checkpoint: it would ask the hub."""
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """TRL's loss; raises CollapseError when it is not finite."""
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        if not bool(torch.isfinite(loss)):
+            raise CollapseError(f"the loss is {float(loss)} at step {self.state.global_step + 1}")
+        return loss
+
+
+@torch.no_grad()
+def validation_loss(model: Any, store: ChatStore, lengths: Sequence[int], batch: int) -> float:
+    """Mean negative log-likelihood of the assistant tokens of all rows, in nats."""
+    training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    total, count = 0.0, 0
+    for start in range(0, len(order), batch):
+        inputs = store.collate(order[start : start + batch])
+        labels = inputs.pop("labels")[:, 1:].to(device)
+        logits = model(**{key: value.to(device) for key, value in inputs.items()}, use_cache=False).logits[:, :-1]
+        kept = labels != -100
+        total += float(torch.nn.functional.cross_entropy(logits[kept].float(), labels[kept], reduction="sum"))
+        count += int(kept.sum())
+    model.train(training)
+    return total / count
+
+
+def run_sft(
+    settings: SftSettings,
+    model_ref: str,
+    rows: Sequence[ChatRow],
+    validation: Sequence[ChatRow],
+    out: Path,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Fine-tune until validation levels off, or go on with it after a kill, to the same weights.
+
+    Args:
+        settings: of the stage.
+        model_ref: where it starts.
+        rows: conversations to learn.
+        validation: conversations to judge by; without any, all epochs are made.
+        out: gets `model/` (the best checkpoint), `log.jsonl`, `summary.json`; `work/` meanwhile.
+        seed: of the order.
+        progress: told every step.
+
+    Returns:
+        The summary, also written to `summary.json`.
+
+    Raises:
+        InputError: no rows; a row that is too long, has no answer or an image that does not fit.
+        CollapseError: the loss is not finite; `model/` is then the best checkpoint so far.
+    """
+    path = out / "summary.json"
+    if path.exists():
+        summary: dict[str, Any] = read_json(path)
+        shutil.rmtree(out / "work", ignore_errors=True)
+        if summary.get("collapsed"):
+            raise CollapseError(summary["stopped"], where="sft", fix="lower the learning rate in a new run")
+        return summary
+    if not rows:
+        raise InputError("no rows to train on", where="sft")
+    with quiet():
+        return _Sft(settings, model_ref, rows, validation, out, seed, progress or Silent()).run()
+
+
+class _Sft:
+    """One SFT run: builds the trainer, resumes it, writes what it leaves."""
+
+    def __init__(
+        self,
+        settings: SftSettings,
+        model_ref: str,
+        rows: Sequence[ChatRow],
+        validation: Sequence[ChatRow],
+        out: Path,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        self.settings, self.model_ref, self.out, self.progress = settings, model_ref, out, progress
+        self.seed = derive_seed(seed, "sft")
+        self.rows, self.validation = rows, validation
+        self.steps = steps_of(len(rows), settings)
+        self.work, self.log = out / "work", out / "log.jsonl"
+
+    def run(self) -> dict[str, Any]:
+        self.work.mkdir(parents=True, exist_ok=True)
+        whole = checkpoints(self.work)
+        step = max((k for k in whole if k <= self.steps), default=0)
+        prune(self.work, [k for k in whole if k <= step])
+        rows = cut_rows(self.log, step)
+        try:
+            if step < self.steps and not self.is_level(rows):
+                self._train(whole.get(step))
+        except CollapseError as error:
+            self._save(f"collapsed: {error.what}", collapsed=True)
+            raise CollapseError(error.what, where="sft", fix="lower the learning rate") from error
+        return self._save("levelled_off" if self.is_level(read_rows(self.log)) else "finished", collapsed=False)
+
+    def is_level(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        losses = [row["val_loss"] for row in rows if row.get("val_loss") is not None]
+        return levelled_off(losses, self.settings.patience, self.settings.min_gain)
+
+    def _train(self, checkpoint: Path | None) -> None:
+        settings = self.settings
+        loaded = load_model(self.model_ref, settings.precision)
+        if settings.freeze_vision:
+            loaded.model.model.visual.requires_grad_(False)
+        store = ChatStore(loaded.processor, self.rows)
+        lengths = check_rows(store, loaded.model.config, settings.max_length)
+        judge = ChatStore(loaded.processor, self.validation)
+        judged = check_rows(judge, loaded.model.config, settings.max_length)
+        order = take(grouped_order(lengths, settings.batch_size, self.seed), self.steps * settings.batch_size)
+        args = sft_config(settings, self.steps, self.work, self.seed)
+        trainer = VisionSftTrainer(loaded, args, store, order)
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_Recorder(self, trainer, judge, judged))
+        self.progress.start("sft", self.steps)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        self.progress.finish()
+
+    def _save(self, stopped: str, *, collapsed: bool) -> dict[str, Any]:
+        rows, whole = read_rows(self.log), checkpoints(self.work)
+        best = best_step([row for row in rows if row["step"] in whole])
+        kept = best if best is not None else max(whole, default=0)
+        loaded = load_model(self.model_ref, self.settings.precision)
+        if kept:
+            model = load_model(str(whole[kept]), self.settings.precision).model
+            loaded = LoadedModel(model, loaded.processor, str(whole[kept]))
+        save_model(loaded, self.out / "model")
+        losses = {row["step"]: row["val_loss"] for row in rows if row.get("val_loss") is not None}
+        summary: dict[str, Any] = {
+            "steps": rows[-1]["step"] if rows else 0,
+            "stopped": stopped,
+            "best_step": kept,
+            "best_val_loss": losses.get(kept),
+            "rows": len(self.rows),
+            "validation_rows": len(self.validation),
+            "epochs": round((rows[-1]["step"] if rows else 0) * self.settings.batch_size / len(self.rows), 2),
+        }
+        if collapsed:
+            summary["collapsed"] = True
+        write_json(self.out / "summary.json", summary)
+        shutil.rmtree(self.work)
+        return summary
+
+
+class _Recorder(TrainerCallback):  # type: ignore[misc]
+    """Validates and saves every `eval_steps`, writes a row a step, keeps the checkpoints that matter."""
+
+    def __init__(self, run: _Sft, trainer: VisionSftTrainer, judge: ChatStore, judged: Sequence[int]) -> None:
+        self.run, self.trainer, self.judge, self.judged = run, trainer, judge, judged
+        self.started = time.monotonic()
+        self.val_loss: float | None = None
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Validate before the step's row is written; the checkpoint follows the row."""
+        self.val_loss = None
+        if state.global_step % self.run.settings.eval_steps and state.global_step < state.max_steps:
+            return
+        control.should_save = True
+        if self.judged:
+            batch = 2 * self.run.settings.micro_batch_size
+            self.val_loss = validation_loss(self.trainer.model, self.judge, self.judged, batch)
+            rows = [*read_rows(self.run.log), {"val_loss": self.val_loss}]
+            control.should_training_stop |= self.run.is_level(rows)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """One row a step."""
+        if logs is None or "loss" not in logs:
+            return
+        row = {
+            "step": state.global_step,
+            "steps": self.run.steps,
+            "loss": logs["loss"],
+            "learning_rate": logs["learning_rate"],
+            "seconds": round(time.monotonic() - self.started, 3),
+        }
+        shown = {"loss": logs["loss"]}
+        if self.val_loss is not None:
+            row["val_loss"] = shown["val_loss"] = self.val_loss
+        append_rows(self.run.log, [row])
+        self.run.progress.advance(state.global_step, **shown)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Keep the last two checkpoints and the best one."""
+        whole = list(checkpoints(self.run.work))
+        best = best_step([row for row in read_rows(self.run.log) if row["step"] in whole])
+        prune(self.run.work, {*whole[-2:], *([best] if best is not None else [])})
