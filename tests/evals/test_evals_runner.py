@@ -112,6 +112,12 @@ def test_without_sampling_the_figures_are_none(tmp_path: Path) -> None:
     assert block["sampled_n"] == 0
 
 
+def test_too_few_samples_give_no_pass_at_8(tmp_path: Path) -> None:
+    block = run(tmp_path, FakeEngine(mixed), chosen=settings(samples=4))
+    assert block["pass_at_8"] is block["pass_at_8_ci95"] is None
+    assert block["pass_at_1_sampled"] > 0
+
+
 def test_a_finished_evaluation_is_read_back(tmp_path: Path) -> None:
     first = run(tmp_path, FakeEngine(mixed))
     before = (tmp_path / "traces.jsonl").read_bytes()

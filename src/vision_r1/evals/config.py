@@ -20,7 +20,7 @@ class EvaluateSettings(FrozenConfig):
         max_new_tokens: cap on a completion, in tokens; None for twice the last training stage's cap in
             a run, and `DEFAULT_CAP` where a model is measured by itself.
         sampled_problems: how many problems are sampled; 0 turns sampling off.
-        samples: completions a sampled problem; pass@8 needs at least 8.
+        samples: completions a sampled problem; pass@8 needs at least 8, else it is left empty.
         temperature: of the samples.
         top_p: nucleus mass of the samples.
         batch_size: completions decoded side by side. It decides which problems share a batch, so
@@ -32,7 +32,7 @@ class EvaluateSettings(FrozenConfig):
 
     max_new_tokens: int | None = Field(default=None, ge=1)
     sampled_problems: int = Field(default=120, ge=0)
-    samples: int = Field(default=8, ge=8)
+    samples: int = Field(default=8, ge=1)
     temperature: float = Field(default=0.6, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     batch_size: int = Field(default=128, ge=1)

@@ -25,6 +25,9 @@ def variant_block(rows: Sequence[Row], *, prompt: str, cap: int, bootstrap: int,
         cap: completion cap in tokens; sets the length buckets.
         bootstrap: resamples.
         seed: of the bootstrap.
+
+    Returns:
+        Plain data for results.json. Figures over samples are None where nothing, or too little, was sampled.
     """
     greedy = [row for row in rows if row["decoding"] == "greedy"]
     accuracy = accuracy_block(greedy)
@@ -64,15 +67,11 @@ def _sampled(rows: Sequence[Row], bootstrap: int, seed: int) -> dict[str, Any]:
     counts = list(sampled_counts(rows).values())
     figures: dict[str, Any] = {"sampled_n": len(counts)}
     for name, k in (("pass_at_1_sampled", 1), (f"pass_at_{PASS_K}", PASS_K)):
-        interval = (
-            bootstrap_mean(
-                [pass_at_k(n, right, k) for n, right in counts], bootstrap, derive_seed(seed, name)
-            )
-            if counts
-            else None
-        )
-        figures[name] = interval.mean if interval else None
-        figures[f"{name}_ci95"] = interval.ci95 if interval else None
+        figures[name] = figures[f"{name}_ci95"] = None
+        if counts and min(n for n, _ in counts) >= k:
+            chances = [pass_at_k(n, right, k) for n, right in counts]
+            interval = bootstrap_mean(chances, bootstrap, derive_seed(seed, name))
+            figures[name], figures[f"{name}_ci95"] = interval.mean, interval.ci95
     return figures
 
 

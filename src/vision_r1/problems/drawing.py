@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -75,23 +75,6 @@ class SceneImage:
     def load(self) -> Image.Image:
         """The RGB picture."""
         return draw(self.scene)
-
-
-@dataclass(frozen=True, slots=True)
-class BlankImage:
-    """White paper of another picture's size: the control that shows what the question alone gives."""
-
-    width: int
-    height: int
-
-    @property
-    def key(self) -> str:
-        """Its size."""
-        return f"blank-{self.width}x{self.height}"
-
-    def load(self) -> Image.Image:
-        """The white RGB picture."""
-        return Image.new("RGB", (self.width, self.height), (255, 255, 255))
 
 
 @functools.lru_cache(maxsize=40_000)
@@ -188,13 +171,3 @@ def _bar(pen: ImageDraw.ImageDraw, level: int, box: tuple[int, int], rng: np.ran
     height = round(level * (CELL - 2) / BAR_LEVELS) + int(rng.integers(-1, 2))
     left = box[0] + int(rng.integers(5, 9))
     pen.rectangle([left, box[1] - height, left + 12, box[1] - 1], fill=_colour(rng))
-
-
-def blank_of(image: SceneImage) -> BlankImage:
-    """The blank control for a picture."""
-    return BlankImage(*image.scene.size)
-
-
-def redrawn(scene: Scene, seed: int) -> Scene:
-    """The same facts, drawn otherwise."""
-    return replace(scene, seed=seed)

@@ -8,7 +8,7 @@ pictures and many answers, so the text alone does not give the answer. One famil
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -259,22 +259,3 @@ def make_problems(config: TinyWorldData) -> list[Problem]:
             random_problem(rng, FAMILIES[name], config.split, larger=config.larger, problem_id=problem_id)
         )
     return problems
-
-
-def swapped(problems: Sequence[Problem]) -> list[Problem]:
-    """Each problem with the picture of another of the same question text, and that one's gold.
-
-    The control for image use: the answer has to follow the new picture. Problems whose text no
-    other problem shares, or whose partner has the same gold, are left out.
-    """
-    by_text: dict[str, list[Problem]] = {}
-    for problem in problems:
-        by_text.setdefault(problem.question, []).append(problem)
-    result = []
-    for problem in problems:
-        peers = by_text[problem.question]
-        partner = peers[(peers.index(problem) + 1) % len(peers)]
-        if partner.answer != problem.answer:
-            meta = {**problem.meta, "original_answer": problem.answer}
-            result.append(replace(problem, media=partner.media, answer=partner.answer, meta=meta))
-    return result

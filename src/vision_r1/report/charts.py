@@ -34,12 +34,12 @@ _MOST_POINTS = 300
 _SMOOTH_FROM = 20
 
 _STYLE = {
-    "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif", "font.size": 11,
+    "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif", "font.size": 12,
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": _LINE, "axes.linewidth": 1.0,
     "xtick.color": _LINE, "ytick.color": _LINE, "xtick.labelcolor": _MUTED, "ytick.labelcolor": _MUTED,
     "axes.labelcolor": _MUTED, "axes.grid": True, "axes.grid.axis": "y", "grid.color": _LINE,
     "grid.linewidth": 0.8, "axes.axisbelow": True, "figure.facecolor": "none", "axes.facecolor": "none",
-    "legend.frameon": False, "legend.labelcolor": _MUTED, "legend.fontsize": 10,
+    "legend.frameon": False, "legend.labelcolor": _MUTED, "legend.fontsize": 11,
 }  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def bucket_chart(
             markersize=5,
         )
         axes.set_xticks(places, [clean(name) for name in names])
-        axes.tick_params(axis="x", length=0, labelsize=10)
+        axes.tick_params(axis="x", length=0, labelsize=11 if len(names) <= 6 else 9)
         axes.set_xlim(-0.6, len(names) - 0.4)
         _value_axis(axes, share=True)
         return _svg(figure, title)
@@ -143,7 +143,7 @@ def _salt(title: str) -> str:
 def _axes() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI)
     FigureCanvasSVG(figure)
-    axes = figure.add_axes((0.105, 0.105, 0.875, 0.86))
+    axes = figure.add_axes((0.115, 0.11, 0.87, 0.855))
     axes.tick_params(length=3, pad=4)
     return figure, axes
 
@@ -165,7 +165,7 @@ def _level(axes: Axes, level: Level) -> None:
     axes.plot([level.start, level.end], [level.y, level.y], color=_WARN, linewidth=1.3, linestyle=(0, (5, 3)))
     axes.annotate(
         clean(level.name), (level.end, level.y), xytext=(-2, 4), textcoords="offset points", ha="right",
-        color=_WARN, fontsize=10,
+        color=_WARN, fontsize=11,
     )  # fmt: skip
 
 

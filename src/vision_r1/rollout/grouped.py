@@ -22,6 +22,9 @@ Warp = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer in memory taken once: growing them by a copy at each token is slow."""
 
+    keys: torch.Tensor
+    values: torch.Tensor
+
     def __init__(self, room: int) -> None:
         super().__init__()
         self.room = room

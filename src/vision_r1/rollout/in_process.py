@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,10 +108,12 @@ def _greedy_warp(warp: Warp) -> Warp:
 def _grouped(
     loaded: LoadedModel, inputs: dict[str, torch.Tensor], ids: Sequence[str], sampling: Sampling, seed: int
 ) -> list[list[int]]:
-    from transformers import GenerationConfig
-
-    config = GenerationConfig(
-        temperature=sampling.temperature or 1.0, top_p=sampling.top_p, top_k=0, repetition_penalty=1.0
+    config = SimpleNamespace(
+        temperature=sampling.temperature or 1.0,
+        top_p=sampling.top_p,
+        top_k=0,
+        min_p=None,
+        repetition_penalty=1.0,
     )
     warp = warp_of(config, forbidden_tokens(loaded.processor))
     noise = [

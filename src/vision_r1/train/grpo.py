@@ -156,6 +156,7 @@ class VisionGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
         self.rollouts: list[Rollout] = []
         self._rows: list[int] = []
         self._forward_rows: list[int] | None = None
+        self._buffered_inputs: list[dict[str, Any]] | None = None
         self._sums: dict[str, float] = defaultdict(float)
         rows = Dataset.from_dict({"prompt": [p.id for p in problems], "index": list(range(len(problems)))})
         super().__init__(
@@ -235,7 +236,7 @@ class VisionGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
         key = derive_seed(
             self.noise_seed, self.name_of_stage, self.state.global_step, self.store.where(row), place
         )
-        return np.random.default_rng(key).random(self.max_completion_length)
+        return np.asarray(np.random.default_rng(key).random(self.max_completion_length))
 
     def _score(
         self, prompts: list[str], completion_ids: list[list[int]], index: list[int], **_: Any

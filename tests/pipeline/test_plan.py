@@ -1,0 +1,103 @@
+import pytest
+
+from vision_r1.core.config import apply_overrides, to_plain, validate
+from vision_r1.core.errors import ConfigError, InputError, RunStateError
+from vision_r1.pipeline.config import Recipe
+from vision_r1.pipeline.plan import changed_dials, check_continuation, check_data, plan
+from vision_r1.recipes import build
+
+PLAIN = to_plain(build("vision-r1"))
+
+
+def recipe(*overrides):
+    return validate(Recipe, apply_overrides(PLAIN, list(overrides)))
+
+
+def running(*overrides):
+    return [p.name for p in plan(recipe(*overrides)) if not p.skip]
+
+
+@pytest.fixture
+def model(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def rows(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("{}")
+    return tmp_path / "rows.jsonl"
+
+
+def test_everything_runs_by_default():
+    assert running() == ["construct", "sft", "rl", "evaluate"]
+
+
+def test_rl_from_a_model_needs_no_cold_start(model):
+    assert running(f"stages.rl.from={model}") == ["rl", "evaluate"]
+
+
+def test_sft_from_rows_needs_no_construction(rows):
+    assert running(f"stages.sft.from={rows}") == ["sft", "rl", "evaluate"]
+
+
+def test_sft_from_a_model_still_needs_rows(model, rows):
+    assert running(f"stages.sft.from={model}") == ["construct", "sft", "rl", "evaluate"]
+    assert running(f"stages.sft.from=[{model}, {rows}]") == ["sft", "rl", "evaluate"]
+
+
+def test_a_stage_folder_of_another_run_stands_for_its_artefact(tmp_path, model):
+    assert running(f"stages.rl.from={tmp_path}") == ["rl", "evaluate"]
+    (tmp_path / "vision_r1_cold.json").write_text("[]")
+    model.joinpath("config.json").unlink()
+    assert running(f"stages.sft.from={tmp_path}") == ["sft", "rl", "evaluate"]
+
+
+@pytest.mark.parametrize("stage", ["sft", "rl"])
+def test_a_from_that_is_nothing_is_refused(stage, tmp_path):
+    for place in (tmp_path / "no", tmp_path):
+        with pytest.raises(InputError, match=rf"stages\.{stage}\.from"):
+            plan(recipe(f"stages.{stage}.from={place}"))
+
+
+def test_rows_for_a_stage_that_takes_none_are_refused(rows):
+    with pytest.raises(ConfigError, match="only an sft stage"):
+        plan(recipe(f"stages.rl.from={rows}"))
+
+
+@pytest.mark.parametrize(
+    ("section", "stage"), [("cold_start", "construct"), ("rl", "rl"), ("test", "evaluate")]
+)
+def test_a_missing_data_section_is_named(section, stage):
+    with pytest.raises(ConfigError, match=rf"data\.{section} \(for {stage}\)"):
+        check_data(recipe(f"data.{section}="))
+
+
+def test_changes_are_found_in_lists_and_mappings():
+    new = apply_overrides(PLAIN, ["stages.rl.schedule.1.steps=7", "model=x"])
+    old_steps = PLAIN["stages"]["rl"]["schedule"][1]["steps"]
+    assert changed_dials(PLAIN, new) == {
+        "model": ("tiny:base", "x"),
+        "stages.rl.schedule.1.steps": (old_steps, 7),
+    }
+
+
+def test_a_dial_of_the_list_may_change_while_its_stage_is_unfinished():
+    new = apply_overrides(PLAIN, ["stages.rl.schedule.1.steps=7"])
+    assert list(check_continuation(PLAIN, new, {"construct", "sft", "ptst_1"}, "run")) == [
+        "stages.rl.schedule.1.steps"
+    ]
+    with pytest.raises(RunStateError, match="belongs to ptst_2, which is finished"):
+        check_continuation(PLAIN, new, {"ptst_2"}, "run")
+
+
+@pytest.mark.parametrize("override", ["seed=5", "model=x", "stages.sft.batch_size=3", "data.rl.n=5"])
+def test_other_dials_may_not_change(override):
+    with pytest.raises(RunStateError, match=override.split("=")[0]):
+        check_continuation(PLAIN, apply_overrides(PLAIN, [override]), set(), "run")
+
+
+def test_a_run_of_another_recipe_is_refused():
+    with pytest.raises(RunStateError, match="is a run of vision-r1 at tiny"):
+        check_continuation(PLAIN, {**PLAIN, "recipe": "ton"}, set(), "run")

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from vision_r1.core.progress import Progress
+from vision_r1.report.terminal import RichProgress, field_line, results_table
+
+FIELDS = {"reward": 0.431, "mean_tokens": 44.06, "truncation_rate": 0.031, "zero_variance_share": 0.21}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_fields_are_named_for_people() -> None:
+    assert field_line(FIELDS) == "reward 0.43 · tokens 44.1 · truncated 3% · zero variance 21%"
+    assert field_line({"loss": 0.12345, "odd_one": float("nan")}) == "loss 0.123 · odd one –"
+
+
+def test_without_a_terminal_a_plain_line_every_ten_seconds() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress: Progress = RichProgress(Console(file=out, force_terminal=False, width=60), clock)
+    progress.start("ptst_1", 60)
+    for step in range(1, 61):
+        clock.now += 1.0
+        progress.advance(step, **FIELDS)
+    progress.say("stopped: finished [bold]")
+    progress.finish()
+    progress.finish()
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "ptst_1: 60 steps to go"
+    assert lines[1] == f"ptst_1: step 10/60 (17%) · 10 s · 50 s left · {field_line(FIELDS)}"
+    assert lines[-2] == "stopped: finished [bold]"
+    assert lines[-1].startswith("ptst_1: step 60/60 (100%) · 1 min 00 s") and lines[-1].endswith("-- done")
+    assert len(lines) == 1 + 6 + 1 + 1
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_continued_stage_judges_its_speed_from_where_it_started() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = RichProgress(Console(file=out, force_terminal=False), clock)
+    progress.start("sft", 100)
+    progress.advance(50)
+    clock.now += 20.0
+    progress.advance(60)
+    assert "1 min 20 s left" in out.getvalue()
+
+
+def test_in_a_terminal_the_bar_tells_everything() -> None:
+    out = io.StringIO()
+    progress = RichProgress(Console(file=out, force_terminal=True, width=100))
+    progress.start("ptst_2 [x]", 60)
+    progress.advance(30, **FIELDS)
+    progress.say("dial \x1b[2Jchanged")
+    progress.start("evaluate", 5, "problem")
+    progress.finish()
+    progress.advance(3)
+    text = out.getvalue()
+    for word in ("ptst_2 [x]", "30/60", "left", field_line(FIELDS), "evaluate", "problems", "⟨U+001B⟩"):
+        assert word in text
+
+
+def shown(results: dict[str, object], width: int = 120) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width).print(results_table(results))
+    return out.getvalue()
+
+
+def test_the_results_table_has_variants_gains_controls_and_seconds(finished_run: Path) -> None:
+    results = json.loads((finished_run / "results.json").read_text())
+    text = shown(results)
+    final, base, cold = (
+        results["variants"][name]["accuracy"] for name in ("vision_r1", "base", "cold_start")
+    )
+    for word in (
+        f"{100 * final:.1f}% ±", f"+{100 * (final - base):.1f}", f"+{100 * (final - cold):.1f}", "pass@8", "Cold start",
+        "Blank image: 5.0%", "66.0% follow the new image", "Question only: 11.0%", "held out family (n=200)", "13 min 56 s",
+    ):  # fmt: skip
+        assert word in text
+
+
+def test_the_results_table_stands_missing_and_odd_values() -> None:
+    assert "no results yet" in shown({})
+    text = shown(
+        {
+            "variants": {"base": {"accuracy": "x"}, "[red]evil\x1b": {"accuracy": 0.5}},
+            "seconds": {"sft": None},
+        }
+    )
+    assert "–" in text and "[red]evil⟨U+001B⟩" in text

@@ -1,0 +1,168 @@
+"""A killed run continues, and ends with the weights of one that was never killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import train_small as small_world
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from vision_r1.core.errors import RunStateError
+from vision_r1.train.config import CHANGEABLE
+from vision_r1.train.ptst import run_ptst_stage
+from vision_r1.train.resume import append_rows, check_changed, checkpoints, cut_rows, prune, read_rows
+
+
+def finish(target: Any, arguments: tuple[Any, ...]) -> None:
+    process = small_world.context().Process(target=target, args=arguments)
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
+
+
+def kill_somewhere(target: Any, arguments: tuple[Any, ...], out: Path, rng: random.Random, rows: int) -> None:
+    """SIGKILL at a random moment after the log has `rows` rows."""
+    process = small_world.context().Process(target=target, args=arguments)
+    process.start()
+    until = time.monotonic() + 60
+    while process.is_alive() and len(read_rows(out / "log.jsonl")) < rows and time.monotonic() < until:
+        time.sleep(0.005)
+    time.sleep(rng.random() * 0.15)
+    process.kill()
+    process.join()
+
+
+def same_result(a: Path, b: Path) -> None:
+    left, right = (load_file(folder / "model" / "model.safetensors") for folder in (a, b))
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    rows = [[{**row, "seconds": 0} for row in read_rows(folder / "log.jsonl")] for folder in (a, b)]
+    assert rows[0] == rows[1]
+
+
+def test_killed_grpo_ends_with_the_same_weights(small: Path, rewards: Path, tmp_path: Path) -> None:
+    rng, reward, steps = random.Random(time.time_ns()), f"{rewards}:parity", 7
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(small_world.grpo_child, (small, reward, whole, steps))
+    for rows in (1, 3, 5):
+        kill_somewhere(small_world.grpo_child, (small, reward, killed, steps), killed, rng, rows)
+    finish(small_world.grpo_child, (small, reward, killed, steps))
+    same_result(whole, killed)
+    start = load_file(small / "model.safetensors")
+    trained = load_file(whole / "model" / "model.safetensors")
+    assert any(not torch.equal(start[name], trained[name]) for name in trained), "nothing was learned"
+    assert any(row["reward_std"] > 0 for row in read_rows(whole / "log.jsonl"))
+
+
+@pytest.mark.parametrize(("learning_rate", "patience", "stopped"), [(3e-3, 2, "finished"), (0.3, 2, "levelled_off")])
+def test_killed_sft_ends_with_the_same_weights(
+    small: Path, tmp_path: Path, learning_rate: float, patience: int, stopped: str
+) -> None:
+    rng = random.Random(time.time_ns())
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(small_world.sft_child, (small, whole, learning_rate, patience))
+    for rows in (2, 5):
+        kill_somewhere(small_world.sft_child, (small, killed, learning_rate, patience), killed, rng, rows)
+    finish(small_world.sft_child, (small, killed, learning_rate, patience))
+    same_result(whole, killed)
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (whole, killed)]
+    assert summaries[0] == summaries[1]
+    assert summaries[0]["stopped"] == stopped
+    losses = {row["step"]: row["val_loss"] for row in read_rows(whole / "log.jsonl") if "val_loss" in row}
+    assert summaries[0]["best_val_loss"] == min(losses.values()) == losses[summaries[0]["best_step"]]
+    assert not (killed / "work").exists()
+
+
+def test_a_finished_stage_is_left_alone(
+    small: Path, rewards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = small_world.stage(2)
+    arguments = (small_world.grpo_settings(f"{rewards}:parity", one), one, 6, str(small), str(small))
+    first = run_ptst_stage(*arguments, small_world.problems(), tmp_path, seed=1)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    monkeypatch.setattr("vision_r1.train.ptst.VisionGrpoTrainer", None)
+    assert run_ptst_stage(*arguments, small_world.problems(), tmp_path, seed=1) == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_another_seed_gives_another_result(small: Path, rewards: Path, tmp_path: Path) -> None:
+    one = small_world.stage(2)
+    arguments = (small_world.grpo_settings(f"{rewards}:parity", one), one, 6, str(small), str(small))
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run_ptst_stage(*arguments, small_world.problems(), tmp_path / name, seed=seed)
+    same_result(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(AssertionError):
+        same_result(tmp_path / "a", tmp_path / "c")
+
+
+def fake_checkpoint(work: Path, step: int, without: str = "", state: str | None = None) -> Path:
+    folder = work / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    for name in ("config.json", "optimizer.pt", "scheduler.pt", "rng_state.pth", "model.safetensors"):
+        if name != without:
+            (folder / name).write_text("x")
+    if without != "trainer_state.json":
+        text = json.dumps({"global_step": step}) if state is None else state
+        (folder / "trainer_state.json").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "without", ["optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json", "model.safetensors"]
+)
+def test_a_half_written_checkpoint_does_not_count(tmp_path: Path, without: str) -> None:
+    fake_checkpoint(tmp_path, 2)
+    fake_checkpoint(tmp_path, 4, without=without)
+    fake_checkpoint(tmp_path, 6, state='{"global_st')
+    fake_checkpoint(tmp_path, 8, state='{"global_step": 7}')
+    assert list(checkpoints(tmp_path)) == [2]
+    prune(tmp_path, [2])
+    assert [folder.name for folder in tmp_path.iterdir()] == ["checkpoint-2"]
+
+
+def test_checkpoints_are_ordered_by_step_not_by_name(tmp_path: Path) -> None:
+    for step in (100, 20, 3):
+        fake_checkpoint(tmp_path, step)
+    assert list(checkpoints(tmp_path)) == [3, 20, 100]
+
+
+@given(st.lists(st.integers(1, 50), max_size=8), st.integers(0, 60), st.integers(0, 30))
+def test_rows_past_the_checkpoint_are_cut(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int], step: int, torn: int
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    rows = [{"step": k, "loss": float("nan") if k == 7 else 0.5, "reasons": {"länge": 1}} for k in sorted(steps)]
+    append_rows(path, rows)
+    with path.open("a") as handle:
+        handle.write('{"step": 3, "loss": 0.123456789}'[:torn])
+    kept = cut_rows(path, step)
+    assert [row["step"] for row in kept if row["reasons"] or True] == [k for k in sorted(steps) if k <= step]
+    assert read_rows(path) == kept
+
+
+def test_a_dial_may_change_only_if_it_is_on_the_list() -> None:
+    old = {"schedule": [{"name": "a", "steps": 5, "group_size": 8}], "guard": {"patience": 3}, "beta": 0.01}
+    new = {"schedule": [{"name": "a", "steps": 9, "group_size": 8}], "guard": {"patience": 4}, "beta": 0.01}
+    assert check_changed(old, new, CHANGEABLE) == [
+        {"dial": "schedule.0.steps", "from": 5, "to": 9},
+        {"dial": "guard.patience", "from": 3, "to": 4},
+    ]
+    assert check_changed(old, old, CHANGEABLE) == []
+    for wrong, dial in (
+        ({**old, "beta": 0.0}, "beta"),
+        ({**old, "schedule": [{**old["schedule"][0], "group_size": 4}]}, "schedule.0.group_size"),
+        ({**old, "schedule": old["schedule"] * 2}, "schedule"),
+        ({**old, "extra": 1}, "extra"),
+        ({"schedule": old["schedule"], "guard": old["guard"]}, "beta"),
+    ):
+        with pytest.raises(RunStateError) as caught:
+            check_changed(old, wrong, CHANGEABLE)
+        assert caught.value.where == dial
