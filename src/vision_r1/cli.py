@@ -208,7 +208,7 @@ def tiny_train(
     role: Annotated[str, typer.Argument(help="base or teacher.")],
     out: Annotated[Path, typer.Option(help="Model directory to write.")],
     seed: Seed = 0,
-    steps: Annotated[int | None, typer.Option(help="Training steps; the shipped models' by default.")] = None,
+    shrink: Annotated[float, typer.Option(help="Factor on all steps, for a quick look.")] = 1.0,
 ) -> None:
     """Train a tiny model from scratch (under an hour on one core)."""
     from vision_r1.core.errors import ConfigError
@@ -220,7 +220,7 @@ def tiny_train(
     from vision_r1.train.pretrain import train_tiny
 
     torch.set_num_threads(1)
-    train_tiny("base" if role == "base" else "teacher", out, seed=seed, steps=steps, log=typer.echo)
+    train_tiny("base" if role == "base" else "teacher", out, seed=seed, shrink=shrink, log=typer.echo)
 
 
 def main() -> None:

@@ -9,7 +9,9 @@ from vision_r1.analysis.reflection import PUBLISHED, WORDS, reflection_counts, r
 
 
 def test_whole_words_in_any_case_and_nothing_else():
-    text = "Wait, wait. WAIT! awaits waiting hmm, Hmmm. Check: checking checked. Mistakes mistake. alternatively"
+    text = (
+        "Wait, wait. WAIT! awaits waiting hmm, Hmmm. Check: checking checked. Mistakes mistake. alternatively"
+    )
     assert reflection_counts([text]) == {"Wait": 3, "Hmm": 1, "Mistake": 1, "Alternatively": 1, "Check": 1}
 
 

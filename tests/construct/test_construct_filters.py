@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 from construct_fakes import tiny_problems
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_r1.construct.arithmetic import evaluate, sums, uncorrected
@@ -52,7 +52,10 @@ def test_a_good_row_passes_every_rule():
         ("arithmetic", wrap("5+7=13, no mistake there. So the answer is 12.", "12")),
         ("repetition", wrap("Wait, let me check the numbers again: 5 7 0 0. Hmm. " * 8 + GOOD, "12")),
         ("repetition", wrap("wait " * 40 + GOOD, "12")),
-        ("missing_information", wrap("The description does not mention the numbers. So the answer is 12.", "12")),
+        (
+            "missing_information",
+            wrap("The description does not mention the numbers. So the answer is 12.", "12"),
+        ),
         ("missing_information", wrap("The values are not provided, so 12.", "12")),
         ("missing_information", wrap("I have to guess. So the answer is 12.", "12")),
         ("missing_information", wrap("The data aren't given? They aren’t specified.", "12")),
@@ -125,7 +128,14 @@ def test_the_rules_against_the_reasoner_s_known_faults():
     assert not any(kept for rows in counts.values() for kept in rows)
 
 
-@given(st.recursive(st.integers(0, 99).map(str), lambda s: st.tuples(s, st.sampled_from("+-*"), s).map("".join), max_leaves=6))
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.integers(0, 99).map(str),
+        lambda s: st.tuples(s, st.sampled_from("+-*"), s).map("".join),
+        max_leaves=6,
+    )
+)
 def test_sums_are_worked_out_as_python_does(expression):
     if not any(sign in expression for sign in "+-*"):
         return
@@ -138,12 +148,15 @@ def test_sums_are_worked_out_as_python_does(expression):
     assert uncorrected(f"{wrong[:-1]}, wait, that is a mistake, {right[3:]}") is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_rules_take_any_text(text):
     apply_rules(Candidate(text, GradeSpec("12"), 100), LIMITS)
 
 
-@pytest.mark.parametrize("piece", ["1+", "1", "1=", "<think>", "no ", "is not ", "the answer is ", "1,000", "wait "])
+@pytest.mark.parametrize(
+    "piece", ["1+", "1", "1=", "<think>", "no ", "is not ", "the answer is ", "1,000", "wait "]
+)
 def test_hostile_length_costs_little(piece):
     text = wrap(piece * (60_000 // len(piece)), "12")
     started = time.monotonic()

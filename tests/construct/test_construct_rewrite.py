@@ -64,9 +64,34 @@ def test_what_no_pattern_fits_is_refused(text):
     assert residual_talk(rewrite(text)) is not None
 
 
-NOUNS = ["The description", "the description", "The image description", "the given caption", "this description of the chart"]
-VERBS = ["says", "says that", "states", "shows", "displays", "depicts", "mentions", "lists", "describes", "notes that", "reads"]
-OBJECTS = ["the numbers are 1 2", "three bars", "a circle that shows 5", "it has two rows", "5", "all sides are equal"]
+NOUNS = [
+    "The description",
+    "the description",
+    "The image description",
+    "the given caption",
+    "this description of the chart",
+]
+VERBS = [
+    "says",
+    "says that",
+    "states",
+    "shows",
+    "displays",
+    "depicts",
+    "mentions",
+    "lists",
+    "describes",
+    "notes that",
+    "reads",
+]
+OBJECTS = [
+    "the numbers are 1 2",
+    "three bars",
+    "a circle that shows 5",
+    "it has two rows",
+    "5",
+    "all sides are equal",
+]
 LEADS = ["", "Hmm, ", "Wait. ", "According to ", "I check ", "As described in ", "Let me re-read ", "So "]
 talk = st.lists(
     st.tuples(*map(st.sampled_from, (LEADS, NOUNS, ["", *VERBS], OBJECTS))).map(
@@ -75,11 +100,33 @@ talk = st.lists(
     min_size=1,
     max_size=4,
 ).map(" ".join)
-WORDS = "the description caption image says that shows displays depicts of in as described read is are 5 . , not provided".split()
+WORDS = [
+    "the",
+    "description",
+    "caption",
+    "image",
+    "says",
+    "that",
+    "shows",
+    "displays",
+    "depicts",
+    "of",
+    "in",
+    "as",
+    "described",
+    "read",
+    "is",
+    "are",
+    "5",
+    ".",
+    ",",
+    "not",
+    "provided",
+]
 _DOUBLED = re.compile(r"\b(depicts|displays|shows|presents|says)\s+(depicts|displays|shows|presents|says)\b")
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(talk)
 def test_the_published_artefacts_never_arise(text):
     result = rewrite(text)
@@ -88,9 +135,11 @@ def test_the_published_artefacts_never_arise(text):
     assert re.findall(r"\d+", result) == re.findall(r"\d+", text)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(talk, st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join), st.text(max_size=100)))
 def test_rewriting_twice_changes_nothing_more(text):
     once = rewrite(text)
     assert rewrite(once) == once
-    assert len(re.findall("description|caption", once, re.I)) <= len(re.findall("description|caption", text, re.I))
+    assert len(re.findall("description|caption", once, re.I)) <= len(
+        re.findall("description|caption", text, re.I)
+    )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from construct_fakes import FakeMllm, step_of, tiny_problems, trace
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision_r1.construct import caption, describe, pseudo_cot
@@ -54,6 +54,7 @@ def test_other_pseudo_cots_are_dropped_with_a_reason(text, stop, rule):
     assert dropped.reason
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_no_reply_breaks_the_parsers(text):
     for parse in (pseudo_cot.parse, describe.parse, caption.parse):

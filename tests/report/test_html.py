@@ -18,10 +18,10 @@ SECTIONS = (
     "rollouts", "settings",
 )  # fmt: skip
 EVIL = (
+    "<meta http-equiv=refresh content='0;url=http://evil.example'>",
     "<script>alert(1)</script>", "</style><script>alert(2)</script>", "</pre></div><img src=x onerror=alert(3)>",
     "javascript:alert(4)", "{{7*7}}{% include 'x' %}", "\x00\x1b[31mred\x07", "\u202eright to left\u2066\u200b",
     "\ud800 lone", "'\"><svg onload=alert(5)>", "<!--", "]]>", "&lt;script&gt;", "a" * 30_000, "e" + "\u0301" * 500,
-    "<meta http-equiv=refresh content='0;url=http://evil.example'>",
 )  # fmt: skip
 HEAD = ("html", "head", "meta", "title", "style", "body")
 TEXT = (
@@ -82,7 +82,7 @@ def page_of(run: Path) -> tuple[str, Page]:
 def test_a_finished_run_has_every_section_and_stands_alone(finished_run: Path) -> None:
     text, page = page_of(finished_run)
     assert set(SECTIONS) <= set(page.ids)
-    assert "not complete" not in text
+    assert "Missing from" not in text
     assert 'class="empty"' not in text
     assert len(text) < 1_500_000
     # Before anything that could load, the policy stands in the head.
@@ -98,11 +98,11 @@ def test_figures_on_the_page_are_those_of_the_results(finished_run: Path) -> Non
     for word in (
         "585,719",
         "wrong answer",
-        "Leak",
+        "Leak test",
         "Caption control",
         "most frequent answer",
         "cap 96",
-        "T=0.6",
+        "1.5% (0.5–4.3), n = 200",
     ):
         assert word in page.shown
     assert "torch" in page.shown and "2.13.0" in page.shown
@@ -116,10 +116,10 @@ def test_pictures_are_embedded_and_scaled_up(finished_run: Path) -> None:
     assert all(int(attrs["width"] or 0) >= 200 for attrs in images)
 
 
-@pytest.mark.parametrize("text", EVIL, ids=range(len(EVIL)))
-def test_nothing_that_a_model_wrote_acts(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("texts", [EVIL[:6], EVIL[6:13], EVIL[13:]], ids=["markup", "hidden", "long"])
+def test_nothing_that_a_model_wrote_acts(tmp_path: Path, texts: tuple[str, ...]) -> None:
     run = make_run(tmp_path / "run", problems=30)
-    stages = run / "stages"
+    stages, text = run / "stages", "\n".join(texts)
     for variant in ("base", "cold_start", "vision_r1"):
         for key in ("text", "question", "answer", "extracted", "family", "stop_reason"):
             evil_rows(stages / "evaluate" / variant / "traces.jsonl", key, text)
@@ -140,8 +140,9 @@ def test_nothing_that_a_model_wrote_acts(tmp_path: Path, text: str) -> None:
     page = assert_harmless(written)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200b\u202a-\u202e\u2066-\u2069\ud800-\udfff]", written)
     assert len(written) < 3_000_000
-    if text.isascii() and text.isprintable() and len(text) < 100:
-        assert text in page.shown
+    for each in texts:
+        if each.isascii() and each.isprintable() and len(each) < 100:
+            assert each in page.shown
 
 
 def test_evil_names_and_numbers_in_results(own_run: Path) -> None:
@@ -177,7 +178,6 @@ def test_long_texts_are_cut_with_a_note(own_run: Path) -> None:
     "key", ["../../../config", "a/b", "k0.png", "/etc/passwd", "", 7, None, "k\u2044", "k\n"]
 )
 def test_image_keys_that_are_no_plain_names_are_refused(own_run: Path, key: object) -> None:
-    (own_run / "stages" / "evaluate" / "a").mkdir()
     for target in (own_run / "stages" / "evaluate" / "images" / "k\n.png", own_run / "config.png"):
         shutil.copy(own_run / "stages" / "evaluate" / "images" / "k0.png", target)
     shutil.rmtree(own_run / "stages" / "construct")
@@ -223,9 +223,9 @@ def test_partial_runs_give_a_page_that_says_what_is_missing(own_run: Path, gone:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     _, page = page_of(own_run)
     assert set(SECTIONS) <= set(page.ids)
-    assert "This run is not complete." in page.shown
+    assert "Missing from this page" in page.shown
     for name in gone:
-        if name.startswith("stages/"):
+        if name.startswith("stages/") and "results.json" in gone:
             assert re.search(rf"Not started: [^.]*{name.partition('/')[2]}", page.shown)
 
 

@@ -30,7 +30,7 @@ def test_report_loads_no_torch_and_only_core() -> None:
 def test_clean_text_can_be_written_and_hides_nothing(text: str) -> None:
     shown = clean(text)
     shown.encode("utf-8")
-    assert all(character.isprintable() or character in "\n\t" for character in shown)
+    assert all(character.isprintable() or character.isspace() for character in shown)
     assert clean(shown) == shown
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -66,6 +67,17 @@ def test_in_a_terminal_the_bar_tells_everything() -> None:
     text = out.getvalue()
     for word in ("ptst_2 [x]", "30/60", "left", field_line(FIELDS), "evaluate", "problems", "⟨U+001B⟩"):
         assert word in text
+
+
+def test_after_an_error_nothing_is_called_done() -> None:
+    out = io.StringIO()
+    with contextlib.suppress(RuntimeError), RichProgress(Console(file=out, force_terminal=False)) as progress:
+        progress.start("sft", 3)
+        raise RuntimeError
+    assert "done" not in out.getvalue()
+    with RichProgress(Console(file=out, force_terminal=False)) as progress:
+        progress.start("sft", 3)
+    assert "done" in out.getvalue()
 
 
 def shown(results: dict[str, object], width: int = 120) -> str:

@@ -89,14 +89,14 @@ def grpo_child(model: Path, reward: str, out: Path, steps: int) -> None:
     run_ptst_stage(grpo_settings(reward, one), one, 6, str(model), str(model), problems(), out, seed=1)
 
 
-def sft_child(model: Path, out: Path, learning_rate: float, patience: int) -> None:
+def sft_child(model: Path, out: Path, min_gain: float) -> None:
     """Run in a process of its own, which a test kills."""
     import torch
 
     from vision_r1.train.sft import run_sft
 
     torch.set_num_threads(1)
-    settings = sft_settings(learning_rate=learning_rate, patience=patience, max_epochs=3)
+    settings = sft_settings(min_gain=min_gain, max_epochs=3)
     run_sft(settings, str(model), chat_rows(), chat_rows(26)[20:], out, seed=1)
 
 

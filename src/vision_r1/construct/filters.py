@@ -66,6 +66,7 @@ def _thought(row: Candidate) -> str:
 
 
 def _truncated(row: Candidate, _: FilterLimits) -> str | None:
+    """Cut off at its cap, or a thought that never ends."""
     if not row.stopped:
         return "cut off at its cap"
     ended = "</think>" in row.text or "<answer>" in row.text
@@ -73,16 +74,19 @@ def _truncated(row: Candidate, _: FilterLimits) -> str | None:
 
 
 def _control(row: Candidate, _: FilterLimits) -> str | None:
+    """A spelt-out control token or image mark."""
     mark = control_token(row.text)
     return f"the reply contains {mark}" if mark else None
 
 
 def _broken_form(row: Candidate, _: FilterLimits) -> str | None:
+    """Not exactly one think part and then one answer part."""
     parts = split_parts(row.text)
     return None if isinstance(parts, Parts) else f"form: {parts}"
 
 
 def _wrong_answer(row: Candidate, _: FilterLimits) -> str | None:
+    """The grader does not find the answer right."""
     verdict = grade_response(row.text, row.spec)
     if verdict.correct:
         return None
@@ -90,6 +94,7 @@ def _wrong_answer(row: Candidate, _: FilterLimits) -> str | None:
 
 
 def _contradiction(row: Candidate, _: FilterLimits) -> str | None:
+    """The thought's last "the answer is" differs from the answer part."""
     parts = split_parts(row.text)
     if not isinstance(parts, Parts) or not _ANSWER_IS.search(parts.think):
         return None
@@ -103,11 +108,13 @@ def _contradiction(row: Candidate, _: FilterLimits) -> str | None:
 
 
 def _arithmetic(row: Candidate, _: FilterLimits) -> str | None:
+    """A plain sum that is wrong and not taken back."""
     wrong = uncorrected(_thought(row))
     return f"wrong and not taken back: {wrong.text}" if wrong is not None else None
 
 
 def _repetition(row: Candidate, limits: FilterLimits) -> str | None:
+    """The same phrase over and over."""
     words = _thought(row).split()
     size = limits.repeat_words
     phrases = Counter(zip(*(words[start:] for start in range(size)), strict=False))
@@ -118,11 +125,13 @@ def _repetition(row: Candidate, limits: FilterLimits) -> str | None:
 
 
 def _missing_information(row: Candidate, _: FilterLimits) -> str | None:
+    """Talk of missing information or of guessing."""
     found = missing_talk(_thought(row))
     return f"says: {found}" if found else None
 
 
 def _too_long(row: Candidate, limits: FilterLimits) -> str | None:
+    """More tokens than allowed."""
     return f"{row.tokens} tokens" if row.tokens > limits.max_tokens else None
 
 

@@ -41,8 +41,9 @@ def wrong_answers(problems: Sequence[Problem], pool: Sequence[Problem], seed: in
     by_text: dict[str, set[str]] = {}
     by_family: dict[str, set[str]] = {}
     for problem in pool:
-        by_text.setdefault(problem.question, set()).add(problem.answer)
-        by_family.setdefault(_family(problem), set()).add(problem.answer)
+        if not problem.options:
+            by_text.setdefault(problem.question, set()).add(problem.answer)
+            by_family.setdefault(_family(problem), set()).add(problem.answer)
     return [
         _wrong(problem, (by_text.get(problem.question, set()), by_family.get(_family(problem), set())), seed)
         for problem in problems
@@ -54,7 +55,7 @@ def _family(problem: Problem) -> str:
 
 
 def _wrong(problem: Problem, peers: Sequence[set[str]], seed: int) -> str | None:
-    rng = random.Random(derive_seed(seed, "wrong", problem.id))  # noqa: S311 - no secret
+    rng = random.Random(derive_seed(seed, "wrong", problem.id))
     spec = GradeSpec.of(problem)
     sources = [sorted(answers) for answers in peers]
     if problem.options:

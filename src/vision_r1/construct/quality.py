@@ -69,7 +69,8 @@ def rule_quality(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     for name in (*RULES, "residual_talk"):
         fired = [any(each.rule == name for each in row.dropped) for row in answered]
         meant = [bool(each & set(MEANT_FOR[name])) for each in known]
-        result[name] = {**_scores(fired, meant, bad), "meant_for": list(MEANT_FOR[name])}
+        what = RULES[name].__doc__ if name in RULES else "After rewriting, still talk of a description."
+        result[name] = {"what": what, **_scores(fired, meant, bad), "meant_for": list(MEANT_FOR[name])}
     return result
 
 

@@ -16,8 +16,9 @@ from vision_r1.construct.filters import missing_talk
 
 _FLAGS = re.IGNORECASE
 _NOUN = (
-    r"(?:the|this|that|our|my|your)\s+(?:(?:given|provided|detailed|above|image|picture|figure|text|problem)\s+){0,3}"
-    r"(?:['’]s\s+)?(?:description|caption)(?:\s+(?:above|given|provided))?"
+    r"(?:the|this|that|our|my|your)\s+"
+    r"(?:(?:given|provided|detailed|above|image|picture|figure|text|problem)(?:['’]s)?\s+){0,3}"
+    r"(?:description|caption)(?:\s+(?:above|given|provided))?"
     r"(?:\s+of\s+(?:the|this)\s+(?:image|picture|figure|diagram|chart|table|graph|problem))?"
 )
 _SAYS = (

@@ -97,7 +97,7 @@ def draw(scene: Scene) -> Image.Image:
     boxes = _boxes(scene, rng)
     for cell, box in zip(scene.cells, boxes, strict=True):
         if cell.shape:
-            _outline(pen, cell.shape, box, rng)
+            _filled(pen, cell.shape, box, rng)
         if cell.bar:
             _bar(pen, cell.bar, box, rng)
     pixels = np.asarray(picture, dtype=np.float32).copy()
@@ -126,15 +126,15 @@ def _write_digit(
     jitter: float,
     rng: np.random.Generator,
 ) -> None:
-    largest = 18 if cell.shape else 27
-    spread = 2 if cell.shape else 7
+    largest = 21 if cell.shape else 27
+    spread = 3 if cell.shape else 7
     size = largest - round(jitter * spread * rng.random())
     slack = CELL - size
     # Without jitter the digit sits in the middle; with all of it, anywhere in its box.
     offsets = slack / 2 + (rng.random(2) - 0.5) * slack * jitter * (0.5 if cell.shape else 1.0)
     left, top = box[0] + round(offsets[0]), box[1] + round(offsets[1])
     ink = _ink(cell.scan, size)[..., None]
-    colour = rng.integers(0, 90, size=3).astype(np.float32)
+    colour = rng.integers(0, 45 if cell.shape else 90, size=3).astype(np.float32)
     left = min(max(left, 0), pixels.shape[1] - size)
     top = min(max(top, 0), pixels.shape[0] - size)
     region = pixels[top : top + size, left : left + size]
@@ -156,15 +156,16 @@ def _rules(pen: ImageDraw.ImageDraw, scene: Scene, rng: np.random.Generator) -> 
     pen.rectangle([0, 0, width - 1, height - 1], outline=colour)
 
 
-def _outline(pen: ImageDraw.ImageDraw, shape: str, box: tuple[int, int], rng: np.random.Generator) -> None:
+def _filled(pen: ImageDraw.ImageDraw, shape: str, box: tuple[int, int], rng: np.random.Generator) -> None:
     left, top, right, bottom = box[0], box[1], box[0] + CELL - 1, box[1] + CELL - 1
-    colour = _colour(rng)
+    red, green, blue = rng.integers(150, 215, size=3)
+    colour = (int(red), int(green), int(blue))
     if shape == "circle":
-        pen.ellipse([left, top, right, bottom], outline=colour, width=2)
+        pen.ellipse([left, top, right, bottom], fill=colour)
     elif shape == "square":
-        pen.rectangle([left, top, right, bottom], outline=colour, width=2)
+        pen.rectangle([left + 2, top + 2, right - 2, bottom - 2], fill=colour)
     else:
-        pen.polygon([(left, bottom), (right, bottom), ((left + right) // 2, top)], outline=colour, width=2)
+        pen.polygon([(left, bottom), (right, bottom), ((left + right) // 2, top)], fill=colour)
 
 
 def _bar(pen: ImageDraw.ImageDraw, level: int, box: tuple[int, int], rng: np.random.Generator) -> None:

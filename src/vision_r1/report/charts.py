@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -106,7 +107,7 @@ def line_chart(
             _log_axis(axes)
         else:
             _value_axis(axes, share)
-        if legend:
+        if legend and any(curve.x for curve in curves):
             axes.legend(loc="best", handlelength=1.4, borderaxespad=0.2)
         return _svg(figure, title)
 
@@ -130,7 +131,7 @@ def bucket_chart(
         )
         axes.set_xticks(places, [clean(name) for name in names])
         axes.tick_params(axis="x", length=0, labelsize=11 if len(names) <= 6 else 9)
-        axes.set_xlim(-0.6, len(names) - 0.4)
+        axes.set_xlim(-0.6, max(len(names), 4) - 0.4)
         _value_axis(axes, share=True)
         return _svg(figure, title)
 
@@ -155,10 +156,15 @@ def _draw(axes: Axes, curve: Curve) -> None:
     x, y = thin(curve.x, curve.y)
     if curve.dots or len(x) < _SMOOTH_FROM:
         size = 4 if len(x) <= 40 else 0
-        axes.plot(x, y, color=colour, linewidth=1.8, marker="o", markersize=size, label=clean(curve.name))
+        axes.plot(x, y, color=colour, linewidth=1.8, marker="o", markersize=size, label=_legend_name(curve))
         return
     axes.plot(x, y, color=colour, linewidth=1, alpha=0.3)
-    axes.plot(x, running_mean(y, max(5, len(y) // 15)), color=colour, linewidth=2, label=clean(curve.name))
+    axes.plot(x, running_mean(y, max(5, len(y) // 15)), color=colour, linewidth=2, label=_legend_name(curve))
+
+
+def _legend_name(curve: Curve) -> str:
+    """Matplotlib leaves names that start with an underscore out of a legend."""
+    return clean(curve.name).lstrip("_") or "–"
 
 
 def _level(axes: Axes, level: Level) -> None:
@@ -178,6 +184,7 @@ def _value_axis(axes: Axes, share: bool) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(min(0.0, low), high + 0.08 * (high - min(0.0, low)))
     axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _log_axis(axes: Axes) -> None:
@@ -210,12 +217,18 @@ def running_mean(values: Sequence[float], window: int) -> list[float]:
 
 def _svg(figure: Figure, title: str) -> Markup:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # The reader's fonts draw the text, so glyphs that Matplotlib's own font lacks do not matter.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     body = text[text.index(">", text.index("<svg")) + 1 :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'<style type="text/css">.*?</style>', "", body, flags=re.DOTALL)
     body = re.sub(r"\n\s*", "\n", body).replace("xlink:href", "href")
+    # Ids that nothing points at would stand on the page once a chart.
+    wanted = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
+    body = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in wanted else "", body)
     for placeholder, variable in _COLOURS.items():
         body = body.replace(placeholder, variable)
     width, height = _WIDTH * _DPI, _HEIGHT * _DPI

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from vision_r1.report.clean import cut
-from vision_r1.report.figures import decimal, percent, whole
-from vision_r1.report.read import Row, RunRecord, number, table
+from vision_r1.report.figures import decimal, percent, span, whole
+from vision_r1.report.read import Row, RunRecord, interval, number, table
 from vision_r1.report.samples import Pictures
 from vision_r1.report.scores import View
 from vision_r1.report.training import plain
@@ -20,7 +20,13 @@ PAPER_WORDS = {
     "check": (8_332, 26_421, 100_148),
 }
 PAPER_ROWS = (100_000, 260_000, 200_000)
-_SHOWN_APART = ("rules", "reflection_words", "reasons", "dropped")
+# Shown in tables of their own, or names of rows that the examples show.
+_SHOWN_APART = ("rules", "reflection_words", "reasons", "examples")
+_FIRST = {
+    "leak_test": "The MLLM is told a wrong, a right or no answer; how often does the reasoner return it?",
+    "caption_control": "How often the reasoner is right from a plain caption and from a description.",
+    "description": "Share of descriptions that state exactly what the picture shows.",
+}
 _EXAMPLES = 8
 _PARTS = (
     ("caption", "Caption (MLLM)"), ("pseudo_cot", "Pseudo-CoT (MLLM)"), ("description", "Description (MLLM)"),
@@ -34,7 +40,7 @@ def construction(run: RunRecord, pictures: Pictures) -> View | None:
     if not summary and not run.construct.total:
         return None
     return {
-        "total": whole(number(summary, "rows") or run.construct.total or None),
+        "total": whole(number(summary, "n") or run.construct.total or None),
         "kept": whole(number(summary, "kept") or run.construct.kept or None),
         "reasons": _reasons(run, summary),
         "rules": _rules(summary),
@@ -45,7 +51,7 @@ def construction(run: RunRecord, pictures: Pictures) -> View | None:
 
 
 def _reasons(run: RunRecord, summary: Row) -> list[View]:
-    given = table(summary, "reasons") or table(summary, "dropped")
+    given = table(summary, "reasons")
     counts = {name: n for name, value in given.items() if (n := number(value)) is not None}
     counts = counts or {name: float(n) for name, n in run.construct.reasons.items()}
     most = max(counts.values(), default=1.0) or 1.0
@@ -60,23 +66,27 @@ def _rules(summary: Row) -> list[View]:
     """Each filter rule with whatever counts and shares the summary has for it."""
     rows = []
     for name, rule in table(summary, "rules").items():
-        hits = next(
-            (n for key in ("dropped", "hits", "count", "n") if (n := number(rule, key)) is not None), None
-        )
+        hits = next((n for key in ("fired", "dropped") if (n := number(rule, key)) is not None), None)
         rows.append({
             "name": name.replace("_", " "), "hits": whole(hits),
             "precision": percent(number(rule, "precision")),
             "recall": percent(number(rule, "recall")),
-            "what": plain(table(rule).get("what")),
+            "what": _meant_for(rule),
         })  # fmt: skip
     return rows
 
 
+def _meant_for(rule: Any) -> str:
+    meant = table(rule).get("meant_for")
+    if not isinstance(meant, list) or not meant:
+        return ""
+    return "meant for: " + ", ".join(plain(fault).replace("_", " ") for fault in meant)
+
+
 def _words(summary: Row) -> View | None:
-    given = table(summary, "reflection_words")
-    given = table(given, "counts") or given
-    ours = {str(word).lower(): _count(value) for word, value in given.items()}
-    ours = {word: n for word, n in ours.items() if n is not None}
+    given = table(summary, "reflection_words", "counts")
+    counted = {word.lower(): number(count) for word, count in given.items()}
+    ours = {word: count for word, count in counted.items() if count is not None}
     if not ours:
         return None
     rows = number(summary, "reflection_words", "rows") or number(summary, "kept")
@@ -94,15 +104,15 @@ def _words(summary: Row) -> View | None:
     return {"rows": lines, "traces": whole(rows)}
 
 
-def _count(value: Any) -> float | None:
-    return number(value) if not isinstance(value, dict) else number(value, "count")
-
-
 def _tests(summary: Row) -> list[View]:
-    """Every other block of the summary (leak test, caption control, ...), as it stands."""
+    """Every other block of the summary, as it stands; those that few ask for are not `first`."""
+    shown = {key: summary[key] for key in (*_FIRST, *summary) if key in summary}
     return [
-        {"title": key.replace("_", " ").capitalize(), "rows": _flat(value)}
-        for key, value in summary.items()
+        {
+            "title": key.replace("_", " ").capitalize(),
+            "rows": _flat({"share": value} if "share" in value else value),
+        }
+        for key, value in shown.items()
         if isinstance(value, dict) and value and key not in _SHOWN_APART
     ]
 
@@ -111,21 +121,37 @@ def _flat(value: Row, prefix: str = "", depth: int = 0) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     for key, item in value.items():
         name = f"{prefix}{key.replace('_', ' ')}"
-        if isinstance(item, dict) and depth < 3:
+        if isinstance(item, dict) and "share" in item:
+            rows.append({"name": name, "value": _share(item)})
+        elif isinstance(item, dict) and depth < 3:
             rows += _flat(item, f"{name} · ", depth + 1)
         else:
             rows.append({"name": name, "value": _shown(key, item)})
     return rows
 
 
+def _share(item: Row) -> str:
+    """A share with its interval and what it is of: "81.0% (75.0–86.0), n = 200"."""
+    pair = interval(item)
+    around = f" ({span(pair)})" if pair else ""
+    return f"{percent(number(item, 'share'))}{around}, n = {whole(number(item, 'n'))}"
+
+
 def _shown(key: str, value: Any) -> str:
     found = number(value)
     if found is None:
         return cut(plain(value), 400)[0]
-    is_share = 0 <= found <= 1 and (isinstance(value, float) or key.endswith(("share", "rate")))
-    if is_share:
+    if 0 <= found <= 1 and key in ("share", "precision", "precision_any", "recall"):
         return percent(found)
     return whole(found) if found.is_integer() else decimal(found)
+
+
+def _why(row: Row) -> str:
+    """The rule that dropped a row and what it says."""
+    if row.get("kept") is True:
+        return ""
+    reason, detail = plain(row.get("reason")).replace("_", " "), cut(plain(row.get("detail")), 300)[0]
+    return f"{reason}: {detail}" if detail else reason
 
 
 def _example(row: Row, pictures: Pictures) -> View:
@@ -137,7 +163,7 @@ def _example(row: Row, pictures: Pictures) -> View:
             parts.append({"title": title, "text": text, "left_off": left_off})
     return {
         "kept": row.get("kept") is True,
-        "reason": plain(row.get("reason") or row.get("rule")).replace("_", " "),
+        "reason": _why(row),
         "question": cut(plain(row.get("question")), 1_000)[0],
         "answer": cut(plain(row.get("answer")), 200)[0],
         "fault": plain(row.get("fault")), "rewritten": row.get("rewritten") is True,

@@ -102,7 +102,9 @@ def _missing(run: RunRecord) -> list[str]:
     begun = [stage.name for stage in run.stages if stage.status == "begun"]
     absent = [stage.name for stage in run.stages if stage.status == "absent"]
     said = [f"Stage {name} was begun and is not finished{_reached(run.stage(name))}." for name in begun]
-    if absent:
+    if absent and run.results:
+        said.append(f"No folder of {', '.join(absent)}: not needed in this run, made elsewhere, or removed.")
+    elif absent:
         said.append(f"Not started: {', '.join(absent)}.")
     if not run.results:
         said.append("There is no results.json yet, so nothing has a measured accuracy.")
@@ -134,7 +136,7 @@ def _settings(run: RunRecord) -> dict[str, Any]:
 
 
 def _event(row: Row) -> dict[str, str]:
-    rest = {key: value for key, value in row.items() if key not in ("time", "event")}
+    rest = {key: value for key, value in row.items() if key not in ("time", "event", "versions")}
     return {
         "time": _text(row, "time"),
         "event": _text(row, "event"),

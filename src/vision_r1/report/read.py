@@ -138,14 +138,15 @@ def read_run(root: Path) -> RunRecord:
             "not a run directory", where=str(root), fix="name a folder that `vision-r1 run` has written"
         )
     notes: list[str] = []
+    results = _object(root / "results.json", notes)
     config_text, config = _config(root / "config.yaml", notes)
     return RunRecord(
         root=root,
         info=_object(root / "run.json", notes),
         config_text=config_text,
-        results=_object(root / "results.json", notes),
+        results=results,
         stages=tuple(_stage(root, name, notes) for name in _stage_names(root, config)),
-        traces=_traces(root / "stages" / "evaluate", notes),
+        traces=_traces(root / "stages" / "evaluate", table(results, "variants"), notes),
         construct=_construct(root / "stages" / "construct" / "traces.jsonl", notes),
         events=tuple(_rows(root / "events.jsonl", notes)),
         notes=tuple(notes),
@@ -192,8 +193,9 @@ def _stage_names(root: Path, config: Row) -> list[str]:
     found = [name for name in found if not name.startswith(".")]
     schedule = _schedule(config)
     expected = ["construct", "sft", *schedule, "evaluate"] if schedule else list(DEFAULT_STAGES)
+    # What else a run makes (the caps of RL, measured on the cold start) lies between SFT and RL.
     others = [name for name in found if name not in expected]
-    return [*expected[:-1], *others, expected[-1]]
+    return [*expected[:2], *others, *expected[2:]]
 
 
 def _schedule(node: Any) -> list[str]:
@@ -231,13 +233,19 @@ def _short(row: Row) -> Row:
     return {k: v[:KEPT_CHARACTERS] if isinstance(v, str) else v for k, v in row.items()}
 
 
-def _traces(folder: Path, notes: list[str]) -> dict[str, dict[str, Row]]:
-    """Greedy rows by variant; sampled ones only count in `results.json`."""
+def _traces(folder: Path, variants: Row, notes: list[str]) -> dict[str, dict[str, Row]]:
+    """Greedy rows by variant; sampled ones only count in `results.json`.
+
+    Folders of other problem sets ("base-larger") are passed over.
+    """
     found: dict[str, dict[str, Row]] = {}
     if not folder.is_dir():
         return found
     for path in sorted(folder.glob("*/traces.jsonl")):
-        rows = found.setdefault(path.parent.name, {})
+        name = path.parent.name
+        if name not in variants if variants else "-" in name:
+            continue
+        rows = found.setdefault(name, {})
         for row in _rows(path, notes):
             if row.get("decoding") == "greedy":
                 rows.setdefault(str(row.get("problem_id")), _short(row))

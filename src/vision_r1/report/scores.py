@@ -153,13 +153,18 @@ def image_use(run: RunRecord) -> View | None:
                 "Blank image", "accuracy", number(blank, "accuracy"), interval(blank), number(blank, "n")
             )
         )
+    if none := table(found, "no_image"):
+        rows.append(
+            _control("No image", "accuracy", number(none, "accuracy"), interval(none), number(none, "n"))
+        )
     if swapped := table(found, "swapped"):
         n = number(swapped, "n")
         follows = number(swapped, "follows_new")
         rows.append(
             _control("Another problem's image", "answers for the new image", follows, interval(swapped), n)
         )
-        rows.append(_control("", "keeps the old image's answer", number(swapped, "keeps_old"), None, n))
+        pair = interval(swapped, "keeps_old_ci95")
+        rows.append(_control("", "keeps the old image's answer", number(swapped, "keeps_old"), pair, n))
     if alone := table(found, "question_only"):
         how = alone.get("how")
         what = f"accuracy ({how})" if isinstance(how, str) and how else "accuracy"

@@ -98,6 +98,19 @@ class RichProgress:
         self._fields: dict[str, float] = {}
         self._open = False
 
+    def __enter__(self) -> RichProgress:
+        """The progress itself; leaving the block gives the terminal back, also after an error."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close what is open; after an error nothing is called done."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        elif self._open and kind is None:
+            self.finish()
+        self._open = False
+
     def start(self, stage: str, total: int, unit: str = "step") -> None:
         """Begin `stage`; one that is still open is finished first."""
         self.finish()
@@ -195,6 +208,16 @@ def results_table(results: dict[str, Any]) -> Group:
         total = sum(number(value) or 0.0 for value in seconds.values())
         parts.append(Text(f"Time: {', '.join(spent)}; {duration(total)} in all"))
     return Group(*parts) if parts else Group(Text("no results yet"))
+
+
+def print_results(results: dict[str, Any], console: Console | None = None) -> None:
+    """Print `results_table` to standard output."""
+    (console or Console()).print(results_table(results))
+
+
+def print_variant(name: str, block: Row, console: Console | None = None) -> None:
+    """Print the figures of one evaluated model."""
+    (console or Console()).print(_variant_table({name: block}))
 
 
 def _variant_table(variants: Mapping[str, Row]) -> Table:

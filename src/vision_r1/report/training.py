@@ -26,9 +26,12 @@ from vision_r1.report.scores import View, variants_of
 _WHAT = {
     "construct": "builds chain-of-thought data: caption, pseudo-CoT, description, text-only reasoner, filter",
     "sft": "cold start: imitates the kept traces",
+    "rl_caps": "measures the cold start's lengths and sets the caps of RL from them",
     "evaluate": "answers the held-out problems with every variant",
 }
 ROLLOUTS_SHOWN = 3
+# A loss that falls by more than this factor is drawn on a logarithmic axis.
+_LOG_FROM = 4
 
 
 def variant_of(run: RunRecord, stage: StageRecord) -> str | None:
@@ -72,11 +75,9 @@ def _what(stage: StageRecord) -> str:
 
 
 def _in(run: RunRecord, stage: StageRecord) -> str:
-    kept = (
-        number(stage.summary, "rows") or number(run.stage("construct").summary, "kept") or run.construct.kept
-    )
+    kept = number(run.stage("construct").summary, "kept") or run.construct.kept
     if stage.name == "construct":
-        total = number(stage.summary, "rows") or run.construct.total
+        total = number(stage.summary, "n") or run.construct.total
         return f"{whole(total)} questions with images" if total else "questions with images"
     if stage.name == "sft":
         return f"base, {whole(kept)} traces" if kept else "base, the kept traces"
@@ -198,8 +199,9 @@ def sft_charts(run: RunRecord) -> View | None:
         train = _curve(stage, "loss", "training", 0.0, 0)
         valid = _curve(stage, "val_loss", "validation", 0.0, 4)
         valid = Curve(valid.name, valid.x, valid.y, valid.colour, dots=True)
-        positive = all(y > 0 for y in [*train.y, *valid.y])
-        svg = line_chart([train, valid], title=f"Loss of {stage.name}", legend=True, log=positive)
+        losses = [*train.y, *valid.y]
+        wide = min(losses) > 0 and max(losses) > _LOG_FROM * min(losses)
+        svg = line_chart([train, valid], title=f"Loss of {stage.name}", legend=True, log=wide)
         lowest = min(valid.y, default=None)
         charts.append({
             "name": stage.name, "svg": svg, "steps": whole(train.x[-1]), "lowest": decimal(lowest, 4),

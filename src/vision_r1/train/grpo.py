@@ -33,6 +33,7 @@ from vision_r1.rollout.grouped import rope_positions, sample_groups, warp_of
 from vision_r1.train.config import GrpoSettings, PtstStage
 from vision_r1.train.data import Ask, PromptStore, check_room, image_inputs, pad_rows
 from vision_r1.train.logprobs import shared_prefix_logps
+from vision_r1.train.saving import restore_weights
 
 # Losses that weigh every completion or token by a constant of the whole batch, so that the way the
 # batch is cut into micro-batches does not matter. "bnpo" averages per micro-batch and stays TRL's.
@@ -182,6 +183,9 @@ class VisionGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
         reference.requires_grad_(False)
         add_fused_lm_head(reference, temperature=self.temperature)
         self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any | None = None) -> None:
+        restore_weights(self.model if model is None else model, Path(resume_from_checkpoint))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No model card in a checkpoint: it would ask the hub."""

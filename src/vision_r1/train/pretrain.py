@@ -4,7 +4,7 @@ One digit comes first and jitter grows, because a model that starts with whole, 
 rows learns nothing for a long time. Only scans of the train split are ever drawn from; the
 validation accuracy that is logged uses the validation split.
 
-    vision-r1 tiny train base --out DIR        about an hour on one core
+    vision-r1 tiny train base --out DIR        under an hour on one core
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from vision_r1.core.files import atomic_directory, write_json
+from vision_r1.core.files import atomic_directory, read_json, write_json
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import prompt_messages, render_prompt
+from vision_r1.models.load import load_model
 from vision_r1.models.processor import patches_of
 from vision_r1.models.tiny import SIZES, Role, build_config, build_model, build_processor, train_tokenizer
 from vision_r1.problems.drawing import Layout, Scene, draw
@@ -31,10 +32,10 @@ from vision_r1.problems.tiny_world import FAMILIES, TRAINING_FAMILIES, random_pr
 from vision_r1.teachers import language, prompts
 from vision_r1.teachers.reasoner import sample_corpus
 
+Mix = tuple[float, ...]
 READ = "Read the image."
 VOCABULARY = 704
 READING_BATCH = 96
-STEPS: dict[Role, int] = {"base": 4400, "teacher": 2800}
 BATCH: dict[Role, int] = {"base": 96, "teacher": 40}  # the teacher's rows are three times as long
 
 
@@ -49,10 +50,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the curriculum, as shares of all steps.
+    """A stretch of a part.
 
     Attributes:
-        until: where it ends, as a share of the steps.
+        until: where it ends, as a share of the part's steps.
         digits: the most digits a row holds while only reading is learned; 0 for the full mix.
         jitter: the jitter reached at its end; it grows linearly from the phase before.
     """
@@ -62,20 +63,50 @@ class Phase:
     jitter: float
 
 
-CURRICULUM = (
-    Phase(0.03, 1, 0.0),
-    Phase(0.05, 2, 0.1),
-    Phase(0.08, 5, 0.3),
-    Phase(0.30, 0, 1.0),
-    Phase(1.0, 0, 1.0),
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One run of the optimizer.
+
+    Attributes:
+        steps: optimizer steps, by role.
+        peak: learning rate after the warm-up.
+        flat: share of the steps before it falls as a cosine to 2% of the peak; 1 for never.
+        phases: the curriculum.
+        mix: cumulative shares of the kinds of examples, by role: reading, text-only facts (base) or
+            captions (teacher), Pseudo-CoTs (teacher); the rest are direct answers or descriptions.
+    """
+
+    steps: dict[Role, int]
+    peak: float
+    flat: float
+    phases: tuple[Phase, ...]
+    mix: dict[Role, tuple[float, ...]]
+
+
+FULL = Phase(1.0, 0, 1.0)
+PARTS: tuple[Part, ...] = (
+    Part(  # to see: one digit, then two, then rows, then everything while the jitter grows
+        {"base": 1649, "teacher": 1550},
+        1.5e-3,
+        1.0,
+        (Phase(0.08, 1, 0.0), Phase(0.13, 2, 0.1), Phase(0.21, 5, 0.3), Phase(0.8, 0, 1.0), FULL),
+        {"base": (0.30, 0.52), "teacher": (0.15, 0.20, 0.60)},
+    ),
+    Part(  # to answer
+        {"base": 3000, "teacher": 1500},
+        1.2e-3,
+        0.5,
+        (FULL,),
+        {"base": (0.25, 0.60), "teacher": (0.30, 0.34, 0.60)},
+    ),
 )
 
 
 def arithmetic(rng: random.Random) -> Example:
     """A text-only fact: a sum, difference or product, or an order, extreme or even ones of a list."""
-    kind = rng.randrange(8)
-    if kind < 5:
-        op = "+-*+-"[kind]
+    kind = rng.randrange(9)
+    if kind < 6:
+        op = "+-*+-+"[kind]
         a, b = (rng.randrange(7), rng.randrange(10)) if op == "*" else (rng.randrange(55), rng.randrange(10))
         if op == "-":
             b = rng.randrange(10) if rng.random() < 0.5 else rng.randrange(a + 1)
@@ -86,9 +117,9 @@ def arithmetic(rng: random.Random) -> Example:
         return Example(f"Calculate {a}{op}{b}.", f"{a}{op}{b}={value}")
     numbers = [rng.randrange(10) for _ in range(rng.randint(2, 6))]
     text = language.spaced(numbers)
-    if kind == 5:
-        return Example(f"Sort {text} from smallest to largest.", language.spaced(sorted(numbers)))
     if kind == 6:
+        return Example(f"Sort {text} from smallest to largest.", language.spaced(sorted(numbers)))
+    if kind == 7:
         which, value = ("largest", max(numbers)) if rng.random() < 0.5 else ("smallest", min(numbers))
         return Example(f"What is the {which} of {text}?", str(value))
     parity = rng.randrange(2)
@@ -101,18 +132,20 @@ def arithmetic(rng: random.Random) -> Example:
 def _reading_scene(rng: np.random.Generator, phase: Phase, jitter: float, split: Split) -> Scene:
     if phase.digits:
         return random_scene(rng, "row", (1, int(rng.integers(1, phase.digits + 1))), split, jitter)
-    layout: Layout = ("row", "row", "table", "bars", "shapes")[int(rng.integers(5))]
+    layout: Layout = ("row", "row", "table", "bars", "shapes", "shapes")[int(rng.integers(6))]
     size = (2, int(rng.integers(2, 4))) if layout == "table" else (1, int(rng.integers(3, 6)))
     return random_scene(rng, layout, size, split, jitter)
 
 
-def base_example(rng: np.random.Generator, phase: Phase, jitter: float, split: Split = "train") -> Example:
+def base_example(
+    rng: np.random.Generator, phase: Phase, mix: Mix, jitter: float, split: Split = "train"
+) -> Example:
     """Reading, a text-only fact, or a direct answer."""
     draw_kind = rng.random()
-    if phase.digits or draw_kind < 0.30:
+    if phase.digits or draw_kind < mix[0]:
         scene = _reading_scene(rng, phase, jitter, split)
         return Example(READ, language.transcript(language.facts_of(scene)), scene)
-    if draw_kind < 0.52:
+    if draw_kind < mix[1]:
         return arithmetic(random.Random(int(rng.integers(2**31))))
     family = FAMILIES[TRAINING_FAMILIES[int(rng.integers(len(TRAINING_FAMILIES)))]]
     problem = random_problem(rng, family, split, jitter=jitter)
@@ -135,23 +168,25 @@ def _misread(facts: language.Facts, rng: np.random.Generator) -> language.Facts:
     return language.Facts(facts.layout, tuple(map(tuple, rows)), facts.heights, facts.shapes)
 
 
-def teacher_example(rng: np.random.Generator, phase: Phase, jitter: float, split: Split = "train") -> Example:
+def teacher_example(
+    rng: np.random.Generator, phase: Phase, mix: Mix, jitter: float, split: Split = "train"
+) -> Example:
     """Reading, a caption, a Pseudo-CoT (answer told or not), or a question-aware description.
 
     A third of the thinking processes shown in step 2 misread a digit, so that the description is
     learned from the pixels and not by copying.
     """
     draw_kind = rng.random()
-    if phase.digits or draw_kind < 0.15:
+    if phase.digits or draw_kind < mix[0]:
         scene = _reading_scene(rng, phase, jitter, split)
         return Example(READ, language.transcript(language.facts_of(scene)), scene)
     family = FAMILIES[TRAINING_FAMILIES[int(rng.integers(len(TRAINING_FAMILIES)))]]
     problem = random_problem(rng, family, split, jitter=jitter)
     scene = problem.meta["scene"]
     facts = language.facts_of(scene)
-    if draw_kind < 0.20:
+    if draw_kind < mix[1]:
         return Example(prompts.caption_prompt(), language.caption(facts), scene)
-    if draw_kind < 0.60:
+    if draw_kind < mix[2]:
         told = problem.answer if rng.random() < 0.8 else None
         return Example(
             prompts.pseudo_cot_prompt(problem.question, told), pseudo_cot(facts, problem.answer), scene
@@ -166,8 +201,8 @@ EXAMPLES: dict[Role, Callable[..., Example]] = {"base": base_example, "teacher":
 def corpus(seed: int) -> list[str]:
     """Texts the tokenizer is made from: every prompt, reply and trace style of the tiny world."""
     rng = np.random.default_rng(seed)
-    full = Phase(1.0, 0, 1.0)
-    examples = [make(rng, full, 1.0) for make in EXAMPLES.values() for _ in range(3000)]
+    mixes = PARTS[0].mix
+    examples = [make(rng, FULL, mixes[role], 1.0) for role, make in EXAMPLES.items() for _ in range(3000)]
     texts = [text for example in examples for text in (example.question, example.reply)]
     return texts + sample_corpus(seed, 3000) + ["system user assistant You are a helpful assistant."] * 100
 
@@ -215,21 +250,21 @@ class Collator:
         return batch
 
 
-def _phase_at(share: float) -> tuple[Phase, float]:
-    """The phase and jitter at this share of the steps."""
-    start, before = 0.0, 0.0
-    for phase in CURRICULUM:
+def _phase_at(phases: Sequence[Phase], share: float) -> tuple[Phase, float]:
+    """The phase and jitter at this share of a part's steps."""
+    start, before = 0.0, 0.0 if len(phases) > 1 else 1.0
+    for phase in phases:
         if share < phase.until:
             return phase, before + (phase.jitter - before) * (share - start) / (phase.until - start)
         start, before = phase.until, phase.jitter
-    return CURRICULUM[-1], CURRICULUM[-1].jitter
+    return phases[-1], phases[-1].jitter
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up over 100 steps, flat to 60%, then cosine to 2% of the peak."""
+def learning_rate(step: int, steps: int, peak: float, flat: float) -> float:
+    """Linear warm-up over 100 steps, flat, then cosine to 2% of the peak."""
     if step < 100:
         return peak * (step + 1) / 100
-    share = max(0.0, (step / steps - 0.6) / 0.4)
+    share = max(0.0, (step / steps - flat) / (1 - flat)) if flat < 1 else 0.0
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
@@ -267,7 +302,7 @@ def exact_replies(model: Any, collate: Collator, examples: Sequence[Example]) ->
 def validation_report(role: Role, model: Any, collate: Collator, n: int, seed: int) -> dict[str, float]:
     """Share of exact replies on validation scans, by the kind of question."""
     rng = np.random.default_rng(derive_seed(seed, "validation"))
-    examples = [EXAMPLES[role](rng, CURRICULUM[-1], 1.0, "validation") for _ in range(n)]
+    examples = [EXAMPLES[role](rng, FULL, PARTS[-1].mix[role], 1.0, "validation") for _ in range(n)]
     right = exact_replies(model, collate, examples)
     groups: dict[str, list[bool]] = {}
     for example, ok in zip(examples, right, strict=True):
@@ -284,35 +319,68 @@ def train_tiny(
     out: Path,
     *,
     seed: int = 0,
-    steps: int | None = None,
-    peak: float = 1.5e-3,
+    shrink: float = 1.0,
     log: Callable[[str], None] = print,
-) -> dict[str, Any]:
+) -> None:
     """Train a tiny model from scratch and write it as bf16 safetensors with its processor.
 
-    Returns:
-        The training record, also written to `training.json` beside the weights.
+    A killed call continues with the part it was in. The record of the training is written to
+    `training.json` beside the weights.
+
+    Args:
+        role: which model.
+        out: the model directory.
+        seed: of the weights and of the examples.
+        shrink: factor on the steps of every part, for a quick look.
+        log: called with a line now and then.
     """
-    steps = STEPS[role] if steps is None else steps
-    processor = build_processor(train_tokenizer(corpus(0), VOCABULARY))
-    model = build_model(build_config(processor.tokenizer, SIZES[role]), derive_seed(seed, role))
-    collate = Collator(processor)
-    rng = np.random.default_rng(derive_seed(seed, role, "examples"))
+    history: list[dict[str, Any]] = []
+    if (out / "training.json").exists():
+        history = read_json(out / "training.json")["history"]
+    done = {entry["part"] for entry in history if entry["last"]}
+    history = [entry for entry in history if entry["part"] in done]
+    for index, part in enumerate(PARTS):
+        if index in done:
+            continue
+        if index == 0:
+            processor = build_processor(train_tokenizer(corpus(0), VOCABULARY))
+            model: Any = build_model(build_config(processor.tokenizer, SIZES[role]), derive_seed(seed, role))
+        else:
+            loaded = load_model(str(out))
+            processor, model = loaded.processor, loaded.model
+        _train_part(role, index, part, model, processor, history, out, seed, shrink, log)
+
+
+def _optimizer(model: Any) -> torch.optim.Optimizer:
     decay = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
-        lr=peak,
-        betas=(0.9, 0.98),
-    )
-    history: list[dict[str, Any]] = []
+    groups = [{"params": decay, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.98))
+
+
+def _train_part(
+    role: Role,
+    index: int,
+    part: Part,
+    model: Any,
+    processor: Any,
+    history: list[dict[str, Any]],
+    out: Path,
+    seed: int,
+    shrink: float,
+    log: Callable[[str], None],
+) -> None:
+    collate, steps = Collator(processor), max(1, round(part.steps[role] * shrink))
+    rng = np.random.default_rng(derive_seed(seed, role, "examples", index))
+    optimizer = _optimizer(model)
+    model.train()
     started, losses = time.monotonic(), []
     for step in range(steps):
-        phase, jitter = _phase_at(step / steps)
+        phase, jitter = _phase_at(part.phases, step / steps)
         batch = READING_BATCH if phase.digits else BATCH[role]
-        data = collate([EXAMPLES[role](rng, phase, jitter) for _ in range(batch)])
+        data = collate([EXAMPLES[role](rng, phase, part.mix[role], jitter) for _ in range(batch)])
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, peak)
+            group["lr"] = learning_rate(step, steps, part.peak, part.flat)
         labels = data.pop("labels")
         loss = reply_loss(model(**data).logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -320,15 +388,19 @@ def train_tiny(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(float(loss.detach()))
-        if (step + 1) % max(1, steps // 45) == 0 or step + 1 == steps:
-            report = validation_report(role, model, collate, 600 if step + 1 < steps else 4000, seed)
-            entry: dict[str, Any] = {"step": step + 1, "seconds": round(time.monotonic() - started, 1)}
-            entry |= {"loss": round(float(np.mean(losses)), 4), "validation": report}
+        last = step + 1 == steps
+        if (step + 1) % max(1, steps // 20) == 0 or last:
+            n = 4000 if last and part is PARTS[-1] else 600
+            entry: dict[str, Any] = {"part": index, "step": step + 1, "last": last}
+            entry |= {
+                "seconds": round(time.monotonic() - started, 1),
+                "loss": round(float(np.mean(losses)), 4),
+            }
+            entry["validation"] = validation_report(role, model, collate, n, seed)
             history.append(entry)
             losses = []
             log(f"{role} {entry}")
-            _save(out, model, processor, {"role": role, "seed": seed, "steps": steps, "history": history})
-    return {"role": role, "seed": seed, "steps": steps, "history": history}
+            _save(out, model, processor, {"role": role, "seed": seed, "history": history})
 
 
 def _save(out: Path, model: Any, processor: Any, record: dict[str, Any]) -> None:

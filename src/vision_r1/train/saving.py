@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForImageTextToText
 
 from vision_r1.core.files import atomic_directory
 from vision_r1.models.load import LoadedModel
@@ -13,3 +16,14 @@ def save_model(loaded: LoadedModel, folder: Path) -> None:
     with atomic_directory(folder) as scratch:
         loaded.model.save_pretrained(scratch)
         loaded.processor.save_pretrained(scratch)
+
+
+def restore_weights(model: Any, folder: Path) -> None:
+    """Put a checkpoint's weights into `model`; every name must be there.
+
+    transformers writes Qwen2.5-VL under its older names (`visual.*` for `model.visual.*`), and its
+    Trainer then loads them by the new ones, not strictly: resuming would go on from the weights the
+    model was built with, in silence.
+    """
+    saved = AutoModelForImageTextToText.from_pretrained(folder, dtype=model.dtype)
+    model.load_state_dict(saved.state_dict(), strict=True)

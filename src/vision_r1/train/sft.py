@@ -31,10 +31,10 @@ from vision_r1.train.config import SftSettings
 from vision_r1.train.data import Ask, PromptStore, check_room, epochs_of, image_inputs, pad_rows, take
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
-from vision_r1.train.saving import save_model
+from vision_r1.train.saving import restore_weights, save_model
 
 TURN_END = "<|im_end|>"
-MEGABATCH = 8  # batches that are sorted by length together
+MEGABATCH = 8  # the most batches that are sorted by length together
 
 
 class ChatStore:
@@ -113,10 +113,12 @@ def grouped_order(lengths: Sequence[int], batch: int, seed: int) -> Iterator[int
     are shuffled. The order up to any step depends on nothing that comes after it.
     """
     source = epochs_of(len(lengths), seed, "order")
+    # No more than an epoch: otherwise some rows would come twice before others come once.
+    batches = max(1, min(MEGABATCH, len(lengths) // batch))
     number = 0
     while True:
-        chunk = sorted(take(source, MEGABATCH * batch), key=lambda index: lengths[index])
-        for part in np.random.default_rng(derive_seed(seed, "megabatch", number)).permutation(MEGABATCH):
+        chunk = sorted(take(source, batches * batch), key=lambda index: lengths[index])
+        for part in np.random.default_rng(derive_seed(seed, "megabatch", number)).permutation(batches):
             yield from chunk[part * batch : (part + 1) * batch]
         number += 1
 
@@ -209,6 +211,9 @@ class VisionSftTrainer(SFTTrainer):  # type: ignore[misc]
         # Qwen2.5-VL says False, and transformers would average the means of the micro-batches. With
         # True it counts the labels of the whole batch and hands the count to `compute_loss`.
         self.model_accepts_loss_kwargs = True
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any | None = None) -> None:
+        restore_weights(self.model if model is None else model, Path(resume_from_checkpoint))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No model card in a checkpoint: it would ask the hub."""

@@ -1,0 +1,139 @@
+"""The command line as a user meets it: one line on bad input, exit code 2, nothing lost."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+COMMAND = [sys.executable, "-m", "vision_r1"]
+
+
+def call(*arguments, cwd=None):
+    env = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=env, check=False)
+
+
+def refused(*arguments, cwd=None):
+    """The single line of an error; asserts exit code 2 and no traceback."""
+    result = call(*arguments, cwd=cwd)
+    assert result.returncode == 2, result.stdout + result.stderr
+    lines = [line for line in result.stderr.splitlines() if "error:" in line]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    return lines[0]
+
+
+def test_help_lists_every_command():
+    out = call("--help").stdout
+    for name in ("list", "show", "run", "grade", "eval", "infer", "report", "init", "study", "doctor", "tiny"):
+        assert name in out
+
+
+def test_list_and_show():
+    assert "2503.06749" in call("list").stdout
+    shown = call("show", "vision-r1", "stages.sft.batch_size=7", "--scale", "7b").stdout
+    assert yaml.safe_load(shown)["stages"]["sft"]["batch_size"] == 7
+    assert yaml.safe_load(shown)["model"] == "Qwen/Qwen2.5-VL-7B-Instruct"
+
+
+def test_doctor_prints_versions_devices_and_advice():
+    out = call("doctor").stdout
+    for word in ("python", "torch", "transformers", "trl", "cpu", "cuda", "vllm", "->", "tiny:base"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "vision-r2"], "did you mean 'vision-r1'"),
+        (["run", "vision-r1", "stages.sft.batch_sizes=3"], "did you mean 'batch_size'"),
+        (["run", "vision-r1", "stages.sfft.batch_size=3"], "did you mean 'sft'"),
+        (["run", "vision-r1", "stages.sft.batch_size=many"], "stages.sft.sft.batch_size|stages.sft.batch_size"),
+        (["run", "vision-r1", "nonsense"], "not KEY=VALUE"),
+        (["show", "vision-r1", "--scale", "8b"], "unknown scale"),
+        (["run", "missing.yaml"], "no such file"),
+        (["run", "vision-r1", "stages.rl.trl={epslon_high: 1}"], "did you mean 'epsilon_high'"),
+        (["run", "vision-r1", "model=/no/model"], "no such model"),
+        (["infer", "tiny:base", "missing.png", "What?"], "missing.png"),
+        (["study", "nothing", "somewhere"], "unknown study"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_give_one_line(arguments, expected, tmp_path):
+    import re
+
+    line = refused(*arguments, cwd=tmp_path)
+    assert re.search(expected, line), line
+
+
+def test_a_broken_recipe_file_names_its_line(tmp_path):
+    (tmp_path / "bad.yaml").write_text("recipe: x\nstages: [1, 2\n")
+    assert "bad.yaml, line" in refused("run", tmp_path / "bad.yaml")
+
+
+def test_grade_writes_verdicts_and_names_bad_rows(tmp_path):
+    rows = [
+        {"id": "1", "gold": "18", "response": "<think> x </think><answer> Final Answer:18 </answer>"},
+        {"id": "2", "gold": "18", "response": "It is 17 or 18."},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert call("grade", path, "--out", tmp_path / "out.jsonl").returncode == 0
+    verdicts = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(v["id"], v["correct"]) for v in verdicts] == [("1", True), ("2", False)]
+    path.write_text(path.read_text() + '{"id": "3", "gold": "1"}\n')
+    line = refused("grade", path, "--out", tmp_path / "out.jsonl")
+    assert "rows.jsonl" in line
+    assert "3" in line
+    assert "response" in line
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
+
+
+def test_infer_answers_about_a_picture(random_model_dir, tmp_path):
+    Image.new("RGB", (90, 60), (200, 10, 10)).save(tmp_path / "a.png")
+    result = call("infer", random_model_dir, tmp_path / "a.png", "What is this?", "--max-new-tokens", "5")
+    assert result.returncode == 0, result.stderr
+    assert "cut off at 5 tokens" in result.stderr or result.stdout.strip()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n broken"])
+def test_infer_refuses_a_broken_picture(random_model_dir, tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    assert "a.png" in refused("infer", random_model_dir, tmp_path / "a.png", "What?")
+
+
+def user_folder(folder: Path, rows: int = 30) -> Path:
+    folder.mkdir()
+    lines = ["image,question,answer"]
+    for index in range(rows):
+        Image.new("RGB", (60, 40), (index * 8 % 256, 50, 90)).save(folder / f"{index}.png")
+        lines.append(f"{index}.png,Which number is this?,{index % 5}")
+    (folder / "questions.csv").write_text("\n".join(lines))
+    return folder
+
+
+def test_init_makes_a_config_that_resolves_and_never_overwrites(tmp_path):
+    folder = user_folder(tmp_path / "mine")
+    result = call("init", folder)
+    assert result.returncode == 0, result.stderr
+    config = folder / "vision-r1.yaml"
+    assert call("show", config).returncode == 0
+    before = config.read_text()
+    assert "exists already" in refused("init", folder)
+    assert config.read_text() == before
+
+
+@pytest.mark.slow
+def test_what_init_makes_runs(tmp_path):
+    folder = user_folder(tmp_path / "mine")
+    assert call("init", folder).returncode == 0
+    small = ["stages.rl.schedule.0.steps=1", "stages.rl.schedule.1.steps=1", "stages.sft.max_epochs=8"]
+    result = call("run", folder / "vision-r1.yaml", *small, "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["variants"]["vision_r1"]["n"] > 0
+    assert (tmp_path / "run" / "report.html").exists()

@@ -1,0 +1,289 @@
+"""The GRPO step against the formula, the sampler against plain decoding, and what the reward sees."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import train_small as small_world
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import GenerationConfig
+
+from vision_r1.core.errors import CollapseError, InputError
+from vision_r1.grading.user import load_reward
+from vision_r1.models.load import encode_prompts, forbidden_tokens, load_model
+from vision_r1.rollout.grouped import draw_tokens, sample_groups, warp_of
+from vision_r1.train.config import Quantile
+from vision_r1.train.grpo import VisionGrpoTrainer, completion_text, grpo_config, micro_batches
+from vision_r1.train.ptst import choose_cap, measure_lengths, run_ptst_stage
+from vision_r1.train.quiet import quiet
+from vision_r1.train.resume import read_rows
+
+CAP = 6
+
+
+def make_trainer(model: Path, reference: Path, reward: str, out: Path, **more: Any) -> VisionGrpoTrainer:
+    stage_options = more.pop("stage", {})
+    one = small_world.stage(3, **stage_options)
+    settings = small_world.grpo_settings(reward, one, **more)
+    asked = small_world.problems()[:6]
+    with quiet():
+        trainer = VisionGrpoTrainer(
+            load_model(str(model)),
+            load_model(str(reference)).model if settings.beta else None,
+            grpo_config(settings, one, CAP, out, 1),
+            asked,
+            load_reward(reward),
+            "ptst_1",
+            1,
+        )
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
+    return trainer
+
+
+def first_batch(trainer: VisionGrpoTrainer) -> dict[str, Any]:
+    return trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
+
+
+def plain_logits(loaded: Any, problem: Any, ids: list[int]) -> torch.Tensor:
+    """Logits at each completion token, (tokens, vocabulary), with nothing shared and nothing padded."""
+    inputs = encode_prompts(loaded.processor, [problem.question], [[problem.media[0].load()]], ["x"])
+    prompt = inputs["input_ids"].shape[1]
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([ids])], 1)
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    inputs["mm_token_type_ids"] = (inputs["input_ids"] == loaded.processor.image_token_id).int()
+    return loaded.model(**inputs).logits[0, prompt - 1 : -1]
+
+
+def test_the_loss_is_the_papers(small: Path, other: Path, rewards: Path, tmp_path: Path) -> None:
+    """Equation 1 with the k3 term, from plain forwards: value and gradient of the whole step."""
+    trainer = make_trainer(small, other, f"{rewards}:parity", tmp_path)
+    batch = first_batch(trainer)
+    rolled = list(trainer.rollouts)
+    ids = [row[mask.bool()].tolist() for row, mask in zip(batch["completion_ids"], batch["completion_mask"], strict=True)]
+    loss = 0.0
+    for part in micro_batches(batch, trainer.args.steps_per_generation):
+        piece = trainer.compute_loss(trainer.model, part)
+        piece.backward()
+        loss += float(piece.detach())
+    policy, reference = load_model(str(small)), load_model(str(other))
+    terms = []
+    scores = np.array([r.reward.reward for r in rolled]).reshape(-1, 4)
+    assert scores.std(1).max() > 0, "a group must differ for the test to mean something"
+    std = scores.std(1, ddof=1, keepdims=True)
+    advantages = ((scores - scores.mean(1, keepdims=True)) / (std + 1e-4)).ravel()
+    for k, row in enumerate(ids):
+        chosen = torch.tensor(row)[:, None]
+        logp = torch.log_softmax(plain_logits(policy, rolled[k].problem, row), -1).gather(1, chosen)[:, 0]
+        with torch.no_grad():
+            ref = torch.log_softmax(plain_logits(reference, rolled[k].problem, row), -1).gather(1, chosen)[:, 0]
+        kl = torch.exp(ref - logp) - (ref - logp) - 1
+        ratio = torch.exp(logp - logp.detach())
+        terms.append((-(ratio * advantages[k]) + 0.01 * kl).mean())
+    expected = torch.stack(terms).mean()
+    assert loss == pytest.approx(float(expected.detach()), abs=2e-5)
+    expected.backward()
+    for (name, mine), theirs in zip(trainer.model.named_parameters(), policy.model.parameters(), strict=True):
+        assert torch.allclose(mine.grad, theirs.grad, atol=2e-5), name
+
+
+def test_shared_prompts_equal_prompts_of_their_own(small: Path, rewards: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(small, small, f"{rewards}:parity", tmp_path)
+    batch = first_batch(trainer)
+    full = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
+    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
+    keep = batch["completion_ids"].shape[1]
+    found = []
+    for shares in (True, False):
+        trainer._shares_prompts, trainer._forward_rows = shares, batch["prompt_rows"].tolist()
+        trainer.model.zero_grad()
+        logps, entropy, _ = trainer._get_per_token_logps_and_entropies(
+            trainer.model, full, mask, keep, batch_size=3, compute_entropy=True
+        )
+        (logps * torch.linspace(-1, 1, keep)).sum().backward()
+        kept = batch["completion_mask"].bool()
+        grads = [p.grad.clone() for p in trainer.model.parameters()]
+        found.append((logps.detach()[kept], entropy[kept], grads))
+    assert torch.allclose(found[0][0], found[1][0], atol=1e-5)
+    assert torch.allclose(found[0][1], found[1][1], atol=1e-4)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found[0][2], found[1][2], strict=True))
+    assert found[0][2][0].abs().sum() > 0, "the gradient reaches the vision tower"
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0])
+def test_each_sampled_token_is_that_of_a_plain_forward(small: Path, temperature: float) -> None:
+    loaded, asked = load_model(str(small)), small_world.problems(3)
+    asked[1] = replace(asked[1], question="A longer question so that the prompts differ. " + asked[1].question)
+    pictures = [[problem.media[0].load()] for problem in asked]
+    inputs = encode_prompts(loaded.processor, [p.question for p in asked], pictures, ["a", "b", "c"])
+    noise = torch.from_numpy(np.random.default_rng(0).random((12, 20)))
+    forbidden = forbidden_tokens(loaded.processor)
+    warp = warp_of(GenerationConfig(temperature=temperature, do_sample=True), forbidden)
+    eos = [loaded.processor.tokenizer.eos_token_id, *range(40)]  # many endings: rows leave at different times
+    rows = sample_groups(loaded.model, inputs, noise, warp=warp, eos=eos)
+    assert len({len(row) for row in rows}) > 3
+    for k, row in enumerate(rows):
+        with torch.no_grad():
+            logits = plain_logits(loaded, asked[k // 4], row)
+        expected = draw_tokens(warp(torch.zeros(len(row), 1).long(), logits), noise[k, : len(row)])
+        assert row == expected.tolist()
+        assert not set(row) & set(forbidden)
+        ends = [token in eos for token in row]
+        assert not any(ends[:-1]) and (ends[-1] or len(row) == 20)
+
+
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=30), st.floats(0, 1, exclude_max=True), st.data())
+def test_a_forbidden_token_is_never_drawn(values: list[float], uniform: float, data: Any) -> None:
+    allowed = data.draw(st.integers(0, len(values) - 1))
+    banned = [k for k in range(len(values)) if k != allowed and data.draw(st.booleans())]
+    warp = warp_of(GenerationConfig(), banned)
+    uniforms = torch.tensor([uniform, 1.0 - 2**-53], dtype=torch.float64)
+    drawn = draw_tokens(warp(torch.zeros(2, 1).long(), torch.tensor([values, values])), uniforms)
+    assert not set(drawn.tolist()) & set(banned)
+
+
+def test_the_sampler_draws_from_the_distribution() -> None:
+    logits = torch.log(torch.tensor([0.1, 0.2, 0.3, 0.4])).expand(4000, 4)
+    uniforms = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
+    counts = torch.bincount(draw_tokens(logits, uniforms), minlength=4) / 4000
+    assert torch.allclose(counts, torch.tensor([0.1, 0.2, 0.3, 0.4]), atol=1e-3)
+    with pytest.raises(CollapseError):
+        draw_tokens(torch.full((2, 4), float("nan")), uniforms[:2])
+
+
+def test_a_completion_does_not_depend_on_its_neighbours(small: Path) -> None:
+    loaded, asked = load_model(str(small)), small_world.problems(3)
+    warp = warp_of(GenerationConfig(), forbidden_tokens(loaded.processor))
+    noise = torch.from_numpy(np.random.default_rng(0).random((3, 12)))
+    eos = [loaded.processor.tokenizer.eos_token_id]
+
+    def complete(chosen: list[int]) -> list[list[int]]:
+        some = [asked[k] for k in chosen]
+        inputs = encode_prompts(
+            loaded.processor, [p.question for p in some], [[p.media[0].load()] for p in some], ["x"] * len(some)
+        )
+        return sample_groups(loaded.model, inputs, noise[chosen], warp=warp, eos=eos)
+
+    together = complete([0, 1, 2])
+    assert complete([1]) == [together[1]] and complete([2, 0]) == [together[2], together[0]]
+
+
+def test_the_reward_sees_the_text_and_the_true_stop_reason(small: Path, rewards: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(small, small, "hfrrf", tmp_path)
+    tokenizer, problem = trainer._tokenizer, trainer.problems[0]
+    right = f"<think>so</think><answer>{problem.answer}</answer>"
+    ids = tokenizer(right, add_special_tokens=False)["input_ids"]
+    values = trainer._score(
+        [], completion_ids=[[*ids, tokenizer.eos_token_id], ids, [*ids[:-1], tokenizer.eos_token_id]], index=[0, 0, 0]
+    )
+    assert values == [1.0, 0.0, 0.0]
+    assert [r.stop_reason for r in trainer.rollouts] == ["eos", "length", "eos"]
+    assert trainer.rollouts[1].reward.reason == "length"
+    assert trainer.rollouts[0].text == right
+
+
+def test_tags_that_are_special_tokens_are_not_lost(small: Path) -> None:
+    tokenizer = load_model(str(small)).processor.tokenizer
+    tags = ["<think>", "</think>", "<answer>", "</answer>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": tags})
+    text = "<think>a</think><answer>1</answer>"
+    ids = tokenizer(text + "<|im_end|>", add_special_tokens=False)["input_ids"]
+    assert set(tokenizer.convert_tokens_to_ids(tags)) <= set(ids)
+    assert completion_text(tokenizer, ids) == text
+    assert text not in tokenizer.decode(ids, skip_special_tokens=True), "what TRL would hand to the reward"
+
+
+@pytest.mark.parametrize("reference", ["stage_start", "none"])
+def test_the_reference_is_the_one_that_was_asked_for(
+    small: Path, other: Path, rewards: Path, tmp_path: Path, reference: str
+) -> None:
+    one = small_world.stage(2, reference=reference)
+    settings = small_world.grpo_settings(f"{rewards}:parity", one)
+    kl = []
+    for name, path in (("same", small), ("other", other)):
+        out = tmp_path / name
+        named = None if reference == "none" else str(path)
+        run_ptst_stage(settings, one, CAP, str(small), named, small_world.problems(), out, seed=1)
+        kl.append(read_rows(out / "log.jsonl")[0]["kl"])
+    if reference == "none":
+        assert kl == [None, None]
+    else:
+        assert kl[0] == pytest.approx(0.0, abs=1e-6) and kl[1] > 1e-3
+
+
+def test_a_stage_asks_the_problems_in_its_order_and_logs_every_step(small: Path, rewards: Path, tmp_path: Path) -> None:
+    one = small_world.stage(4)
+    asked = small_world.problems(5)
+    summary = run_ptst_stage(
+        small_world.grpo_settings(f"{rewards}:parity", one), one, CAP, str(small), str(small), asked, tmp_path, seed=1
+    )
+    rows = read_rows(tmp_path / "log.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    keys = {
+        "step", "steps", "reward", "reward_std", "zero_variance_share", "truncation_rate", "format_rate", "accuracy",
+        "mean_tokens", "entropy", "kl", "loss", "grad_norm", "learning_rate", "seconds", "reasons",
+    }  # fmt: skip
+    assert all(set(row) == keys for row in rows)
+    assert all(sum(row["reasons"].values()) == 8 and row["learning_rate"] == 1e-2 for row in rows)
+    assert summary["stopped"] == "finished" and summary["group_size"] == 4
+    samples = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert {sample["step"] for sample in samples} == {1, 2, 4}
+    assert {sample["problem_id"] for sample in samples} <= {problem.id for problem in asked}
+    assert load_model(str(tmp_path / "model")).model.dtype == torch.float32
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_prompt_without_room_is_named(small: Path, rewards: Path, tmp_path: Path) -> None:
+    one = small_world.stage(2)
+    asked = small_world.problems(2)
+    asked[1] = replace(asked[1], id="too-long", question="number " * 2100)
+    with pytest.raises(InputError, match="context") as caught:
+        run_ptst_stage(
+            small_world.grpo_settings(f"{rewards}:parity", one), one, CAP, str(small), str(small), asked, tmp_path, seed=1
+        )
+    assert "too-long" in caught.value.where
+
+
+def test_micro_batches_cut_shared_padding_and_keep_every_row() -> None:
+    lengths = [3, 9, 1, 4, 9, 2, 6, 5]
+    mask = torch.zeros(8, 9, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        mask[row, :length] = 1
+    prompt = torch.ones(8, 5, dtype=torch.long)
+    prompt[:, 0] = 0
+    batch = {
+        "completion_ids": torch.arange(72).view(8, 9), "completion_mask": mask, "prompt_ids": prompt,
+        "prompt_mask": prompt, "advantages": torch.arange(8.0), "num_items_in_batch": torch.tensor(39),
+        "ref_per_token_logps": torch.rand(8, 9),
+    }  # fmt: skip
+    parts = micro_batches(batch, 4)
+    assert sorted(x for part in parts for x in part["advantages"].tolist()) == list(range(8))
+    assert [part["completion_ids"].shape for part in parts] == [(2, 2), (2, 4), (2, 6), (2, 9)]
+    assert all(part["prompt_ids"].shape == (2, 4) and part["num_items_in_batch"] == 39 for part in parts)
+    assert sum(int(part["completion_mask"].sum()) for part in parts) == sum(lengths)
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=50), st.floats(0.01, 0.99), st.integers(1, 32))
+def test_the_cap_is_a_rounded_quantile_within_its_bounds(lengths: list[int], quantile: float, step: int) -> None:
+    cap = choose_cap(lengths, Quantile(quantile=quantile, round_to=step, at_least=16, at_most=400))
+    assert 16 <= cap <= 400
+    wanted = float(np.quantile(lengths, quantile))
+    if 16 <= wanted <= 400 - step:
+        assert wanted <= cap < max(wanted + step, 17) and (cap % step == 0 or cap == 16)
+    assert choose_cap(list(range(101)), Quantile(quantile=0.75, round_to=1)) == 75
+    with pytest.raises(InputError):
+        choose_cap([], Quantile(quantile=0.5))
+
+
+def test_lengths_do_not_depend_on_the_batch(small: Path) -> None:
+    loaded, asked = load_model(str(small)), small_world.problems(5)
+    lengths = measure_lengths(loaded, asked, 12, 3)
+    assert lengths == measure_lengths(loaded, asked, 12, 3, batch_size=2)
+    assert len(lengths) == 5 and max(lengths) <= 12
