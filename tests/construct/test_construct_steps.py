@@ -15,7 +15,7 @@ from vision_r1.construct.pseudo_cot import PseudoCot
 from vision_r1.construct.reason import scripted
 from vision_r1.construct.replies import Dropped, control_token
 from vision_r1.models.chat import SPECIAL_MARKS
-from vision_r1.teachers.reasoner import ReasonerRates
+from vision_r1.teachers.config import ReasonerRates
 
 
 @pytest.mark.parametrize(

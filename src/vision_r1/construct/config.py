@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from vision_r1.core.config import FrozenConfig
-from vision_r1.teachers.reasoner import ReasonerRates
+from vision_r1.teachers.config import ReasonerRates
 
 
 class FilterLimits(FrozenConfig):

@@ -110,6 +110,8 @@ def _tests(summary: Row) -> list[View]:
     return [
         {
             "title": key.replace("_", " ").capitalize(),
+            "first": key in _FIRST,
+            "what": _FIRST.get(key, ""),
             "rows": _flat({"share": value} if "share" in value else value),
         }
         for key, value in shown.items()

@@ -13,39 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import Field
-
-from vision_r1.core.config import FrozenConfig
+from vision_r1.teachers.config import ReasonerRates
 from vision_r1.teachers.language import Facts, description, facts_of, parse_description, transcript
 from vision_r1.teachers.steps import Solution, Step, solve
 
 Fault = Literal["none", "wrong", "contradiction", "loop", "broken_form", "no_facts"]
-
-
-class ReasonerRates(FrozenConfig):
-    """How often the reasoner does what; shares of all traces unless said otherwise.
-
-    Attributes:
-        recheck: probability of one more re-check after each look or re-check (so their number
-            is geometric, up to `max_rechecks`).
-        max_rechecks: the most re-checks in a trace that does not loop.
-        misread: share of re-checks that misread a digit and take it back.
-        slip: probability that a sum is first written wrong and then corrected.
-        restate: probability of working the sums out a second time.
-        talk: share of traces that speak of "the description".
-        wrong, contradiction, loop, broken_form: share of traces with that fault.
-    """
-
-    recheck: float = Field(0.5, ge=0, lt=1)
-    max_rechecks: int = Field(5, ge=0)
-    misread: float = Field(0.5, ge=0, le=1)
-    slip: float = Field(0.05, ge=0, le=1)
-    restate: float = Field(0.25, ge=0, le=1)
-    talk: float = Field(0.35, ge=0, le=1)
-    wrong: float = Field(0.06, ge=0, le=1)
-    contradiction: float = Field(0.04, ge=0, le=1)
-    loop: float = Field(0.06, ge=0, le=1)
-    broken_form: float = Field(0.05, ge=0, le=1)
 
 
 @dataclass(frozen=True, slots=True)

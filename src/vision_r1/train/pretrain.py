@@ -86,7 +86,7 @@ class Part:
 FULL = Phase(1.0, 0, 1.0)
 PARTS: tuple[Part, ...] = (
     Part(  # to see: one digit, then two, then rows, then everything while the jitter grows
-        {"base": 1649, "teacher": 1550},
+        {"base": 1746, "teacher": 1550},
         1.5e-3,
         1.0,
         (Phase(0.08, 1, 0.0), Phase(0.13, 2, 0.1), Phase(0.21, 5, 0.3), Phase(0.8, 0, 1.0), FULL),
