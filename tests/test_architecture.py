@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "vision_r1"
 # One line is one floor, top first, as in docs/architecture.md.
 FLOORS = [
-    "cli", "report", "recipes", "pipeline", "construct", "train", "evals", "analysis", "rollout",
+    "__main__", "cli", "report", "recipes", "pipeline", "construct", "train", "evals", "analysis", "rollout",
     "teachers", "grading", "models", "problems", "core",
 ]  # fmt: skip
 

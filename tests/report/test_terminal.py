@@ -99,6 +99,11 @@ def test_the_results_table_has_variants_gains_controls_and_seconds(finished_run:
         assert word in text
 
 
+def test_in_eighty_columns_nothing_is_cut(finished_run: Path) -> None:
+    text = shown(json.loads((finished_run / "results.json").read_text()), width=80)
+    assert "…" not in text and "Base, asked to think" in text and "cold" in text
+
+
 def test_the_results_table_stands_missing_and_odd_values() -> None:
     assert "no results yet" in shown({})
     text = shown(

@@ -67,7 +67,10 @@ def test_the_loss_is_the_papers(small: Path, other: Path, rewards: Path, tmp_pat
     trainer = make_trainer(small, other, f"{rewards}:parity", tmp_path)
     batch = first_batch(trainer)
     rolled = list(trainer.rollouts)
-    ids = [row[mask.bool()].tolist() for row, mask in zip(batch["completion_ids"], batch["completion_mask"], strict=True)]
+    ids = [
+        row[mask.bool()].tolist()
+        for row, mask in zip(batch["completion_ids"], batch["completion_mask"], strict=True)
+    ]
     loss = 0.0
     for part in micro_batches(batch, trainer.args.steps_per_generation):
         piece = trainer.compute_loss(trainer.model, part)
@@ -83,7 +86,9 @@ def test_the_loss_is_the_papers(small: Path, other: Path, rewards: Path, tmp_pat
         chosen = torch.tensor(row)[:, None]
         logp = torch.log_softmax(plain_logits(policy, rolled[k].problem, row), -1).gather(1, chosen)[:, 0]
         with torch.no_grad():
-            ref = torch.log_softmax(plain_logits(reference, rolled[k].problem, row), -1).gather(1, chosen)[:, 0]
+            ref = torch.log_softmax(plain_logits(reference, rolled[k].problem, row), -1).gather(1, chosen)[
+                :, 0
+            ]
         kl = torch.exp(ref - logp) - (ref - logp) - 1
         ratio = torch.exp(logp - logp.detach())
         terms.append((-(ratio * advantages[k]) + 0.01 * kl).mean())
@@ -120,7 +125,9 @@ def test_shared_prompts_equal_prompts_of_their_own(small: Path, rewards: Path, t
 @pytest.mark.parametrize("temperature", [0.3, 1.0])
 def test_each_sampled_token_is_that_of_a_plain_forward(small: Path, temperature: float) -> None:
     loaded, asked = load_model(str(small)), small_world.problems(3)
-    asked[1] = replace(asked[1], question="A longer question so that the prompts differ. " + asked[1].question)
+    asked[1] = replace(
+        asked[1], question="A longer question so that the prompts differ. " + asked[1].question
+    )
     pictures = [[problem.media[0].load()] for problem in asked]
     inputs = encode_prompts(loaded.processor, [p.question for p in asked], pictures, ["a", "b", "c"])
     noise = torch.from_numpy(np.random.default_rng(0).random((12, 20)))
@@ -167,7 +174,10 @@ def test_a_completion_does_not_depend_on_its_neighbours(small: Path) -> None:
     def complete(chosen: list[int]) -> list[list[int]]:
         some = [asked[k] for k in chosen]
         inputs = encode_prompts(
-            loaded.processor, [p.question for p in some], [[p.media[0].load()] for p in some], ["x"] * len(some)
+            loaded.processor,
+            [p.question for p in some],
+            [[p.media[0].load()] for p in some],
+            ["x"] * len(some),
         )
         return sample_groups(loaded.model, inputs, noise[chosen], warp=warp, eos=eos)
 
@@ -175,13 +185,17 @@ def test_a_completion_does_not_depend_on_its_neighbours(small: Path) -> None:
     assert complete([1]) == [together[1]] and complete([2, 0]) == [together[2], together[0]]
 
 
-def test_the_reward_sees_the_text_and_the_true_stop_reason(small: Path, rewards: Path, tmp_path: Path) -> None:
+def test_the_reward_sees_the_text_and_the_true_stop_reason(
+    small: Path, rewards: Path, tmp_path: Path
+) -> None:
     trainer = make_trainer(small, small, "hfrrf", tmp_path)
     tokenizer, problem = trainer._tokenizer, trainer.problems[0]
     right = f"<think>so</think><answer>{problem.answer}</answer>"
     ids = tokenizer(right, add_special_tokens=False)["input_ids"]
     values = trainer._score(
-        [], completion_ids=[[*ids, tokenizer.eos_token_id], ids, [*ids[:-1], tokenizer.eos_token_id]], index=[0, 0, 0]
+        [],
+        completion_ids=[[*ids, tokenizer.eos_token_id], ids, [*ids[:-1], tokenizer.eos_token_id]],
+        index=[0, 0, 0],
     )
     assert values == [1.0, 0.0, 0.0]
     assert [r.stop_reason for r in trainer.rollouts] == ["eos", "length", "eos"]
@@ -218,11 +232,20 @@ def test_the_reference_is_the_one_that_was_asked_for(
         assert kl[0] == pytest.approx(0.0, abs=1e-6) and kl[1] > 1e-3
 
 
-def test_a_stage_asks_the_problems_in_its_order_and_logs_every_step(small: Path, rewards: Path, tmp_path: Path) -> None:
+def test_a_stage_asks_the_problems_in_its_order_and_logs_every_step(
+    small: Path, rewards: Path, tmp_path: Path
+) -> None:
     one = small_world.stage(4)
     asked = small_world.problems(5)
     summary = run_ptst_stage(
-        small_world.grpo_settings(f"{rewards}:parity", one), one, CAP, str(small), str(small), asked, tmp_path, seed=1
+        small_world.grpo_settings(f"{rewards}:parity", one),
+        one,
+        CAP,
+        str(small),
+        str(small),
+        asked,
+        tmp_path,
+        seed=1,
     )
     rows = read_rows(tmp_path / "log.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
@@ -246,7 +269,14 @@ def test_a_prompt_without_room_is_named(small: Path, rewards: Path, tmp_path: Pa
     asked[1] = replace(asked[1], id="too-long", question="number " * 2100)
     with pytest.raises(InputError, match="context") as caught:
         run_ptst_stage(
-            small_world.grpo_settings(f"{rewards}:parity", one), one, CAP, str(small), str(small), asked, tmp_path, seed=1
+            small_world.grpo_settings(f"{rewards}:parity", one),
+            one,
+            CAP,
+            str(small),
+            str(small),
+            asked,
+            tmp_path,
+            seed=1,
         )
     assert "too-long" in caught.value.where
 
@@ -271,7 +301,9 @@ def test_micro_batches_cut_shared_padding_and_keep_every_row() -> None:
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=50), st.floats(0.01, 0.99), st.integers(1, 32))
-def test_the_cap_is_a_rounded_quantile_within_its_bounds(lengths: list[int], quantile: float, step: int) -> None:
+def test_the_cap_is_a_rounded_quantile_within_its_bounds(
+    lengths: list[int], quantile: float, step: int
+) -> None:
     cap = choose_cap(lengths, Quantile(quantile=quantile, round_to=step, at_least=16, at_most=400))
     assert 16 <= cap <= 400
     wanted = float(np.quantile(lengths, quantile))

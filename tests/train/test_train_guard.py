@@ -20,7 +20,15 @@ from vision_r1.train.guard import Watch
 from vision_r1.train.ptst import run_ptst_stage
 from vision_r1.train.resume import checkpoints, read_rows
 
-GOOD = {"reward": 0.5, "kl": 0.1, "entropy": 1.0, "mean_tokens": 50.0, "truncation_rate": 0.2, "loss": 0.0, "grad_norm": 1.0}
+GOOD = {
+    "reward": 0.5,
+    "kl": 0.1,
+    "entropy": 1.0,
+    "mean_tokens": 50.0,
+    "truncation_rate": 0.2,
+    "loss": 0.0,
+    "grad_norm": 1.0,
+}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +74,9 @@ def test_a_measure_that_is_not_there_is_not_judged() -> None:
 
 
 def collapse_settings(reward: str, one: Any, patience: int) -> Any:
-    return small_world.grpo_settings(reward, one, guard=Guard(patience=patience, max_truncated=2.0, min_tokens=0.0))
+    return small_world.grpo_settings(
+        reward, one, guard=Guard(patience=patience, max_truncated=2.0, min_tokens=0.0)
+    )
 
 
 def test_a_reward_that_is_always_zero_stops_and_keeps_the_last_good_model(
@@ -101,7 +111,9 @@ def test_the_last_good_checkpoint_is_kept_through_a_long_decline(small: Path, tm
     one = small_world.stage(12)
     settings = collapse_settings(f"{path}:fading", one, 5)
     with pytest.raises(CollapseError):
-        run_ptst_stage(settings, one, 6, str(small), str(small), small_world.problems(), tmp_path / "out", seed=1)
+        run_ptst_stage(
+            settings, one, 6, str(small), str(small), small_world.problems(), tmp_path / "out", seed=1
+        )
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["model_step"] == 4 and summary["steps"] == 10
     good = load_file(tmp_path / "out" / "work" / "checkpoint-4" / "model.safetensors")

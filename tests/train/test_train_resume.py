@@ -139,7 +139,9 @@ def test_rows_past_the_checkpoint_are_cut(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], step: int, torn: int
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
-    rows = [{"step": k, "loss": float("nan") if k == 7 else 0.5, "reasons": {"länge": 1}} for k in sorted(steps)]
+    rows = [
+        {"step": k, "loss": float("nan") if k == 7 else 0.5, "reasons": {"länge": 1}} for k in sorted(steps)
+    ]
     append_rows(path, rows)
     with path.open("a") as handle:
         handle.write('{"step": 3, "loss": 0.123456789}'[:torn])

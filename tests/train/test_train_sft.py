@@ -46,7 +46,9 @@ def test_sft_rl_and_evaluation_see_one_prompt(small: Path) -> None:
         rl = PromptStore(processor, [Ask("x", question, row.media)])[0]
         assert list(rl.ids) == evaluation["input_ids"][0].tolist()
         assert torch.equal(rl.pixels, evaluation["pixel_values"])
-        collapsed = [t for k, t in enumerate(rl.ids) if not (k and t == rl.ids[k - 1] == processor.image_token_id)]
+        collapsed = [
+            t for k, t in enumerate(rl.ids) if not (k and t == rl.ids[k - 1] == processor.image_token_id)
+        ]
         assert processor.tokenizer.decode(collapsed) == text
 
 
@@ -54,7 +56,9 @@ def test_loss_on_the_assistant_text_and_its_end_alone(small: Path) -> None:
     processor = load_processor(str(small))
     rows = small_world.chat_rows(6)
     batch = ChatStore(processor, rows).collate(range(6))
-    for row, labels, ids, mask in zip(rows, batch["labels"], batch["input_ids"], batch["attention_mask"], strict=True):
+    for row, labels, ids, mask in zip(
+        rows, batch["labels"], batch["input_ids"], batch["attention_mask"], strict=True
+    ):
         kept = labels[labels != -100]
         assert processor.tokenizer.decode(kept.tolist()) == row.assistant + "<|im_end|>"
         assert torch.equal(kept, ids[labels != -100])
@@ -69,7 +73,9 @@ def test_the_loss_is_the_token_mean_of_the_global_batch(small: Path, tmp_path: P
     rows = small_world.chat_rows(8)
     expected = None
     for micro in (1, 2, 4):
-        options = small_world.sft_settings(batch_size=8, micro_batch_size=micro, max_epochs=1, learning_rate=1e-4)
+        options = small_world.sft_settings(
+            batch_size=8, micro_batch_size=micro, max_epochs=1, learning_rate=1e-4
+        )
         run_sft(options, str(small), rows, [], tmp_path / str(micro), seed=1)
         loaded = load_model(str(small))
         store = ChatStore(loaded.processor, rows)
@@ -85,7 +91,9 @@ def test_the_loss_is_the_token_mean_of_the_global_batch(small: Path, tmp_path: P
 def test_images_change_the_loss(small: Path) -> None:
     loaded, rows = load_model(str(small)), small_world.chat_rows(4)
     other = [replace(row, media=rows[-1 - k].media) for k, row in enumerate(rows)]
-    losses = [validation_loss(loaded.model, ChatStore(loaded.processor, r), [1] * 4, 4) for r in (rows, other)]
+    losses = [
+        validation_loss(loaded.model, ChatStore(loaded.processor, r), [1] * 4, 4) for r in (rows, other)
+    ]
     assert losses[0] != losses[1]
 
 
@@ -99,7 +107,9 @@ def test_images_change_the_loss(small: Path) -> None:
         ({"user": "<image><image> two"}, "marks"),
     ],
 )
-def test_a_row_that_cannot_be_learned_is_named(small: Path, tmp_path: Path, change: dict[str, str], words: str) -> None:
+def test_a_row_that_cannot_be_learned_is_named(
+    small: Path, tmp_path: Path, change: dict[str, str], words: str
+) -> None:
     rows = small_world.chat_rows(3)
     rows[1] = replace(rows[1], id="the-row", **change)
     with pytest.raises(InputError, match=words) as caught:
@@ -112,7 +122,17 @@ def test_levelled_off() -> None:
     assert levelled_off([3, 2, 2.1, 1.99], 2, 0.01)
     assert not levelled_off([3, 2, 2.1, 1.9], 2, 0.01)
     assert not levelled_off([], 1, 0.0)
-    assert best_step([{"step": 2, "val_loss": 1.0}, {"step": 4, "val_loss": 0.5}, {"step": 6, "val_loss": 0.5}, {"step": 7}]) == 4
+    assert (
+        best_step(
+            [
+                {"step": 2, "val_loss": 1.0},
+                {"step": 4, "val_loss": 0.5},
+                {"step": 6, "val_loss": 0.5},
+                {"step": 7},
+            ]
+        )
+        == 4
+    )
 
 
 @given(st.integers(1, 40), st.integers(0, 99))
@@ -143,12 +163,19 @@ def test_grouping_saves_padding() -> None:
 
 
 def test_frozen_vision_stays_and_the_rest_learns(small: Path, tmp_path: Path) -> None:
-    run_sft(small_world.sft_settings(max_epochs=1), str(small), small_world.chat_rows(8), [], tmp_path, seed=1)
-    before, after = load_file(small / "model.safetensors"), load_file(tmp_path / "model" / "model.safetensors")
+    run_sft(
+        small_world.sft_settings(max_epochs=1), str(small), small_world.chat_rows(8), [], tmp_path, seed=1
+    )
+    before, after = (
+        load_file(small / "model.safetensors"),
+        load_file(tmp_path / "model" / "model.safetensors"),
+    )
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and not any(name.startswith("visual") for name in changed)
     assert {value.dtype for value in after.values()} == {torch.float32}
-    assert render_prompt(load_model(str(tmp_path / "model")).processor, prompt_messages("a", 1)) == llama_factory("a", 1)
+    assert render_prompt(
+        load_model(str(tmp_path / "model")).processor, prompt_messages("a", 1)
+    ) == llama_factory("a", 1)
 
 
 def test_the_store_is_bounded_in_memory(small: Path) -> None:

@@ -51,7 +51,7 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
 
 
 def warp_of(config: Any, forbidden: Sequence[int]) -> Warp:
-    """The change of logits that a GenerationConfig asks for (temperature, top-k, top-p, min-p, repetition)."""
+    """The change of logits that a GenerationConfig asks for: temperature, top-k, top-p, min-p, repetition."""
     from transformers import LogitsProcessorList
     from transformers.generation import (
         MinPLogitsWarper,

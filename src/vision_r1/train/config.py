@@ -14,8 +14,7 @@ GRPO_PASS_THROUGH = (
     "lr_scheduler_type", "optim", "gradient_checkpointing", "bf16", "dataloader_num_workers",
     "ddp_timeout", "deepspeed", "fsdp", "fsdp_config", "report_to", "run_name", "top_p", "top_k", "min_p",
     "repetition_penalty", "epsilon_high", "delta", "importance_sampling_level", "scale_rewards",
-    "mask_truncated_completions", "use_liger_kernel", "use_vllm", "vllm_mode", "vllm_gpu_memory_utilization",
-    "vllm_tensor_parallel_size", "vllm_server_host", "vllm_server_port", "vllm_server_base_url",
+    "mask_truncated_completions", "use_liger_kernel",
 )  # fmt: skip
 SFT_PASS_THROUGH = (
     "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "optim", "gradient_checkpointing", "bf16",

@@ -50,14 +50,16 @@ def grpo_config(settings: GrpoSettings, stage: PtstStage, cap: int, work: Path, 
     | epsilon | settings (0.2) | 0.2 | the paper's |
     | scale_rewards | "group" | "group" | advantages normalised within the group |
     | num_iterations | 1 | 1 | one update a batch: the ratio is 1, old log-probs are not computed |
-    | temperature, top_p, top_k, min_p | settings (1.0), 1.0, 0, none | 1.0, 1.0, 0, none | the policy itself is sampled |
+    | temperature | settings (1.0) | 1.0 | |
+    | top_p, top_k, min_p | 1.0, 0, none | 1.0, 0, none | the policy itself is sampled |
     | learning_rate | stage | 1e-6 | not published |
-    | lr_scheduler_type, warmup_steps | constant, 0 | linear, 0 | stated per stage; each stage starts a new optimizer |
+    | lr_scheduler_type, warmup_steps | constant, 0 | linear, 0 | each stage starts a new optimizer |
     | weight_decay | 0.0 | 0.0 | |
     | max_grad_norm | 1.0 | 1.0 | |
     | bf16 | precision | true | float32 unless asked for |
     | gradient_checkpointing | false | true | on by `trl.gradient_checkpointing` |
     | shuffle_dataset | false | true | the data come in their order; a resumed run cannot replay one |
+    | use_bias_correction_kl | false | true | the paper's KL term is not multiplied by the ratio |
     | sync_ref_model, use_vllm | false | false | the reference is fixed for a stage |
     | mask_truncated_completions | false | false | cut completions get reward 0, as in the paper |
     | logging_nan_inf_filter | false | true | a NaN must be seen |
@@ -77,6 +79,7 @@ def grpo_config(settings: GrpoSettings, stage: PtstStage, cap: int, work: Path, 
         "repetition_penalty": 1.0,
         "importance_sampling_level": "token",
         "mask_truncated_completions": False,
+        "use_bias_correction_kl": False,
         "num_generations": stage.group_size,
         "max_completion_length": cap,
         "max_steps": stage.steps,
@@ -394,7 +397,7 @@ def _joined(parts: Sequence[torch.Tensor], width: int) -> torch.Tensor:
 
 
 def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The completion as the reward reads it: control tokens left out, tags kept even where they are special."""
+    """The completion as the reward reads it: no control tokens, but tags even where they are special."""
     tags = ("think>", "answer>")
     drop = {
         number

@@ -1,6 +1,7 @@
 """Log-probabilities of completions that share prompts: each prompt goes through the model once.
 
-log pi(o_t | q, o_<t) = z_t[o_t] - logsumexp(z_t),  H_t = -sum_v pi_t[v] log pi_t[v],  z = logits / temperature
+    log pi(o_t | q, o_<t) = z_t[o_t] - logsumexp(z_t),   H_t = -sum_v pi_t[v] log pi_t[v],
+    z = logits / temperature
 
 The prompts' keys and values are computed once, repeated for their completions and attended to; the
 gradient flows back through them. It works without gradient checkpointing (which drops caches) and

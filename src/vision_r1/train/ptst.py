@@ -37,7 +37,9 @@ SAMPLED_ROLLOUTS = 4  # written to samples.jsonl every save_steps
 
 
 def choose_cap(lengths: Sequence[int], rule: Quantile) -> int:
-    """The cap of a stage from the cold start's completion lengths (the paper's 4K is about their 75th percentile).
+    """The cap of a stage from the cold start's completion lengths.
+
+    The paper's 4K is about their 75th percentile (Figure 1A).
 
     Raises:
         InputError: no lengths.

@@ -109,8 +109,9 @@ def check_changed(
     changes = _changes(old, new, "")
     for change in changes:
         if not set(change["dial"].split(".")) & set(allowed):
+            was, now = (json.dumps(change[side])[:60] for side in ("from", "to"))
             raise RunStateError(
-                f"was {json.dumps(change['from'])[:60]} when the run began and is {json.dumps(change['to'])[:60]} now",
+                f"was {was} when the run began and is {now} now",
                 where=change["dial"],
                 fix=f"use a new run directory; may change: {', '.join(sorted(allowed))}",
             )

@@ -57,7 +57,9 @@ class ChatStore:
             for mark in SPECIAL_MARKS:
                 if mark in text:
                     where = f"row {self.rows[index].id}"
-                    raise InputError(f"the answer contains the control token {mark}", where=where, fix="remove it")
+                    raise InputError(
+                        f"the answer contains the control token {mark}", where=where, fix="remove it"
+                    )
             ids = self.processor.tokenizer(text + TURN_END, add_special_tokens=False)["input_ids"]
             self._replies[index] = tuple(ids)
         return self._replies[index]
@@ -237,7 +239,9 @@ def validation_loss(model: Any, store: ChatStore, lengths: Sequence[int], batch:
     for start in range(0, len(order), batch):
         inputs = store.collate(order[start : start + batch])
         labels = inputs.pop("labels")[:, 1:].to(device)
-        logits = model(**{key: value.to(device) for key, value in inputs.items()}, use_cache=False).logits[:, :-1]
+        logits = model(**{key: value.to(device) for key, value in inputs.items()}, use_cache=False).logits[
+            :, :-1
+        ]
         kept = labels != -100
         total += float(torch.nn.functional.cross_entropy(logits[kept].float(), labels[kept], reduction="sum"))
         count += int(kept.sum())
@@ -317,7 +321,9 @@ class _Sft:
         except CollapseError as error:
             self._save(f"collapsed: {error.what}", collapsed=True)
             raise CollapseError(error.what, where="sft", fix="lower the learning rate") from error
-        return self._save("levelled_off" if self.is_level(read_rows(self.log)) else "finished", collapsed=False)
+        return self._save(
+            "levelled_off" if self.is_level(read_rows(self.log)) else "finished", collapsed=False
+        )
 
     def is_level(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         losses = [row["val_loss"] for row in rows if row.get("val_loss") is not None]
@@ -387,7 +393,9 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
             rows = [*read_rows(self.run.log), {"val_loss": self.val_loss}]
             control.should_training_stop |= self.run.is_level(rows)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
+    ) -> None:
         """One row a step."""
         if logs is None or "loss" not in logs:
             return
