@@ -11,7 +11,8 @@ from collections.abc import Callable
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import IMAGE_MARK
 from vision_r1.problems.problem import Problem
-from vision_r1.teachers.reasoner import ReasonerRates, Reply, reason
+from vision_r1.teachers.config import ReasonerRates
+from vision_r1.teachers.reasoner import Reply, reason
 
 Reasoner = Callable[[Problem, str, str | None], Reply]
 

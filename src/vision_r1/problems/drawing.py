@@ -77,6 +77,23 @@ class SceneImage:
         return draw(self.scene)
 
 
+@dataclass(frozen=True, slots=True)
+class BlankImage:
+    """White paper of another picture's size: the control that shows what the question alone gives."""
+
+    width: int
+    height: int
+
+    @property
+    def key(self) -> str:
+        """Its size."""
+        return f"blank-{self.width}x{self.height}"
+
+    def load(self) -> Image.Image:
+        """The white RGB picture."""
+        return Image.new("RGB", (self.width, self.height), (255, 255, 255))
+
+
 @functools.lru_cache(maxsize=40_000)
 def _ink(scan: int, size: int) -> npt.NDArray[np.float32]:
     """The scan enlarged to `size` pixels, float32 (size, size), 1 is ink."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -279,3 +279,23 @@ def _generalisation_table(held_out: Row) -> Table:
         shown = [f"{percent(number(cell, 'accuracy'))} {margin(interval(cell))}".strip() for cell in cells]
         grid.add_row(Text(clean(label(variant))), *shown)
     return grid
+
+
+def print_study(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
+    """Print the arms of a study beside the final model's paired gain over each."""
+    table = Table(title="Control arms (greedy accuracy, %), and what the final model has over each")
+    for heading in ("arm", "steps", "seconds", "accuracy", "95%", "final - arm", "95%", "n"):
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for row in rows:
+        paired = row["final_minus_arm"]
+        table.add_row(
+            str(row["arm"]),
+            str(row["steps"]),
+            f"{row['seconds']:.0f}",
+            f"{100 * row['accuracy']:.1f}",
+            "{:.1f}-{:.1f}".format(*(100 * bound for bound in row["ci95"])),
+            f"{100 * paired['difference']:+.1f}",
+            "{:+.1f} to {:+.1f}".format(*(100 * bound for bound in paired["ci95"])),
+            str(row["n"]),
+        )
+    (console or Console()).print(table)
