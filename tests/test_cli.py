@@ -15,7 +15,9 @@ COMMAND = [sys.executable, "-m", "vision_r1"]
 
 def call(*arguments, cwd=None):
     env = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=env, check=False)
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=env, check=False
+    )
 
 
 def refused(*arguments, cwd=None):
@@ -30,7 +32,19 @@ def refused(*arguments, cwd=None):
 
 def test_help_lists_every_command():
     out = call("--help").stdout
-    for name in ("list", "show", "run", "grade", "eval", "infer", "report", "init", "study", "doctor", "tiny"):
+    for name in (
+        "list",
+        "show",
+        "run",
+        "grade",
+        "eval",
+        "infer",
+        "report",
+        "init",
+        "study",
+        "doctor",
+        "tiny",
+    ):
         assert name in out
 
 

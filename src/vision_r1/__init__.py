@@ -1,0 +1,1 @@
+"""vision-r1: the whole Vision-R1 method as software."""

@@ -23,7 +23,9 @@ def test_a_second_process_on_one_run_is_refused(tmp_path):
         "with exclusive(RunDirectory(Path(sys.argv[1]))): pass"
     )
     with exclusive(run):
-        second = subprocess.run([sys.executable, "-c", code, str(run.path)], capture_output=True, text=True, check=False)
+        second = subprocess.run(
+            [sys.executable, "-c", code, str(run.path)], capture_output=True, text=True, check=False
+        )
     assert second.returncode != 0
     assert "another process is working on this run" in second.stderr
     assert subprocess.run([sys.executable, "-c", code, str(run.path)], check=False).returncode == 0

@@ -68,7 +68,15 @@ def test_results_have_what_the_issue_asks_for(finished):
     results = json.loads((finished / "results.json").read_text())
     assert list(results["variants"]) == ["base", "base_think", "cold_start", "ptst_1", "vision_r1"]
     for block in results["variants"].values():
-        for key in ("accuracy", "ci95", "pass_at_8", "format_rate", "truncation_rate", "mean_tokens", "by_family"):
+        for key in (
+            "accuracy",
+            "ci95",
+            "pass_at_8",
+            "format_rate",
+            "truncation_rate",
+            "mean_tokens",
+            "by_family",
+        ):
             assert key in block
         assert block["n"] == 27
     assert {"blank", "swapped", "question_only"} <= set(results["image_use"])

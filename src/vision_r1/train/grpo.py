@@ -6,7 +6,8 @@
 Losses, advantages, clipping and the KL term stay TRL's. Overridden are: how prompts become tokens
 (once per problem, `data.PromptStore`), how completions are sampled (`rollout.grouped`), how a batch
 is cut into micro-batches (by length), and how log-probabilities are computed (`logprobs`: the prompt
-and its images go through the model once per problem instead of once per completion). tests/train/test_trl_contract.py holds the hooks still.
+and its images go through the model once per problem instead of once per completion).
+`tests/train/test_trl_contract.py` holds the hooks still.
 """
 
 from __future__ import annotations

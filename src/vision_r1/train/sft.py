@@ -152,7 +152,7 @@ def sft_config(settings: SftSettings, steps: int, work: Path, seed: int) -> SFTC
 
     | dial | here | TRL 1.16's default | why |
     |---|---|---|---|
-    | loss | token mean over the global batch | mean of micro-batch means for Qwen2.5-VL | see `VisionSftTrainer` |
+    | loss | token mean over the global batch | mean of micro-batch means | see `VisionSftTrainer` |
     | learning_rate | settings | 2e-5 | the paper's 5e-6 |
     | lr_scheduler_type, warmup | cosine, settings | linear, 0 | the paper's |
     | weight_decay | 0 | 0 | commented out in the paper's YAML |

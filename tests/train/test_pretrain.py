@@ -1,0 +1,107 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from vision_r1.models.load import load_model
+from vision_r1.problems.scans import split_indices
+from vision_r1.train import pretrain
+from vision_r1.train.pretrain import (
+    EXAMPLES,
+    PARTS,
+    Collator,
+    arithmetic,
+    learning_rate,
+    reply_loss,
+    train_tiny,
+)
+
+
+def draw_examples(role, n, split="train"):
+    rng = np.random.default_rng(0)
+    return [
+        EXAMPLES[role](rng, phase, part.mix[role], phase.jitter, split)
+        for part in PARTS
+        for phase in part.phases
+        for _ in range(n)
+    ]
+
+
+@pytest.mark.parametrize("role", EXAMPLES)
+def test_no_test_or_validation_scan_is_ever_trained_on(role):
+    allowed = {i for scans in split_indices("train").values() for i in scans}
+    seen = {cell.scan for e in draw_examples(role, 300) if e.scene is not None for cell in e.scene.cells}
+    assert len(seen) > 900
+    assert seen <= allowed
+
+
+def test_held_out_questions_and_sizes_are_never_trained_on():
+    for role in EXAMPLES:
+        for example in draw_examples(role, 300):
+            assert "minus the smallest number?" not in example.question
+            if example.scene is not None:
+                rows = [len(row) for row in example.scene.rows]
+                assert max(rows) <= (3 if len(rows) == 2 else 5)
+
+
+def test_facts_of_arithmetic_are_right():
+    import random
+
+    rng = random.Random(0)
+    for _ in range(500):
+        example = arithmetic(rng)
+        if example.question.startswith("What is") and "of" not in example.question:
+            assert int(example.reply) == eval(example.question[8:-1])
+        if "=" in example.reply:
+            left, right = example.reply.split("=")
+            assert eval(left) == int(right)
+
+
+def test_the_loss_weighs_a_reply_by_the_root_of_its_length():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 6, 7)
+    labels = torch.tensor([[-100, -100, 3, -100, -100, -100], [-100, 1, 2, 3, 4, -100]])
+    losses = -torch.log_softmax(logits, -1)
+    short = losses[0, 1, 3]
+    long = torch.stack([losses[1, i, i + 1] for i in range(4)])
+    expected = (short * 1 + long.sum() * 0.5) / (1 + 4 * 0.5)
+    assert torch.allclose(reply_loss(logits, labels), expected)
+
+
+def test_only_the_reply_is_learned():
+    from vision_r1.models.tiny import build_processor, train_tokenizer
+
+    processor = build_processor(train_tokenizer(["What is the sum of the numbers? 12"], 300))
+    collate = Collator(processor)
+    examples = draw_examples("base", 1)
+    batch = collate(examples)
+    for row, example in zip(batch["labels"], examples, strict=True):
+        learned = processor.tokenizer.decode(row[row != -100])
+        assert learned == example.reply + "<|im_end|>"
+
+
+def test_the_learning_rate_rises_stays_and_falls():
+    rates = [learning_rate(step, 1000, 1.0, 0.5) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[100] == rates[499] == 1.0
+    assert rates[999] == pytest.approx(0.02, abs=0.01)
+    assert all(a >= b for a, b in itertools.pairwise(rates))
+
+
+def test_a_short_training_learns_and_its_model_loads(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain, "READING_BATCH", 8)
+    monkeypatch.setattr(pretrain, "BATCH", {"base": 8, "teacher": 8})
+    monkeypatch.setattr(pretrain, "validation_report", lambda *_: {"read": 0.0})
+    lines = []
+    train_tiny("base", tmp_path / "base", shrink=0.02, log=lines.append)
+    loaded = load_model(str(tmp_path / "base"))
+    assert next(loaded.model.parameters()).dtype == torch.float32
+    import json
+
+    history = json.loads((tmp_path / "base" / "training.json").read_text())["history"]
+    assert [entry["part"] for entry in history if entry["last"]] == [0, 1]
+    assert history[-1]["loss"] < history[0]["loss"]
+    before = len(lines)
+    train_tiny("base", tmp_path / "base", shrink=0.02, log=lines.append)
+    assert len(lines) == before
