@@ -1,3 +1,5 @@
+import typing
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from vision_r1.core.errors import ConfigError
 from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.drawing import draw
-from vision_r1.problems.scans import SPLITS, load_scans, split_indices
+from vision_r1.problems.scans import Split, load_scans, split_indices
 from vision_r1.problems.tiny_world import (
     FAMILIES,
     HELD_OUT_FAMILY,
@@ -14,6 +16,8 @@ from vision_r1.problems.tiny_world import (
     make_problems,
     random_problem,
 )
+
+SPLITS = typing.get_args(Split)
 
 
 def scans_of(problems):

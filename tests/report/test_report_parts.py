@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vision_r1.analysis.reflection import PUBLISHED, PUBLISHED_SIZES
 from vision_r1.report.charts import Curve, Level, bucket_chart, line_chart, running_mean, thin
 from vision_r1.report.clean import clean, image_data_uri, is_image_key
+from vision_r1.report.construction import PAPER_ROWS, PAPER_WORDS
 from vision_r1.report.figures import duration, paired_gain, percent, points
 from vision_r1.report.samples import choose
 
@@ -24,6 +26,14 @@ def test_report_loads_no_torch_and_only_core() -> None:
         "assert not {'torch', 'transformers', 'trl', 'datasets', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_pages_published_words_are_those_of_the_analysis() -> None:
+    # The page keeps its own copy, because a report imports nothing above `core`.
+    assert {word.capitalize(): counts for word, counts in PAPER_WORDS.items()} == {
+        word: tuple(counts[name] for name in PUBLISHED_SIZES) for word, counts in PUBLISHED.items()
+    }
+    assert tuple(PUBLISHED_SIZES.values()) == PAPER_ROWS
 
 
 @given(st.text(alphabet=st.characters()) | st.text(alphabet="\x00\u202e\u0301\ud800\t\n\ra"))

@@ -18,12 +18,14 @@ from transformers import GenerationConfig
 from vision_r1.core.errors import CollapseError, InputError
 from vision_r1.grading.user import load_reward
 from vision_r1.models.load import encode_prompts, forbidden_tokens, load_model
+from vision_r1.problems.problem import Problem
 from vision_r1.rollout.grouped import draw_tokens, sample_groups, warp_of
 from vision_r1.train.config import Quantile
-from vision_r1.train.grpo import VisionGrpoTrainer, completion_text, grpo_config, micro_batches
+from vision_r1.train.grpo import VisionGrpoTrainer, completion_text, micro_batches
 from vision_r1.train.ptst import choose_cap, measure_lengths, run_ptst_stage
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import read_rows
+from vision_r1.train.trl_config import grpo_config
 
 CAP = 6
 
@@ -232,21 +234,17 @@ def test_the_reference_is_the_one_that_was_asked_for(
         assert kl[0] == pytest.approx(0.0, abs=1e-6) and kl[1] > 1e-3
 
 
+def run_stage(small: Path, one: Any, asked: list[Problem], rewards: Path, out: Path) -> dict[str, Any]:
+    settings = small_world.grpo_settings(f"{rewards}:parity", one)
+    return run_ptst_stage(settings, one, CAP, str(small), str(small), asked, out, seed=1)
+
+
 def test_a_stage_asks_the_problems_in_its_order_and_logs_every_step(
     small: Path, rewards: Path, tmp_path: Path
 ) -> None:
     one = small_world.stage(4)
     asked = small_world.problems(5)
-    summary = run_ptst_stage(
-        small_world.grpo_settings(f"{rewards}:parity", one),
-        one,
-        CAP,
-        str(small),
-        str(small),
-        asked,
-        tmp_path,
-        seed=1,
-    )
+    summary = run_stage(small, one, asked, rewards, tmp_path)
     rows = read_rows(tmp_path / "log.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     keys = {
@@ -268,16 +266,7 @@ def test_a_prompt_without_room_is_named(small: Path, rewards: Path, tmp_path: Pa
     asked = small_world.problems(2)
     asked[1] = replace(asked[1], id="too-long", question="number " * 2100)
     with pytest.raises(InputError, match="context") as caught:
-        run_ptst_stage(
-            small_world.grpo_settings(f"{rewards}:parity", one),
-            one,
-            CAP,
-            str(small),
-            str(small),
-            asked,
-            tmp_path,
-            seed=1,
-        )
+        run_stage(small, one, asked, rewards, tmp_path)
     assert "too-long" in caught.value.where
 
 

@@ -17,7 +17,7 @@ TESTED = "1.16"
 def test_trl_is_the_tested_version() -> None:
     assert version("trl").startswith(f"{TESTED}."), (
         f"TRL {version('trl')} is installed, {TESTED} was tested: read its GRPOTrainer and SFTTrainer against "
-        "train/grpo.py and train/sft.py, then move the version here"
+        "train/grpo.py, train/sft.py and train/trl_config.py, then move the version here"
     )
 
 

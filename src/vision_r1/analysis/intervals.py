@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 
-Z95 = 1.959963984540054
+_Z95 = 1.959963984540054  # 97.5% point of the standard normal distribution
 
 
-def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927): honest near 0 and 1 and for small n.
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """Wilson's 95% score interval of a share (Wilson 1927): honest near 0 and 1 and for small n.
 
     Args:
         successes: how many of `n`.
         n: trials; with none, nothing is known and the interval is (0, 1).
-        z: normal quantile; the default gives 95%.
 
     Raises:
         ValueError: `successes` is not between 0 and `n`.
@@ -22,10 +21,10 @@ def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
         raise ValueError(f"{successes} of {n} is not a share")
     if n == 0:
         return 0.0, 1.0
-    share = successes / n
-    centre = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
+    share, square = successes / n, _Z95**2
+    centre = share + square / (2 * n)
+    spread = _Z95 * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    scale = 1 + square / n
     # At the ends the bound is exactly 0 or 1; rounding must not push the share out of its interval.
     low = 0.0 if successes == 0 else (centre - spread) / scale
     high = 1.0 if successes == n else (centre + spread) / scale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vision_r1.construct.replies import Dropped, check_reply
+from vision_r1.construct.replies import Dropped, plain_reply
 from vision_r1.rollout.trace import Trace
 from vision_r1.teachers import prompts
 
@@ -14,8 +14,4 @@ def render() -> str:
 
 def parse(trace: Trace) -> str | Dropped:
     """The caption, without the white space round it."""
-    refused = check_reply("caption", trace)
-    if refused is not None:
-        return refused
-    text = trace.text.strip()
-    return text or Dropped("caption_empty", "the reply is empty")
+    return plain_reply("caption", trace)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vision_r1.construct.pseudo_cot import PseudoCot
-from vision_r1.construct.replies import Dropped, check_reply
+from vision_r1.construct.replies import Dropped, plain_reply
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.trace import Trace
 from vision_r1.teachers import prompts
@@ -16,8 +16,4 @@ def render(problem: Problem, pseudo_cot: PseudoCot) -> str:
 
 def parse(trace: Trace) -> str | Dropped:
     """The description, without the white space round it."""
-    refused = check_reply("description", trace)
-    if refused is not None:
-        return refused
-    text = trace.text.strip()
-    return text or Dropped("description_empty", "the reply is empty")
+    return plain_reply("description", trace)

@@ -43,6 +43,14 @@ def check_reply(step: str, trace: Trace) -> Dropped | None:
     return Dropped("control_token", f"the {step} reply contains {mark}") if mark else None
 
 
+def plain_reply(step: str, trace: Trace) -> str | Dropped:
+    """The whole reply without the white space round it, or why it cannot be used."""
+    refused = check_reply(step, trace)
+    if refused is not None:
+        return refused
+    return trace.text.strip() or Dropped(f"{step}_empty", "the reply is empty")
+
+
 def ask(problems: Sequence[Problem], prompts: Sequence[str], generate: Generate) -> list[Trace | Dropped]:
     """Ask the MLLM about each problem's images; a prompt that cannot be rendered is a dropped row."""
     requests: list[Request] = []

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vision_r1.analysis import intervals
+
 Floats = npt.NDArray[np.float64]
 
-_Z95 = 1.959963984540054  # 97.5% point of the standard normal distribution
 # Resamples are drawn in blocks of about this many indices, so that memory stays bounded.
 _BLOCK = 4_000_000
 
@@ -55,18 +56,15 @@ class Paired:
 
 
 def wilson(successes: int, n: int) -> Interval:
-    """Wilson's score interval of a proportion (Wilson 1927), kept inside [0, 1].
+    """A share with its 95% interval, see `analysis.intervals.wilson`.
 
     Raises:
         ValueError: `n` is not positive, or `successes` is not in [0, n].
     """
-    if n < 1 or not 0 <= successes <= n:
-        raise ValueError(f"{successes} of {n} is no proportion")
-    share, square = successes / n, _Z95**2
-    centre = (share + square / (2 * n)) / (1 + square / n)
-    half = _Z95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    # At the ends one bound equals the share itself; rounding must not push it past.
-    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+    if n < 1:
+        raise ValueError("a share of nothing has no mean")
+    low, high = intervals.wilson(successes, n)
+    return Interval(successes / n, low, high)
 
 
 def bootstrap_mean(values: Sequence[float] | Floats, resamples: int, seed: int) -> Interval:

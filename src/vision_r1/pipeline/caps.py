@@ -51,7 +51,9 @@ def _measure(
         )
     problems = load_problems(recipe.data.validation)[: stage.length_problems]
     loaded = load_model(cold_start, stage.precision)
-    lengths = measure_lengths(loaded, problems, stage.length_cap, seed=seed, progress=progress)
+    lengths = measure_lengths(
+        loaded, problems, stage.length_cap, seed=seed, progress=progress, temperature=stage.temperature
+    )
     caps = {
         entry.name: choose_cap(lengths, entry.max_completion_length)
         if isinstance(entry.max_completion_length, Quantile)

@@ -31,7 +31,6 @@ class State:
         rows: the newest rows file, if any was made.
         variants: name -> model reference, in order, for the evaluation.
         caps: completion cap of each schedule entry, in tokens.
-        length_problems: whether lengths were measured (see the `caps` stage).
     """
 
     base: str

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 _SPLIT_SEED = 20250309  # the date of arXiv 2503.06749v1
 _TEST_SHARE, _VALIDATION_SHARE = 0.20, 0.10

@@ -130,18 +130,7 @@ def sample_groups(
     rows, cap = uniforms.shape
     group = rows // prompts
     positions = rope_positions(model, inputs)
-    layers = [_RoomyLayer(width + cap) for _ in range(model.config.get_text_config().num_hidden_layers)]
-    cache = Cache(layers=layers)
-    output = model(
-        **inputs,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-        return_dict=True,
-    )
-    cache.batch_repeat_interleave(group)
-    logits = output.logits[:, -1].repeat_interleave(group, 0)
+    cache, logits = _read_prompts(model, inputs, positions, group, width + cap)
     following = (positions.amax((0, 2)) + 1).repeat_interleave(group)
     mask = torch.cat(
         [inputs["attention_mask"].repeat_interleave(group, 0), logits.new_ones(rows, cap).long()], 1
@@ -179,6 +168,24 @@ def sample_groups(
         logits = output.logits[:, -1]
     completions = ids[:, width:].tolist()
     return [row[:length] for row, length in zip(completions, lengths, strict=True)]
+
+
+def _read_prompts(
+    model: Any, inputs: dict[str, torch.Tensor], positions: torch.Tensor, group: int, room: int
+) -> tuple[Cache, torch.Tensor]:
+    """Each prompt goes through the model once; its cache and next logits are repeated for the group."""
+    layers = [_RoomyLayer(room) for _ in range(model.config.get_text_config().num_hidden_layers)]
+    cache = Cache(layers=layers)
+    output = model(
+        **inputs,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+        return_dict=True,
+    )
+    cache.batch_repeat_interleave(group)
+    return cache, output.logits[:, -1].repeat_interleave(group, 0)
 
 
 def rope_positions(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:

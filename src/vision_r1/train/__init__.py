@@ -1,1 +1,1 @@
-"""Training: SFT and GRPO on TRL, the length schedule, the guard, resuming; and the tiny models from scratch."""
+"""Training: SFT and GRPO on TRL, the length schedule, the guard, resuming; the tiny models from scratch."""

@@ -24,7 +24,7 @@ SFT_PASS_THROUGH = (
 
 # What may be changed when a run is continued; anything else needs a new run directory.
 CHANGEABLE = (
-    "steps", "learning_rate", "save_steps", "rollout_batch_size", "train_batch_size", "max_epochs", "guard",
+    "steps", "learning_rate", "save_steps", "train_batch_size", "max_epochs", "guard",
 )  # fmt: skip
 
 
@@ -152,7 +152,6 @@ class GrpoSettings(FrozenConfig):
         temperature: of the rollouts.
         loss_type: TRL's name; "grpo" is the paper's mean over each completion, then over completions.
         reward: "hfrrf", "soft", or "file.py:function".
-        rollout_batch_size: completions decoded side by side.
         train_batch_size: completions per forward and backward pass.
         save_steps: steps between checkpoints.
         precision: "float32", or "bfloat16" on devices that have it.
@@ -168,7 +167,6 @@ class GrpoSettings(FrozenConfig):
     temperature: float = Field(1.0, gt=0)
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "grpo"
     reward: str = "hfrrf"
-    rollout_batch_size: int = Field(128, ge=1)
     train_batch_size: int = Field(32, ge=1)
     save_steps: int = Field(10, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"

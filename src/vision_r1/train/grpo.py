@@ -31,7 +31,6 @@ from vision_r1.grading.user import RewardFunction
 from vision_r1.models.load import LoadedModel, forbidden_tokens
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.grouped import rope_positions, sample_groups, warp_of
-from vision_r1.train.config import GrpoSettings, PtstStage
 from vision_r1.train.data import Ask, PromptStore, check_room, image_inputs, pad_rows
 from vision_r1.train.logprobs import shared_prefix_logps
 from vision_r1.train.saving import restore_weights
@@ -39,84 +38,6 @@ from vision_r1.train.saving import restore_weights
 # Losses that weigh every completion or token by a constant of the whole batch, so that the way the
 # batch is cut into micro-batches does not matter. "bnpo" averages per micro-batch and stays TRL's.
 _ORDER_FREE = ("grpo", "dr_grpo", "dapo")
-
-
-def grpo_config(settings: GrpoSettings, stage: PtstStage, cap: int, work: Path, seed: int) -> GRPOConfig:
-    """Every dial of TRL's that decides the algorithm, stated.
-
-    | dial | here | TRL 1.16's default | why |
-    |---|---|---|---|
-    | loss_type | settings ("grpo") | "dapo" | the paper's mean over each completion, then over completions |
-    | beta | settings (0.01) | 0.0 | the paper's KL weight |
-    | epsilon | settings (0.2) | 0.2 | the paper's |
-    | scale_rewards | "group" | "group" | advantages normalised within the group |
-    | num_iterations | 1 | 1 | one update a batch: the ratio is 1, old log-probs are not computed |
-    | temperature | settings (1.0) | 1.0 | |
-    | top_p, top_k, min_p | 1.0, 0, none | 1.0, 0, none | the policy itself is sampled |
-    | learning_rate | stage | 1e-6 | not published |
-    | lr_scheduler_type, warmup_steps | constant, 0 | linear, 0 | each stage starts a new optimizer |
-    | weight_decay | 0.0 | 0.0 | |
-    | max_grad_norm | 1.0 | 1.0 | |
-    | bf16 | precision | true | float32 unless asked for |
-    | gradient_checkpointing | false | true | on by `trl.gradient_checkpointing` |
-    | shuffle_dataset | false | true | the data come in their order; a resumed run cannot replay one |
-    | use_bias_correction_kl | false | true | the paper's KL term is not multiplied by the ratio |
-    | sync_ref_model, use_vllm | false | false | the reference is fixed for a stage |
-    | mask_truncated_completions | false | false | cut completions get reward 0, as in the paper |
-    | logging_nan_inf_filter | false | true | a NaN must be seen |
-    """
-    batch = settings.prompts_per_step * stage.group_size
-    micro = max(size for size in range(1, min(batch, settings.train_batch_size) + 1) if batch % size == 0)
-    options: dict[str, Any] = {
-        "loss_type": settings.loss_type,
-        "beta": 0.0 if stage.reference == "none" else settings.beta,
-        "epsilon": settings.epsilon,
-        "scale_rewards": "group",
-        "num_iterations": 1,
-        "temperature": settings.temperature,
-        "top_p": 1.0,
-        "top_k": 0,
-        "min_p": None,
-        "repetition_penalty": 1.0,
-        "importance_sampling_level": "token",
-        "mask_truncated_completions": False,
-        "use_bias_correction_kl": False,
-        "num_generations": stage.group_size,
-        "max_completion_length": cap,
-        "max_steps": stage.steps,
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": batch // micro,
-        "steps_per_generation": batch // micro,
-        "learning_rate": stage.learning_rate,
-        "lr_scheduler_type": "constant",
-        "warmup_steps": 0,
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "optim": "adamw_torch",
-        "bf16": settings.precision == "bfloat16",
-        "gradient_checkpointing": False,
-        "disable_dropout": True,
-        "shuffle_dataset": False,
-        "remove_unused_columns": False,
-        "sync_ref_model": False,
-        "use_vllm": False,
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,
-        "save_strategy": "steps",
-        "save_steps": settings.save_steps,
-        "save_total_limit": None,  # `ptst` keeps the last two and the last good one
-        "report_to": "none",
-        "disable_tqdm": True,
-        "log_level": "error",
-        "dataloader_pin_memory": False,
-        "use_cpu": not torch.cuda.is_available(),
-        "seed": derive_seed(seed, "trainer"),
-        "output_dir": str(work),
-    }
-    try:
-        return GRPOConfig(**(options | settings.trl))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"TRL does not take these settings: {error}", where="trl") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +57,7 @@ class VisionGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
     Args:
         loaded: the policy with its processor.
         reference: the reference policy's model; None when beta is 0.
-        args: see `grpo_config`.
+        args: see `trl_config.grpo_config`.
         problems: exactly steps x prompts a step of them, in order.
         reward: see `grading.load_reward`.
         name: of the stage; part of the key of the noise.

@@ -9,6 +9,8 @@ validation accuracy that is logged uses the validation split.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import random
 import time
@@ -68,15 +70,18 @@ class Part:
     """One run of the optimizer.
 
     Attributes:
-        steps: optimizer steps, by role.
+        steps: optimizer steps, by role; 0 where a role has no such part.
+        horizon: steps that phases and learning rate are planned over; a part may end before them.
         peak: learning rate after the warm-up.
         flat: share of the steps before it falls as a cosine to 2% of the peak; 1 for never.
         phases: the curriculum.
-        mix: cumulative shares of the kinds of examples, by role: reading, text-only facts (base) or
-            captions (teacher), Pseudo-CoTs (teacher); the rest are direct answers or descriptions.
+        mix: cumulative shares of the kinds of examples, by role. Base: reading, text-only facts,
+            words to repeat; the rest are direct answers. Teacher: reading, captions, Pseudo-CoTs; the
+            rest are descriptions.
     """
 
     steps: dict[Role, int]
+    horizon: dict[Role, int]
     peak: float
     flat: float
     phases: tuple[Phase, ...]
@@ -87,17 +92,27 @@ FULL = Phase(1.0, 0, 1.0)
 PARTS: tuple[Part, ...] = (
     Part(  # to see: one digit, then two, then rows, then everything while the jitter grows
         {"base": 1746, "teacher": 1550},
+        {"base": 1746, "teacher": 1550},
         1.5e-3,
         1.0,
         (Phase(0.08, 1, 0.0), Phase(0.13, 2, 0.1), Phase(0.21, 5, 0.3), Phase(0.8, 0, 1.0), FULL),
-        {"base": (0.30, 0.52), "teacher": (0.15, 0.20, 0.60)},
+        {"base": (0.30, 0.52, 0.52), "teacher": (0.15, 0.20, 0.60)},
     ),
     Part(  # to answer
+        {"base": 2550, "teacher": 1500},
         {"base": 3000, "teacher": 1500},
         1.2e-3,
         0.5,
         (FULL,),
-        {"base": (0.25, 0.60), "teacher": (0.30, 0.34, 0.60)},
+        {"base": (0.25, 0.60, 0.60), "teacher": (0.30, 0.34, 0.60)},
+    ),
+    Part(  # to know the words: a token that was never written is like every other such token
+        {"base": 1000, "teacher": 0},
+        {"base": 1000, "teacher": 0},
+        1.2e-3,
+        0.25,
+        (FULL,),
+        {"base": (0.22, 0.47, 0.65), "teacher": ()},
     ),
 )
 
@@ -129,6 +144,29 @@ def arithmetic(rng: random.Random) -> Example:
     )
 
 
+def long_sum(rng: np.random.Generator) -> Example:
+    """A text-only sum of several numbers, written out."""
+    numbers = [int(n) for n in rng.integers(10, size=int(rng.integers(3, 7)))]
+    totals = list(itertools.accumulate(numbers))
+    sums = [f"{a}+{b}={c}" for a, b, c in zip(totals, numbers[1:], totals[1:], strict=False)]
+    return Example(f"Add {language.spaced(numbers)}.", ", ".join(sums) + ".")
+
+
+@functools.cache
+def vocabulary_words() -> tuple[str, ...]:
+    """The words of the tiny world's texts, in alphabetical order; repeated at random, they say nothing."""
+    return tuple(
+        sorted(
+            {
+                word
+                for text in sample_corpus(0, 600)
+                for word in text.split()
+                if not any(c.isdigit() for c in word)
+            }
+        )
+    )
+
+
 def _reading_scene(rng: np.random.Generator, phase: Phase, jitter: float, split: Split) -> Scene:
     if phase.digits:
         return random_scene(rng, "row", (1, int(rng.integers(1, phase.digits + 1))), split, jitter)
@@ -140,13 +178,18 @@ def _reading_scene(rng: np.random.Generator, phase: Phase, jitter: float, split:
 def base_example(
     rng: np.random.Generator, phase: Phase, mix: Mix, jitter: float, split: Split = "train"
 ) -> Example:
-    """Reading, a text-only fact, or a direct answer."""
+    """Reading, a text-only fact, words to repeat, or a direct answer."""
     draw_kind = rng.random()
     if phase.digits or draw_kind < mix[0]:
         scene = _reading_scene(rng, phase, jitter, split)
         return Example(READ, language.transcript(language.facts_of(scene)), scene)
     if draw_kind < mix[1]:
         return arithmetic(random.Random(int(rng.integers(2**31))))
+    if draw_kind < mix[2]:
+        if rng.random() < 0.3:
+            return long_sum(rng)
+        words = " ".join(rng.choice(vocabulary_words(), size=int(rng.integers(3, 13))))
+        return Example(f"Repeat: {words}", words)
     family = FAMILIES[TRAINING_FAMILIES[int(rng.integers(len(TRAINING_FAMILIES)))]]
     problem = random_problem(rng, family, split, jitter=jitter)
     return Example(problem.question, problem.answer, problem.meta["scene"])
@@ -302,7 +345,7 @@ def exact_replies(model: Any, collate: Collator, examples: Sequence[Example]) ->
 def validation_report(role: Role, model: Any, collate: Collator, n: int, seed: int) -> dict[str, float]:
     """Share of exact replies on validation scans, by the kind of question."""
     rng = np.random.default_rng(derive_seed(seed, "validation"))
-    examples = [EXAMPLES[role](rng, FULL, PARTS[-1].mix[role], 1.0, "validation") for _ in range(n)]
+    examples = [EXAMPLES[role](rng, FULL, PARTS[1].mix[role], 1.0, "validation") for _ in range(n)]
     right = exact_replies(model, collate, examples)
     groups: dict[str, list[bool]] = {}
     for example, ok in zip(examples, right, strict=True):
@@ -340,7 +383,7 @@ def train_tiny(
     done = {entry["part"] for entry in history if entry["last"]}
     history = [entry for entry in history if entry["part"] in done]
     for index, part in enumerate(PARTS):
-        if index in done:
+        if index in done or not part.steps[role]:
             continue
         if index == 0:
             processor = build_processor(train_tokenizer(corpus(0), VOCABULARY))
@@ -371,16 +414,17 @@ def _train_part(
     log: Callable[[str], None],
 ) -> None:
     collate, steps = Collator(processor), max(1, round(part.steps[role] * shrink))
+    horizon = max(1, round(part.horizon[role] * shrink))
     rng = np.random.default_rng(derive_seed(seed, role, "examples", index))
     optimizer = _optimizer(model)
     model.train()
     started, losses = time.monotonic(), []
     for step in range(steps):
-        phase, jitter = _phase_at(part.phases, step / steps)
+        phase, jitter = _phase_at(part.phases, step / horizon)
         batch = READING_BATCH if phase.digits else BATCH[role]
         data = collate([EXAMPLES[role](rng, phase, part.mix[role], jitter) for _ in range(batch)])
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, part.peak, part.flat)
+            group["lr"] = learning_rate(step, horizon, part.peak, part.flat)
         labels = data.pop("labels")
         loss = reply_loss(model(**data).logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -390,7 +434,7 @@ def _train_part(
         losses.append(float(loss.detach()))
         last = step + 1 == steps
         if (step + 1) % max(1, steps // 20) == 0 or last:
-            n = 4000 if last and part is PARTS[-1] else 600
+            n = 4000 if last and index > 0 else 600
             entry: dict[str, Any] = {"part": index, "step": step + 1, "last": last}
             entry |= {
                 "seconds": round(time.monotonic() - started, 1),

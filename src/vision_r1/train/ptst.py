@@ -27,11 +27,12 @@ from vision_r1.problems.problem import Problem
 from vision_r1.rollout.grouped import sample_groups, warp_of
 from vision_r1.train.config import GrpoSettings, PtstStage, Quantile
 from vision_r1.train.data import check_room, epochs_of, take
-from vision_r1.train.grpo import VisionGrpoTrainer, grpo_config
+from vision_r1.train.grpo import VisionGrpoTrainer
 from vision_r1.train.guard import Watch
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
 from vision_r1.train.saving import save_model
+from vision_r1.train.trl_config import grpo_config
 
 SAMPLED_ROLLOUTS = 4  # written to samples.jsonl every save_steps
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole, logs that end where they do, and which dials may change in between.
+"""Checkpoints that are whole, and logs that end where they do.
 
 A checkpoint counts only with every file it needs, `trainer_state.json` (written last) readable:
 transformers takes half-written folders, and passes over a missing optimizer or RNG file in silence.
@@ -15,7 +15,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.errors import RunStateError
 from vision_r1.core.files import atomic_write_text
 
 _NEEDED = ("config.json", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
@@ -88,42 +87,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def check_changed(
-    old: Mapping[str, Any], new: Mapping[str, Any], allowed: Collection[str]
-) -> list[dict[str, Any]]:
-    """Compare the settings a run was started with to those it is continued with.
-
-    Args:
-        old: plain settings of the run directory.
-        new: plain settings of this call.
-        allowed: names of dials that may change, at any depth.
-
-    Returns:
-        One row a change: `{"dial": dotted key, "from": value, "to": value}`.
-
-    Raises:
-        RunStateError: a dial changed that is not allowed; its dotted key is named.
-    """
-    changes = _changes(old, new, "")
-    for change in changes:
-        if not set(change["dial"].split(".")) & set(allowed):
-            was, now = (json.dumps(change[side])[:60] for side in ("from", "to"))
-            raise RunStateError(
-                f"was {was} when the run began and is {now} now",
-                where=change["dial"],
-                fix=f"use a new run directory; may change: {', '.join(sorted(allowed))}",
-            )
-    return changes
-
-
-def _changes(old: Any, new: Any, path: str) -> list[dict[str, Any]]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        pairs = [(key, old.get(key), new.get(key)) for key in [*old, *(key for key in new if key not in old)]]
-    elif isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)) and len(old) == len(new):
-        pairs = [(str(index), a, b) for index, (a, b) in enumerate(zip(old, new, strict=True))]
-    else:
-        return [] if old == new else [{"dial": path, "from": old, "to": new}]
-    prefix = f"{path}." if path else ""
-    return [change for key, a, b in pairs for change in _changes(a, b, f"{prefix}{key}")]

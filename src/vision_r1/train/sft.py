@@ -20,7 +20,7 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from vision_r1.core.errors import CollapseError, ConfigError, InputError
+from vision_r1.core.errors import CollapseError, InputError
 from vision_r1.core.files import read_json, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
@@ -32,6 +32,7 @@ from vision_r1.train.data import Ask, PromptStore, check_room, epochs_of, image_
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
 from vision_r1.train.saving import restore_weights, save_model
+from vision_r1.train.trl_config import sft_config
 
 TURN_END = "<|im_end|>"
 MEGABATCH = 8  # the most batches that are sorted by length together
@@ -145,58 +146,6 @@ def best_step(rows: Sequence[Mapping[str, Any]]) -> int | None:
     """The step of the lowest validation loss, the earliest if several; None without validation."""
     found = [(row["val_loss"], row["step"]) for row in rows if row.get("val_loss") is not None]
     return min(found)[1] if found else None
-
-
-def sft_config(settings: SftSettings, steps: int, work: Path, seed: int) -> SFTConfig:
-    """Every dial of TRL's that decides the algorithm, stated.
-
-    | dial | here | TRL 1.16's default | why |
-    |---|---|---|---|
-    | loss | token mean over the global batch | mean of micro-batch means | see `VisionSftTrainer` |
-    | learning_rate | settings | 2e-5 | the paper's 5e-6 |
-    | lr_scheduler_type, warmup | cosine, settings | linear, 0 | the paper's |
-    | weight_decay | 0 | 0 | commented out in the paper's YAML |
-    | max_length | none | 1024 | longer rows are refused, never cut |
-    | packing | false | false | refused for vision models |
-    | bf16 | precision | true | float32 unless asked for |
-    | gradient_checkpointing | false | true | on by `trl.gradient_checkpointing` |
-    | order | explicit | shuffled per epoch | a resumed run cannot replay one |
-    """
-    batch = settings.batch_size
-    micro = max(size for size in range(1, min(batch, settings.micro_batch_size) + 1) if batch % size == 0)
-    options: dict[str, Any] = {
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": batch // micro,
-        "max_steps": steps,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": "cosine",
-        "warmup_steps": int(settings.warmup_share * steps),
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "optim": "adamw_torch",
-        "max_length": None,
-        "packing": False,
-        "dataset_kwargs": {"skip_prepare_dataset": True},
-        "remove_unused_columns": False,
-        "train_sampling_strategy": "sequential",
-        "bf16": settings.precision == "bfloat16",
-        "gradient_checkpointing": False,
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,
-        "save_strategy": "no",  # `_Recorder` asks for a checkpoint at each validation
-        "eval_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-        "log_level": "error",
-        "dataloader_pin_memory": False,
-        "use_cpu": not torch.cuda.is_available(),
-        "seed": derive_seed(seed, "trainer"),
-        "output_dir": str(work),
-    }
-    try:
-        return SFTConfig(**(options | settings.trl))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"TRL does not take these settings: {error}", where="trl") from None
 
 
 class VisionSftTrainer(SFTTrainer):  # type: ignore[misc]

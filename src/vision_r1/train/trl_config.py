@@ -1,0 +1,133 @@
+"""What TRL is told: every dial of its configurations that decides the algorithm, stated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import GRPOConfig, SFTConfig
+
+from vision_r1.core.errors import ConfigError
+from vision_r1.core.seeds import derive_seed
+from vision_r1.train.config import GrpoSettings, PtstStage, SftSettings
+
+
+def grpo_config(settings: GrpoSettings, stage: PtstStage, cap: int, work: Path, seed: int) -> GRPOConfig:
+    """Every dial of TRL's that decides the algorithm, stated.
+
+    | dial | here | TRL 1.16's default | why |
+    |---|---|---|---|
+    | loss_type | settings ("grpo") | "dapo" | the paper's mean over each completion, then over completions |
+    | beta | settings (0.01) | 0.0 | the paper's KL weight |
+    | epsilon | settings (0.2) | 0.2 | the paper's |
+    | scale_rewards | "group" | "group" | advantages normalised within the group |
+    | num_iterations | 1 | 1 | one update a batch: the ratio is 1, old log-probs are not computed |
+    | temperature | settings (1.0) | 1.0 | |
+    | top_p, top_k, min_p | 1.0, 0, none | 1.0, 0, none | the policy itself is sampled |
+    | learning_rate | stage | 1e-6 | not published |
+    | lr_scheduler_type, warmup_steps | constant, 0 | linear, 0 | each stage starts a new optimizer |
+    | weight_decay | 0.0 | 0.0 | |
+    | max_grad_norm | 1.0 | 1.0 | |
+    | bf16 | precision | true | float32 unless asked for |
+    | gradient_checkpointing | false | true | on by `trl.gradient_checkpointing` |
+    | shuffle_dataset | false | true | the data come in their order; a resumed run cannot replay one |
+    | use_bias_correction_kl | false | true | the paper's KL term is not multiplied by the ratio |
+    | sync_ref_model, use_vllm | false | false | the reference is fixed for a stage |
+    | mask_truncated_completions | false | false | cut completions get reward 0, as in the paper |
+    | logging_nan_inf_filter | false | true | a NaN must be seen |
+    """
+    batch = settings.prompts_per_step * stage.group_size
+    common = _common(settings.precision, batch, settings.train_batch_size, work, seed)
+    options: dict[str, Any] = {
+        "loss_type": settings.loss_type,
+        "beta": 0.0 if stage.reference == "none" else settings.beta,
+        "epsilon": settings.epsilon,
+        "scale_rewards": "group",
+        "num_iterations": 1,
+        "temperature": settings.temperature,
+        "top_p": 1.0,
+        "top_k": 0,
+        "min_p": None,
+        "repetition_penalty": 1.0,
+        "importance_sampling_level": "token",
+        "mask_truncated_completions": False,
+        "use_bias_correction_kl": False,
+        "num_generations": stage.group_size,
+        "max_completion_length": cap,
+        "max_steps": stage.steps,
+        "steps_per_generation": common["gradient_accumulation_steps"],
+        "learning_rate": stage.learning_rate,
+        "lr_scheduler_type": "constant",
+        "warmup_steps": 0,
+        "disable_dropout": True,
+        "shuffle_dataset": False,
+        "sync_ref_model": False,
+        "use_vllm": False,
+        "save_strategy": "steps",
+        "save_steps": settings.save_steps,
+        "save_total_limit": None,  # `ptst` keeps the last two and the last good one
+    }
+    return _built(GRPOConfig, common | options, settings.trl)
+
+
+def sft_config(settings: SftSettings, steps: int, work: Path, seed: int) -> SFTConfig:
+    """Every dial of TRL's that decides the algorithm, stated.
+
+    | dial | here | TRL 1.16's default | why |
+    |---|---|---|---|
+    | loss | token mean over the global batch | mean of micro-batch means | see `sft.VisionSftTrainer` |
+    | learning_rate | settings | 2e-5 | the paper's 5e-6 |
+    | lr_scheduler_type, warmup | cosine, settings | linear, 0 | the paper's |
+    | weight_decay | 0 | 0 | commented out in the paper's YAML |
+    | max_length | none | 1024 | longer rows are refused, never cut |
+    | packing | false | false | refused for vision models |
+    | bf16 | precision | true | float32 unless asked for |
+    | gradient_checkpointing | false | true | on by `trl.gradient_checkpointing` |
+    | order | explicit | shuffled per epoch | a resumed run cannot replay one |
+    """
+    common = _common(settings.precision, settings.batch_size, settings.micro_batch_size, work, seed)
+    options: dict[str, Any] = {
+        "max_steps": steps,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": int(settings.warmup_share * steps),
+        "max_length": None,
+        "packing": False,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+        "train_sampling_strategy": "sequential",
+        "save_strategy": "no",  # `sft` asks for a checkpoint at each validation
+        "eval_strategy": "no",
+    }
+    return _built(SFTConfig, common | options, settings.trl)
+
+
+def _common(precision: str, batch: int, most: int, work: Path, seed: int) -> dict[str, Any]:
+    """The dials of both trainers; the micro-batch is the largest divisor of `batch` up to `most`."""
+    micro = max(size for size in range(1, min(batch, most) + 1) if batch % size == 0)
+    return {
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": batch // micro,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "optim": "adamw_torch",
+        "remove_unused_columns": False,
+        "gradient_checkpointing": False,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "log_level": "error",
+        "dataloader_pin_memory": False,
+        "bf16": precision == "bfloat16",
+        "use_cpu": not torch.cuda.is_available(),
+        "seed": derive_seed(seed, "trainer"),
+        "output_dir": str(work),
+    }
+
+
+def _built(config: type[Any], options: dict[str, Any], passed: dict[str, Any]) -> Any:
+    try:
+        return config(**(options | passed))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"TRL does not take these settings: {error}", where="trl") from None
