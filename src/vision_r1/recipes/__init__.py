@@ -12,6 +12,7 @@ from vision_r1.core.config import parse_yaml, validate
 from vision_r1.core.errors import ConfigError
 from vision_r1.core.stage import Card
 from vision_r1.pipeline.config import Recipe
+from vision_r1.problems.config import anchored
 from vision_r1.recipes import vision_r1
 
 SCALES = ("tiny", "3b", "7b", "32b", "72b")
@@ -67,16 +68,10 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def _anchored(node: Any, folder: Path, *, in_data: bool = False) -> Any:
-    """Join relative `path` and `images` of data sections to the folder of the file."""
+    """Join the relative paths of all data sections to the folder of the file."""
     if isinstance(node, list):
         return [_anchored(item, folder, in_data=in_data) for item in node]
     if not isinstance(node, dict):
         return node
-    result = {}
-    for key, value in node.items():
-        inside = in_data or key == "data"
-        if in_data and key in ("path", "images") and isinstance(value, str):
-            result[key] = str(folder / value)
-        else:
-            result[key] = _anchored(value, folder, in_data=inside)
-    return result
+    inside = {key: _anchored(value, folder, in_data=in_data or key == "data") for key, value in node.items()}
+    return anchored(inside, folder) if in_data else inside

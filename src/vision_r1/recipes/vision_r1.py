@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vision_r1.core.seeds import derive_seed
 from vision_r1.core.stage import Card
 from vision_r1.pipeline.config import (
     ConstructStage,
@@ -45,12 +46,21 @@ def build(scale: str, seed: int) -> Recipe:
     return _tiny(seed) if scale == "tiny" else _published(scale, seed)
 
 
+# A glance answers the last three more often than the others, so they come up half as often.
+FAMILIES = ("sum", "sum_minus_largest", "parity", "table", "bars", "shapes") * 2 + (
+    "count",
+    "order",
+    "spread",
+)
+
+
 def _tiny(seed: int) -> Recipe:
+    cold_start, rl = (derive_seed(seed, "problems", stage) for stage in ("cold_start", "rl"))
     data = DataSections(
-        cold_start=TinyWorldData(split="train", n=3600, seed=seed + 1),
-        rl=TinyWorldData(split="train", n=3600, seed=seed + 2),
-        validation=TinyWorldData(split="validation", n=180, seed=3),
-        test=TinyWorldData(split="test", n=540, seed=4),
+        cold_start=TinyWorldData(split="train", n=3600, seed=cold_start, families=FAMILIES),
+        rl=TinyWorldData(split="train", n=3600, seed=rl, families=FAMILIES),
+        validation=TinyWorldData(split="validation", n=180, seed=3, families=FAMILIES),
+        test=TinyWorldData(split="test", n=540, seed=4, families=FAMILIES),
         generalisation={
             "held_out_family": TinyWorldData(split="test", n=150, seed=5, families=(HELD_OUT_FAMILY,)),
             "larger": TinyWorldData(split="test", n=180, seed=6, larger=True),
@@ -84,10 +94,10 @@ def _tiny(seed: int) -> Recipe:
             "construct": ConstructStage(),
             "sft": SftStage(
                 learning_rate=1e-3,
-                batch_size=64,
-                micro_batch_size=64,
+                batch_size=16,
+                micro_batch_size=16,
                 max_epochs=6,
-                eval_steps=40,
+                eval_steps=100,
                 max_length=640,
                 freeze_vision=False,
             ),
