@@ -67,7 +67,11 @@ def test_doctor_prints_versions_devices_and_advice():
         (["run", "vision-r2"], "did you mean 'vision-r1'"),
         (["run", "vision-r1", "stages.sft.batch_sizes=3"], "did you mean 'batch_size'"),
         (["run", "vision-r1", "stages.sfft.batch_size=3"], "did you mean 'sft'"),
-        (["run", "vision-r1", "stages.sft.batch_size=many"], "stages.sft.sft.batch_size|stages.sft.batch_size"),
+        (["run", "vision-r1", "stages.sft.batch_size=many"], r"error: stages\.sft\.batch_size: "),
+        (["run", "vision-r1", "stages.sft.lerning_rate=1"], r"error: stages\.sft\.lerning_rate: .*'learning_rate'"),
+        (["run", "vision-r1", "seed=2020-13-45"], "error: seed: .*2020-13-45"),
+        (["run", "vision-r1", "--seed", "-1"], "--seed: -1 is below 0"),
+        (["eval", "tiny:base", "--data", ".", "--out", "x"], "not a YAML text file"),
         (["run", "vision-r1", "nonsense"], "not KEY=VALUE"),
         (["show", "vision-r1", "--scale", "8b"], "unknown scale"),
         (["run", "missing.yaml"], "no such file"),
@@ -83,6 +87,59 @@ def test_bad_arguments_give_one_line(arguments, expected, tmp_path):
 
     line = refused(*arguments, cwd=tmp_path)
     assert re.search(expected, line), line
+
+
+def test_eval_refuses_a_binary_config_and_an_out_that_is_a_file(tmp_path):
+    (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\x00\x81")
+    (tmp_path / "good.yaml").write_text("kind: tiny_world\nsplit: test\nn: 1\n")
+    assert "bad.yaml" in refused(
+        "eval", "tiny:base", "--data", tmp_path / "bad.yaml", "--out", tmp_path / "x"
+    )
+    (tmp_path / "note.txt").write_text("mine")
+    line = refused("eval", "tiny:base", "--data", tmp_path / "good.yaml", "--out", tmp_path / "note.txt")
+    assert "is a file" in line
+    assert (tmp_path / "note.txt").read_text() == "mine"
+
+
+FAILING = """
+import sys
+from vision_r1 import cli
+def fail():
+    raise {error}
+cli.app.command("fail")(fail)
+sys.argv = ["vision-r1", "fail"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ('OSError(28, "No space left on device", "a/b")', "the disk is full"),
+        ('OSError(36, "File name too long", "abc")', "abc: File name too long"),
+        ('PermissionError(13, "Permission denied", "/x")', "name a folder you may write to"),
+        ('__import__("safetensors").SafetensorError("I/O error: No space left on device")', "the disk is full"),
+        ('__import__("safetensors").SafetensorError("invalid header")', "invalid header"),
+        ('RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")', "unexpected pos"),
+    ],
+)  # fmt: skip
+def test_faults_of_the_disk_are_one_line(error, expected):
+    call = [sys.executable, "-c", FAILING.format(error=error)]
+    result = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert expected in result.stderr
+
+
+def test_nothing_of_the_libraries_comes_before_the_error(random_model_dir, tmp_path):
+    rows = [{"question": "What?" * 4000, "answer": "1"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "data.yaml").write_text("kind: file\npath: rows.jsonl\n")
+    result = call("eval", random_model_dir, "--data", tmp_path / "data.yaml", "--out", tmp_path / "out")
+    assert result.returncode == 2, result.stderr
+    assert "Loading weights" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("vision-r1: error:")
+    assert not [line for line in result.stderr.splitlines() if "it/s" in line or "Warning" in line]
 
 
 def test_a_broken_recipe_file_names_its_line(tmp_path):

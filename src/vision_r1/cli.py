@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -25,7 +25,19 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Dotted overrides, such as stages.sft.learning_rate=1e-4.")
 ]
 Scale = Annotated[str, typer.Option(help="tiny, 3b, 7b, 32b or 72b (for a recipe by name).")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random (for a recipe by name).")]
+
+
+def _natural(seed: int) -> int:
+    if seed < 0:
+        from vision_r1.core.errors import ConfigError
+
+        raise ConfigError(f"{seed} is below 0", where="--seed")
+    return seed
+
+
+Seed = Annotated[
+    int, typer.Option(help="Seed of everything random (for a recipe by name).", callback=_natural)
+]
 
 
 def _resolve(recipe: str, overrides: list[str] | None, scale: str, seed: int) -> Any:
@@ -111,7 +123,7 @@ def evaluate(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Evaluation dials, such as samples=4 max_new_tokens=512.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the sampled completions.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampled completions.", callback=_natural)] = 0,
 ) -> None:
     """Evaluate a model on a set of problems."""
     from vision_r1.pipeline.commands import evaluate_command
@@ -129,7 +141,7 @@ def infer(
     question: Annotated[str, typer.Argument(help="What to ask of it.")],
     max_new_tokens: Annotated[int, typer.Option(help="Cap on the completion.")] = 512,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.", callback=_natural)] = 0,
 ) -> None:
     """Ask one question of one picture."""
     from vision_r1.pipeline.commands import infer_command
@@ -223,28 +235,42 @@ def tiny_train(
     train_tiny("base" if role == "base" else "teacher", out, seed=seed, shrink=shrink, log=typer.echo)
 
 
+_QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # also "Loading weights"; set it to 0 to watch a download
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+def _refuse(line: str, code: int) -> NoReturn:
+    sys.stderr.write(f"vision-r1: error: {line}\n")
+    sys.exit(code)
+
+
 def main() -> None:
     """Entry point: our errors become one line and an exit code, never a traceback."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     from vision_r1.core.errors import VisionR1Error
 
     try:
         app(standalone_mode=True)
     except VisionR1Error as error:
-        sys.stderr.write(f"vision-r1: error: {error.line()}\n")
-        sys.exit(error.exit_code)
-    except OSError as error:
-        import errno
-
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            place = f"{error.filename}: " if error.filename else ""
-            fix = "free some space and run the same command again; finished work is kept"
-            if error.errno in (errno.EACCES, errno.EROFS):
-                fix = "name a folder you may write to"
-            sys.stderr.write(f"vision-r1: error: {place}{error.strerror} -- {fix}\n")
-            sys.exit(2)
-        raise
+        _refuse(error.line(), error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("vision-r1: interrupted; run the same command again to continue\n")
         sys.exit(130)
+    except Exception as error:
+        from vision_r1.core.files import write_failure
+
+        failure = write_failure(error, Path(getattr(error, "filename", None) or "."))
+        if failure is not None:
+            _refuse(failure.line(), failure.exit_code)
+        if isinstance(error, OSError):
+            place = f"{error.filename}: " if error.filename else ""
+            _refuse(" ".join(f"{place}{error.strerror or error}".split()), 2)
+        if type(error).__name__ == "SafetensorError":
+            _refuse(" ".join(f"cannot read or write weights: {error}".split()), 2)
+        raise  # a fault of ours: its traceback is wanted

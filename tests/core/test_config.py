@@ -1,6 +1,9 @@
+from typing import Annotated, Literal
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import Field
 
 from vision_r1.core.config import FrozenConfig, apply_overrides, parse_yaml, to_plain, to_yaml, validate
 from vision_r1.core.errors import ConfigError
@@ -33,6 +36,7 @@ def test_wrong_type_is_an_error_that_names_the_key(bad):
         validate(Outer, {"inner": {"steps": bad}})
 
 
+@example(0, [], "\x85\u2028")
 @given(st.integers(), st.lists(st.floats(allow_nan=False, allow_infinity=False)), st.text())
 def test_yaml_round_trip(steps, rates, name):
     config = Outer(name=name, inner=Inner(steps=steps, rates=tuple(rates)))
@@ -65,3 +69,43 @@ def test_configs_are_frozen_and_plain():
     with pytest.raises(ValueError, match="frozen"):
         config.name = "y"
     assert to_plain(config) == {"name": "x", "inner": {"steps": 1, "rates": [0.5]}, "many": {}}
+
+
+@pytest.mark.parametrize(
+    "value", ["2020-13-45", "2020-01-02", "!!timestamp 2020-13-45", "9" * 5000, "!!binary aGk=", "[" * 3000]
+)
+def test_values_that_yaml_cannot_hold_are_named(value):
+    with pytest.raises(ConfigError):
+        validate(Outer, apply_overrides(to_plain(Outer()), [f"inner.steps={value}"]))
+    with pytest.raises(ConfigError):
+        data = parse_yaml(f"inner: {{steps: {value}}}", "here")
+        validate(Outer, apply_overrides(data, []))
+
+
+class Square(FrozenConfig):
+    kind: Literal["square"] = "square"
+    side: int = 1
+
+
+class Circle(FrozenConfig):
+    kind: Literal["circle"] = "circle"
+    radius: int = 1
+
+
+class Shapes(FrozenConfig):
+    shapes: dict[str, Annotated[Square | Circle, Field(discriminator="kind")]] = {}
+    size: int | tuple[int, ...] = 1
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"shapes": {"square": {"kind": "square", "sied": 2}}}, r"^shapes\.square\.sied: .*'side'"),
+        ({"shapes": {"a": {"kind": "circle", "radius": "x"}}}, r"^shapes\.a\.radius: "),
+        ({"shapes": {"a": {"kind": "oval"}}}, r"^shapes\.a: "),
+        ({"size": [1, "x"]}, r"^size"),
+    ],
+)
+def test_a_key_is_named_as_the_user_wrote_it(data, expected):
+    with pytest.raises(ConfigError, match=expected):
+        validate(Shapes, data)

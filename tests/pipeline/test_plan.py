@@ -101,3 +101,40 @@ def test_other_dials_may_not_change(override):
 def test_a_run_of_another_recipe_is_refused():
     with pytest.raises(RunStateError, match="is a run of vision-r1 at tiny"):
         check_continuation(PLAIN, {**PLAIN, "recipe": "ton"}, set(), "run")
+
+
+def test_a_model_given_to_evaluate_is_measured_and_nothing_trained(model):
+    assert running(f"stages.evaluate.from={model}") == ["evaluate"]
+
+
+def test_construct_takes_no_artefact(model):
+    with pytest.raises(ConfigError, match=r"stages\.construct\.from: .*stages\.construct\.mllm"):
+        plan(recipe(f"stages.construct.from={model}"))
+
+
+ENTRY = "{name: %s, max_completion_length: 9, group_size: 2, steps: 1, learning_rate: 1.0e-3}"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("final=../x", r"^final: '../x' is no plain name"),
+        ("final=base", r"^final: 'base' is a variant"),
+        (f"stages.rl.schedule.0={ENTRY % '../../x'}", r"^stages\.rl\.schedule\.0\.name: "),
+        (f"stages.rl.schedule.1={ENTRY % 'sft'}", r"^stages\.rl\.schedule\.1\.name: .*stages\.sft too"),
+        (f"stages.rl.schedule.1={ENTRY % 'rl_caps'}", r"^stages\.rl\.schedule\.1\.name: .*stages\.rl too"),
+        (f"stages.rl.schedule.0={ENTRY % 'cold_start'}", r"^stages\.rl\.schedule\.0\.name: .*variant"),
+        ("stages.base_think={kind: sft}", r"^stages\.base_think: "),
+        ('stages={"a/b": {kind: sft}}', r"^stages\.a/b: "),
+        ('stages={"_a": {kind: sft}}', r"^stages\._a: "),
+        ('data.generalisation={"../x": {kind: tiny_world, split: test, n: 1}}', r"^data\.generalisation\.\.\./x: "),
+    ],
+)  # fmt: skip
+def test_names_are_plain_and_used_once(override, message):
+    with pytest.raises(ConfigError, match=message):
+        recipe(override)
+
+
+def test_a_misspelt_key_of_a_stage_is_named_as_written():
+    with pytest.raises(ConfigError, match=r"^stages\.sft\.lerning_rate: unknown key .*'learning_rate'"):
+        recipe("stages.sft.lerning_rate=1")

@@ -125,6 +125,20 @@ def test_rl_can_start_from_a_model_made_elsewhere(finished, random_model_dir, tm
     assert equal(weights(run), weights(finished))
 
 
+def test_a_model_given_to_evaluate_is_the_one_measured(random_model_dir, tmp_path):
+    small_options = (
+        "stages.evaluate.image_use=false",
+        "stages.evaluate.max_new_tokens=8",
+        f"stages.evaluate.from={random_model_dir}",
+    )
+    results = run_recipe(small(random_model_dir, *small_options), tmp_path / "run")
+    assert list(results["variants"]) == ["base", "base_think", "vision_r1"]
+    assert results["variants"]["vision_r1"]["accuracy"] == results["variants"]["base"]["accuracy"]
+    record = json.loads((tmp_path / "run" / "stages" / "evaluate" / "done.json").read_text())
+    assert record["sessions"] == 1
+    assert list(results["seconds"]) == ["evaluate"]
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_and_another_seed_another(finished, random_model_dir, tmp_path):
     run_recipe(small(random_model_dir), tmp_path / "again")

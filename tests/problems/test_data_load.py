@@ -9,11 +9,12 @@ from data_files import png, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision_r1.core.config import parse_yaml, validate
+from vision_r1.core.config import validate
 from vision_r1.core.errors import ConfigError, InputError
+from vision_r1.pipeline.commands import data_config
 from vision_r1.problems import Problem, load_problems
 from vision_r1.problems.columns import cell_options, gold_letter, place_images, question_text
-from vision_r1.problems.config import DatasetData, FileData, parse_data_config
+from vision_r1.problems.config import DatasetData, FileData, anchored, parse_data_config
 from vision_r1.problems.tables import Row
 
 REPO = Path(__file__).parents[2]
@@ -47,11 +48,11 @@ def test_every_folder_has_an_example_config():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_real_rows(name):
     example = REPO / "examples" / "data" / f"{name}.yaml"
-    data = parse_yaml(example.read_text(), str(example))
-    assert data["path"] == f"../shared/data/{name}/problems.jsonl"
+    config = data_config(example)
+    assert config.path.resolve() == REPO.parent / "shared" / "data" / name / "problems.jsonl"
     if not SHARED.is_dir():
         pytest.skip(f"no real benchmark rows: {SHARED} does not exist (set VISION_R1_SHARED_DATA)")
-    problems = load_problems(parse_data_config(data | {"path": str(SHARED / name / "problems.jsonl")}))
+    problems = load_problems(config.model_copy(update={"path": SHARED / name / "problems.jsonl"}))
     count, types = EXPECTED[name]
     assert len(problems) == len({p.id for p in problems}) == count
     assert {p.answer_type for p in problems} == types
@@ -412,3 +413,51 @@ def test_loading_imports_nothing_heavy(tmp_path):
         "heavy = {'torch', 'transformers', 'trl', 'datasets', 'pyarrow'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- cells that are not what they should be ---
+
+
+@pytest.mark.parametrize("answer", [{"a": 1}, [{"a": 1}], [[1], [2]]])
+def test_an_answer_that_is_an_object_is_refused(tmp_path, answer):
+    rows = [{"question": "What?", "answer": answer}]
+    with pytest.raises(InputError, match=r"line 1, field 'answer': answer must be text or a number"):
+        load(write_rows(tmp_path, rows))
+
+
+def test_a_list_of_images_with_a_number_too_long_to_convert_is_one_line(tmp_path):
+    rows = [{"question": "What?", "answer": "1", "image": "[" + "9" * 6000 + "]"}]
+    with pytest.raises(InputError, match=r"field 'image': not a JSON list of image paths"):
+        load(write_rows(tmp_path, rows))
+
+
+def test_choices_with_a_number_too_long_to_convert_are_one_line(tmp_path):
+    rows = [{"question": "What?", "answer": "A", "options": "[" + "9" * 6000 + "]"}]
+    with pytest.raises(InputError, match=r"field 'options'"):
+        load(write_rows(tmp_path, rows))
+
+
+# --- paths in YAML files ---
+
+
+def test_paths_of_a_data_config_are_relative_to_its_file(tmp_path, monkeypatch):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    section = {"kind": "file", "path": "rows/a.jsonl", "images": "rows"}
+    (tmp_path / "data.yaml").write_text(json.dumps(section))
+    config = data_config(tmp_path / "data.yaml")
+    assert (config.path, config.images) == (tmp_path / "rows" / "a.jsonl", tmp_path / "rows")
+    for name, expected in {
+        "rows": str(tmp_path / "rows"),
+        "hiyouga/geometry3k": "hiyouga/geometry3k",
+        str(tmp_path / "rows"): str(tmp_path / "rows"),
+    }.items():
+        (tmp_path / "data.yaml").write_text(json.dumps({"kind": "dataset", "name": name}))
+        assert data_config(tmp_path / "data.yaml").name == expected
+
+
+def test_a_home_folder_is_not_joined_to_the_files():
+    section = anchored({"kind": "chat", "path": "~/rows.json", "images": "pictures"}, Path("/there"))
+    assert section["path"] == str(Path.home() / "rows.json")
+    assert section["images"] == str(Path("/there/pictures"))

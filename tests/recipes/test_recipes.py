@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from vision_r1.core.config import parse_yaml, to_plain, to_yaml, validate
@@ -5,6 +7,8 @@ from vision_r1.core.errors import ConfigError
 from vision_r1.pipeline.config import Recipe
 from vision_r1.recipes import RECIPES, build, from_file
 from vision_r1.recipes.user import user_recipe
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -79,3 +83,20 @@ def _filled(node, section):
     if isinstance(node, list):
         return [_filled(value, section) for value in node]
     return section if isinstance(node, str) and node.startswith("@") else node
+
+
+def test_the_short_example_is_the_recipe_with_fewer_problems_and_steps():
+    short, whole = from_file(EXAMPLES / "short.yaml"), build("vision-r1")
+    assert list(short.stages) == list(whole.stages)
+    assert (short.recipe, short.model, short.final) == (whole.recipe, whole.model, whole.final)
+    assert short.data.cold_start.n < whole.data.cold_start.n / 2
+    steps = [sum(entry.steps for entry in recipe.stages["rl"].schedule) for recipe in (short, whole)]
+    assert steps[0] < steps[1] / 4
+
+
+def test_the_name_of_a_folder_beside_a_recipe_file_is_taken(tmp_path):
+    plain = to_plain(build("vision-r1"))
+    (tmp_path / "rows").mkdir()
+    for name, expected in (("rows", str(tmp_path / "rows")), ("owner/rows", "owner/rows")):
+        plain["data"]["rl"] = {"kind": "dataset", "name": name}
+        assert from_file(tmp_path / "recipe.yaml", plain).data.rl.name == expected

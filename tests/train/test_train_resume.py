@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from vision_r1.train.ptst import run_ptst_stage
-from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
+from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows, take_learning_rate
+from vision_r1.train.sft import run_sft
 
 
 def finish(target: Any, arguments: tuple[Any, ...]) -> None:
@@ -99,6 +102,79 @@ def test_another_seed_gives_another_result(small: Path, rewards: Path, tmp_path:
     same_result(tmp_path / "a", tmp_path / "b")
     with pytest.raises(AssertionError):
         same_result(tmp_path / "a", tmp_path / "c")
+
+
+class Killed(BaseException):
+    """Stands for a kill after a checkpoint was written."""
+
+
+def rates_after_a_change(
+    run: Callable[[Any, float], Any], out: Path, monkeypatch: pytest.MonkeyPatch, trainer: str
+) -> list[float]:
+    """Learning rates of the logged steps of a run killed at step 4 and continued at half the rate."""
+    module, name = trainer.rsplit(".", 1)
+    original = getattr(importlib.import_module(module), name).training_step
+    rates: dict[int, float] = {}
+
+    def watched(self: Any, *arguments: Any, **options: Any) -> Any:
+        rates[self.state.global_step + 1] = self.optimizer.param_groups[0]["lr"]
+        if self.state.global_step == 4 and not (out / "killed").exists():
+            (out / "killed").touch()
+            raise Killed
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(f"{trainer}.training_step", watched)
+    with pytest.raises(Killed):
+        run(out, 1e-3)
+    before = dict(rates)
+    rates.clear()
+    run(out, 5e-4)
+    assert min(rates) > 1, "it did not go on from a checkpoint"
+    return [rates[step] / before[step] for step in sorted(rates) if step in before]
+
+
+def test_a_changed_learning_rate_is_taken_when_grpo_goes_on(
+    small: Path, rewards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(out: Path, rate: float) -> None:
+        one = small_world.stage(6, learning_rate=rate)
+        settings = small_world.grpo_settings(f"{rewards}:parity", one)
+        run_ptst_stage(settings, one, 6, str(small), str(small), small_world.problems(), out, seed=1)
+
+    ratios = rates_after_a_change(run, tmp_path, monkeypatch, "vision_r1.train.ptst.VisionGrpoTrainer")
+    assert ratios == pytest.approx([0.5] * len(ratios))
+    assert ratios
+    logged = {row["step"]: row["learning_rate"] for row in read_rows(tmp_path / "log.jsonl")}
+    assert logged[2] == pytest.approx(1e-3)
+    assert logged[6] == pytest.approx(5e-4)
+
+
+def test_a_changed_learning_rate_is_taken_when_sft_goes_on(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(out: Path, rate: float) -> None:
+        settings = small_world.sft_settings(learning_rate=rate)
+        rows = small_world.chat_rows()
+        run_sft(settings, str(small), rows, small_world.chat_rows(26)[20:], out, seed=1)
+
+    ratios = rates_after_a_change(run, tmp_path, monkeypatch, "vision_r1.train.sft.VisionSftTrainer")
+    assert ratios == pytest.approx([0.5] * len(ratios))
+    assert ratios
+
+
+def test_an_unchanged_rate_touches_nothing() -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.3)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (step + 3))
+    optimizer.step()
+    scheduler.step()
+    before = (scheduler.state_dict(), optimizer.state_dict())
+    take_learning_rate(optimizer, scheduler, 0.3)
+    assert (scheduler.state_dict(), optimizer.state_dict()) == before
+    take_learning_rate(optimizer, scheduler, 0.6)
+    assert optimizer.param_groups[0]["lr"] == scheduler.get_last_lr()[0] == pytest.approx(0.6 / 4)
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.6 / 5)
 
 
 def fake_checkpoint(work: Path, step: int, without: str = "", state: str | None = None) -> Path:

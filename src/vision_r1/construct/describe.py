@@ -11,7 +11,7 @@ from vision_r1.teachers import prompts
 
 def render(problem: Problem, pseudo_cot: PseudoCot) -> str:
     """The prompt: the only template that the paper prints, with its two slots."""
-    return prompts.describe_prompt(problem.question, pseudo_cot.text())
+    return prompts.describe_prompt(problem.prompt, pseudo_cot.text())
 
 
 def parse(trace: Trace) -> str | Dropped:

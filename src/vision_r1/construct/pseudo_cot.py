@@ -32,7 +32,7 @@ class PseudoCot:
 
 def render(problem: Problem, answer: str | None) -> str:
     """The prompt; `answer` is what the MLLM is told, None for nothing."""
-    return prompts.pseudo_cot_prompt(problem.question, answer)
+    return prompts.pseudo_cot_prompt(problem.prompt, answer)
 
 
 def parse(trace: Trace) -> PseudoCot | Dropped:

@@ -26,6 +26,6 @@ def scripted(rates: ReasonerRates, seed: int) -> Reasoner:
 
     def ask(problem: Problem, description: str, answer: str | None) -> Reply:
         rng = random.Random(derive_seed(seed, "reasoner", problem.id))
-        return reason(description, problem.question.replace(IMAGE_MARK, ""), rates, rng, answer)
+        return reason(description, problem.prompt.replace(IMAGE_MARK, ""), rates, rng, answer)
 
     return ask

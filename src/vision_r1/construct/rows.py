@@ -63,7 +63,7 @@ class Row:
         first = self.dropped[0] if self.dropped else None
         return {
             "id": self.problem.id,
-            "question": self.problem.question,
+            "question": self.problem.prompt,
             "answer": self.problem.answer,
             "family": self.problem.meta.get("family"),
             "image": image,

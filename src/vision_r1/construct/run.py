@@ -102,7 +102,7 @@ def fingerprint(settings: ConstructSettings, problems: Sequence[Problem], seed: 
     """Names what the result depends on: settings, seed, prompts, and every problem with its images."""
     digest = hashlib.sha256(json.dumps([to_plain(settings), seed, prompts.VERSION]).encode())
     for problem in problems:
-        parts = [problem.id, problem.question, problem.answer, *(media.key for media in problem.media)]
+        parts = [problem.id, problem.prompt, problem.answer, *(media.key for media in problem.media)]
         digest.update(json.dumps(parts).encode())
     return digest.hexdigest()[:16]
 
@@ -172,9 +172,7 @@ def _refuse_empty(rows: Sequence[Row], settings: ConstructSettings, out: Path) -
 
 def _write(rows: Sequence[Row], out: Path, model: Mllm, probes: dict[str, Any]) -> dict[str, Any]:
     kept = [row for row in rows if row.kept]
-    export = [
-        ChatRow(row.problem.id, row.problem.question, row.final_text, row.problem.media) for row in kept
-    ]
+    export = [ChatRow(row.problem.id, row.problem.prompt, row.final_text, row.problem.media) for row in kept]
     records = read_json(write_vision_r1_cold(export, out))
     images = {record["id"]: _first(record.get("image")) for record in records}
     for group in example_rows(rows).values():

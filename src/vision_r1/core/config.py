@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vision_r1.core.errors import ConfigError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 class FrozenConfig(BaseModel):
@@ -43,24 +46,42 @@ def validate(model: type[C], data: Any, where: str = "") -> C:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise _config_error(model, error, where) from None
+        raise _config_error(model, error, where, json.loads(text)) from None
 
 
-def _config_error(model: type[BaseModel], error: ValidationError, where: str) -> ConfigError:
+def _config_error(model: type[BaseModel], error: ValidationError, where: str, data: Any) -> ConfigError:
     first = error.errors(include_url=False)[0]
     names = [str(part) for part in first["loc"]]
-    key = ".".join(([where] if where else []) + names)
+    key = ".".join(([where] if where else []) + _keys(data, first["loc"], first["type"] == "missing"))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, names[:-1])
         close = difflib.get_close_matches(names[-1], known, n=1)
         fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
         return ConfigError(f"unknown key{more}", where=key, fix=fix)
+    raised = first.get("ctx", {}).get("error")
+    if isinstance(raised, ConfigError):  # a validator of ours that knows the key below this one
+        place = ".".join(part for part in (key, raised.where) if part)
+        return ConfigError(raised.what + more, where=place, fix=raised.fix)
     if first["type"] == "missing":
         return ConfigError(f"required key is missing{more}", where=key, fix=f"add {names[-1]!r}")
     shown = json.dumps(first.get("input"), default=str)
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return ConfigError(f"{first['msg']}, found {shown}{more}", where=key)
+
+
+def _keys(data: Any, loc: Sequence[str | int], missing: bool) -> list[str]:
+    """The parts of `loc` that are keys or indices of `data`: pydantic puts union tags between them."""
+    found: list[str] = []
+    for depth, part in enumerate(loc):
+        if isinstance(data, dict) and part in data:
+            data = data[str(part)]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        elif not (missing and depth == len(loc) - 1):
+            continue
+        found.append(str(part))
+    return found
 
 
 def _known_keys(model: type[BaseModel], path: Sequence[str]) -> list[str]:
@@ -98,13 +119,34 @@ def to_plain(config: BaseModel) -> dict[str, Any]:
 
 def to_yaml(config: BaseModel) -> str:
     """The config as YAML that `validate` reads back to an equal one."""
-    return yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True, width=100)
+    plain = to_plain(config)
+    # Unescaped, these would be read back as plain line breaks.
+    breaks = any(mark in json.dumps(plain, ensure_ascii=False) for mark in "\x85\u2028\u2029")
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=not breaks, width=100)
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only: a date stays the text that it is, since no setting is a date."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _load_yaml(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except (ValueError, RecursionError) as error:
+        # A number of more than 4,300 digits, a `!!timestamp` that is none, nesting beyond the stack.
+        raise yaml.YAMLError(str(error) or type(error).__name__) from None
 
 
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """Parse a YAML mapping; ConfigError names file and line."""
     try:
-        data = yaml.safe_load(text)
+        data = _load_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}, line {mark.line + 1}" if mark is not None else where
@@ -123,13 +165,16 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
     Raises:
         ConfigError: an override without `=`, or a path through something that is not a mapping.
     """
-    result: dict[str, Any] = json.loads(json.dumps(data))
+    try:
+        result: dict[str, Any] = json.loads(json.dumps(data))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"not plain data: {error}") from None
     for override in overrides:
         key, sign, raw = override.partition("=")
         if not sign or not key:
             raise ConfigError(f"override {override!r} is not KEY=VALUE", fix="for example seed=1")
         try:
-            value = yaml.safe_load(raw) if raw else None
+            value = _load_yaml(raw) if raw else None
         except yaml.YAMLError:
             raise ConfigError(f"value {raw!r} is not valid YAML", where=key) from None
         _set(result, key.split("."), value, key)

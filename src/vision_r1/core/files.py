@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from vision_r1.core.errors import InputError
+
+_FAILED_WRITE = ("No space left", "unexpected pos", "I/O error", "PytorchStreamWriter failed")
+_NO_ROOM = 32 * 2**20  # bytes; below this a write that failed is taken to have failed for want of room
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -108,13 +112,67 @@ def inside(root: Path, relative: str, where: str) -> Path:
     return path
 
 
+def recover_directory(path: Path) -> None:
+    """Undo or finish a replacement of `path` by `atomic_directory` that a kill interrupted."""
+    old = path.parent / f".{path.name}.old"
+    if old.is_dir():
+        if path.exists():
+            shutil.rmtree(old)
+        else:
+            os.replace(old, path)
+
+
+def write_failure(error: Exception, folder: Path) -> InputError | None:
+    """What to tell about an `error` that says that a file could not be written; None for any other.
+
+    safetensors and torch have their own words for a full disk, neither of them an OSError.
+    """
+    text = " ".join(str(error).split())[:200]
+    if isinstance(error, OSError):
+        ours = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EROFS)
+    elif type(error).__name__ == "SafetensorError":
+        ours = any(words in text for words in _FAILED_WRITE)
+    else:
+        ours = isinstance(error, RuntimeError) and any(words in text for words in _FAILED_WRITE)
+    if not ours:
+        return None
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS):
+        place = str(error.filename or folder)
+        return InputError(
+            f"cannot be written: {error.strerror}", where=place, fix="name a folder you may write to"
+        )
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if "No space" in text or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        text = "the disk is full"
+    elif free < _NO_ROOM:
+        text = f"the disk is full ({text})"
+    fix = f"{free / 1e6:,.0f} MB are free; make room and run the same command again, finished work is kept"
+    return InputError(f"a file could not be written: {text}", where=str(folder), fix=fix)
+
+
+@contextlib.contextmanager
+def reported_writes(folder: Path) -> Iterator[None]:
+    """Raise an InputError in place of what libraries raise inside the block when a disk is full."""
+    try:
+        yield
+    except Exception as error:
+        found = write_failure(error, folder)
+        if found is None:
+            raise
+        raise found from error
+
+
 @contextlib.contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Give a scratch folder that becomes `path` when the block ends well, and vanishes otherwise.
 
-    An existing `path` is replaced. A kill leaves only `.NAME.tmp`, which the next call removes.
+    An existing `path` is replaced: it waits as `.NAME.old` until the new one is in place, so that a
+    kill never loses both. What a kill leaves, `.NAME.tmp` or `.NAME.old`, the next call clears up.
     """
-    scratch = path.parent / f".{path.name}.tmp"
+    scratch, old = path.parent / f".{path.name}.tmp", path.parent / f".{path.name}.old"
+    recover_directory(path)
     if scratch.exists():
         shutil.rmtree(scratch)
     scratch.mkdir(parents=True)
@@ -124,5 +182,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     if path.exists():
-        shutil.rmtree(path)
+        os.replace(path, old)
     os.replace(scratch, path)
+    if old.exists():
+        shutil.rmtree(old)

@@ -7,7 +7,7 @@ import datetime
 import importlib.metadata
 import json
 import platform
-import resource
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -17,8 +17,12 @@ from typing import Any
 
 from vision_r1.core.errors import RunStateError
 from vision_r1.core.files import atomic_write_text, read_json, write_json
+from vision_r1.core.progress import Progress
 
 _PACKAGES = ("vision-r1", "torch", "transformers", "trl", "accelerate", "datasets", "math-verify", "numpy")
+
+
+_TEMPORARY = re.compile(r"\.(config\.yaml|run\.json)\..*\.tmp")
 
 
 def versions() -> dict[str, str]:
@@ -32,6 +36,13 @@ def versions() -> dict[str, str]:
 
 def peak_rss_mb() -> float:
     """Peak resident memory of this process so far, in MB (10^6 bytes)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        memory = psutil.Process().memory_info()
+        return round(getattr(memory, "peak_wset", memory.rss) / 1e6, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts kilobytes, macOS bytes.
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
@@ -66,9 +77,19 @@ class RunDirectory:
         path = self.stage(name) / "done.json"
         return read_json(path) if path.exists() else None
 
+    def clock(self, name: str) -> StageClock:
+        """Start the clock of a stage, or let it go on."""
+        return StageClock(self.stage(name) / "clock.json")
+
     def finish(self, name: str, summary: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Mark a stage as done; nothing of it is written after this."""
-        record = {"seconds": round(seconds, 1), "peak_rss_mb": peak_rss_mb(), "summary": summary}
+        clock = self.stage(name) / "clock.json"
+        record = {
+            "seconds": round(seconds, 1),
+            "sessions": read_json(clock)["sessions"] if clock.exists() else 1,
+            "peak_rss_mb": peak_rss_mb(),
+            "summary": summary,
+        }
         write_json(self.stage(name) / "done.json", record)
         return record
 
@@ -79,11 +100,19 @@ class RunDirectory:
             handle.write(json.dumps({"time": now, "event": event, **fields}, ensure_ascii=False) + "\n")
 
     def create(self, config_yaml: str, identity: dict[str, Any]) -> None:
-        """Write the first files of a new run."""
+        """Write the first files of a new run; `run.json`, written last, makes it one.
+
+        Raises:
+            RunStateError: a config.yaml of something else is there already; nothing is touched.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        if self.config.exists() and self.config.read_bytes() != config_yaml.encode():
+            raise RunStateError(
+                "the folder holds another config.yaml", where=str(self.path), fix="name another --out"
+            )
+        atomic_write_text(self.config, config_yaml)
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         write_json(self.path / "run.json", {**identity, "versions": versions(), "created": created})
-        atomic_write_text(self.config, config_yaml)
 
     def identity(self) -> dict[str, Any] | None:
         """What the run is (recipe, scale, seed, versions), or None where there is no run."""
@@ -101,8 +130,9 @@ def open_run(path: Path) -> RunDirectory:
         raise RunStateError("is a file, not a run directory", where=str(path), fix="name another --out")
     run = RunDirectory(path)
     if path.is_dir() and any(path.iterdir()) and run.identity() is None:
-        names = {entry.name for entry in path.iterdir()} - {".lock"}
-        if names:
+        # What a kill before the first run.json leaves: the lock, temporary files, the config.
+        ours = {".lock", run.config.name}
+        if any(e.name not in ours and not _TEMPORARY.fullmatch(e.name) for e in path.iterdir()):
             raise RunStateError(
                 "the folder holds other files and is not a run", where=str(path), fix="name another --out"
             )
@@ -129,12 +159,59 @@ def exclusive(run: RunDirectory) -> Iterator[None]:
         yield
 
 
-class Stopwatch:
-    """Seconds since it was made."""
+class StageClock:
+    """Seconds that a stage took over all sessions; a kill loses at most the last `BEAT` of one.
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    Attributes:
+        path: `clock.json` in the stage's folder.
+        sessions: how many processes worked on the stage, this one included.
+    """
+
+    BEAT = 5.0
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        before = read_json(path) if path.exists() else {}
+        self.sessions = int(before.get("sessions", 0)) + 1
+        self._before = float(before.get("seconds", 0.0))
+        self._start = self._written = time.monotonic()
+        self._write()
 
     def seconds(self) -> float:
-        """Elapsed seconds."""
-        return time.monotonic() - self._start
+        """Seconds of the sessions before and of this one."""
+        return self._before + time.monotonic() - self._start
+
+    def beat(self) -> None:
+        """Note the time, if it was not noted just now."""
+        if time.monotonic() - self._written >= self.BEAT:
+            self._write()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        write_json(self.path, {"seconds": round(self.seconds(), 2), "sessions": self.sessions})
+
+
+class Ticking:
+    """A `Progress` that also keeps a stage's clock."""
+
+    def __init__(self, progress: Progress, clock: StageClock) -> None:
+        self._progress, self._clock = progress, clock
+
+    def start(self, stage: str, total: int, unit: str = "step") -> None:
+        """See `Progress.start`."""
+        self._clock.beat()
+        self._progress.start(stage, total, unit)
+
+    def advance(self, done: int, **fields: float) -> None:
+        """See `Progress.advance`."""
+        self._clock.beat()
+        self._progress.advance(done, **fields)
+
+    def finish(self) -> None:
+        """See `Progress.finish`."""
+        self._clock.beat()
+        self._progress.finish()
+
+    def say(self, text: str) -> None:
+        """See `Progress.say`."""
+        self._progress.say(text)

@@ -25,6 +25,7 @@ from vision_r1.models.load import LoadedModel, encode_prompts
 from vision_r1.problems.drawing import BlankImage
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout import in_process
+from vision_r1.rollout.in_process import check_context
 
 # Log-probabilities closer than this do not count as changed; a picture that is not seen changes none.
 _SAME_LOG_PROB = 1e-4
@@ -213,7 +214,11 @@ def check_images_reach_model(loaded: LoadedModel, problems: Sequence[Problem], p
     of the same size, through `generate` itself, so that a picture lost on that way is noticed too.
     Problems without pictures, or with white ones, say nothing and are passed over.
 
+    Draws no random number.
+
     Raises:
+        InputError: a probed prompt that cannot be encoded or is longer than the context; the model is
+            not run on it.
         ImageUseError: nothing changes on more than half of the probed problems.
     """
     seen = [problem for problem in problems if problem.media]
@@ -246,8 +251,10 @@ def _first_log_probs(
 ) -> torch.Tensor:
     """Log-probabilities of the first completion token, float32 of shape (problems, vocabulary)."""
     inputs = encode_prompts(
-        loaded.processor, [p.question for p in problems], images, [f"problem {p.id}" for p in problems]
+        loaded.processor, [p.prompt for p in problems], images, [f"problem {p.id}" for p in problems]
     )
+    lengths = inputs["attention_mask"].sum(1).tolist()
+    check_context(loaded, max(lengths), 1, problems[lengths.index(max(lengths))].id)
     device = next(loaded.model.parameters()).device
     with torch.inference_mode():
         output = loaded.model.generate(

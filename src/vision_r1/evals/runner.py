@@ -198,8 +198,8 @@ class _Job:
 
     def _question(self, problem: Problem) -> str:
         if self.prompt == "direct":
-            return problem.question
-        return f"{problem.question}\n{self.settings.think_instruction}"
+            return problem.prompt
+        return f"{problem.prompt}\n{self.settings.think_instruction}"
 
 
 def _run(job: _Job, work: Path, name: str, progress: Progress, generate: Generate) -> list[Row]:
@@ -234,7 +234,7 @@ def trace_row(problem: Problem, trace: Trace, decoding: Decoding) -> Row:
         "problem_id": problem.id,
         "family": str(problem.meta.get("family", "all")),
         "level": level if level is None or isinstance(level, int) else str(level),
-        "question": problem.question,
+        "question": problem.prompt,
         "answer": problem.answer,
         "decoding": decoding,
         "sample_index": trace.sample_index,

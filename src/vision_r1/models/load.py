@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +13,10 @@ from PIL import Image
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from vision_r1.core.errors import InputError
+from vision_r1.core.files import read_json
 from vision_r1.models.chat import IMAGE_TOKENS, prompt_messages, render_prompt
 from vision_r1.models.processor import ImageProcessor, image_processor
+from vision_r1.models.quiet import quiet_transformers
 from vision_r1.models.tiny import Role, shipped
 
 Precision = Literal["float32", "bfloat16"]
@@ -51,7 +53,8 @@ def load_processor(reference: str) -> Any:
     """The processor of a model directory or hub id; Qwen's works without torchvision.
 
     Raises:
-        InputError: the directory has no tokenizer, image processor or chat template.
+        InputError: the directory has no tokenizer, image processor or chat template, or one of them is
+            broken; the template is rendered once to know.
     """
     place = resolve(reference)
     folder = Path(place)
@@ -65,16 +68,51 @@ def load_processor(reference: str) -> Any:
                 raise InputError(f"model directory without {what} ({name})", where=place, fix=fix)
     elif not _is_hub_id(place):
         raise InputError("no such model directory", where=place)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left")
+    _check_json(folder)
+    with _readable("processor", place):
+        tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", trust_remote_code=False)
         template = tokenizer.chat_template or _template_file(folder)
         pixels = _pixel_budget(place)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot load the processor: {_first_line(error)}", where=place) from None
     if template is None:
         raise InputError("the tokenizer has no chat template", where=place, fix="add chat_template.jinja")
     tokenizer.chat_template = template
-    return ImageProcessor(image_processor(*pixels), tokenizer, template)
+    processor = ImageProcessor(image_processor(*pixels), tokenizer, template)
+    _check_template(processor, place)
+    return processor
+
+
+def _check_json(folder: Path) -> None:
+    """Name the damaged file: the libraries' own messages do not."""
+    for name in ("config.json", "tokenizer_config.json", "tokenizer.json", "preprocessor_config.json"):
+        path = folder / name
+        if path.is_file() and not isinstance(read_json(path), dict):
+            raise InputError("expected a JSON object", where=str(path), fix="copy the file again")
+
+
+@contextmanager
+def _readable(what: str, place: str) -> Iterator[None]:
+    """Turn whatever a broken model directory makes the libraries raise into one line."""
+    try:
+        with quiet_transformers():
+            yield
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  (transformers, tokenizers, safetensors and torch share no base)
+        raise InputError(f"cannot load the {what}: {_one_line(error)}", where=place) from None
+
+
+def _check_template(processor: Any, place: str) -> None:
+    """Render one question with one image, so that a broken chat template shows at once."""
+    question = "How many?"
+    with _readable("chat template", place):
+        text = render_prompt(processor, prompt_messages(question, 1))
+    if text.count(processor.image_token) != 1 or question not in text:
+        raise InputError(
+            f"the chat template renders a question with one image as {text[:60]!r}: the question must be in"
+            f" it, and {processor.image_token} once",
+            where=place,
+            fix="use the chat template the model was trained with",
+        )
 
 
 def _template_file(folder: Path) -> str | None:
@@ -87,8 +125,8 @@ def _is_hub_id(text: str) -> bool:
     return len(parts) == 2 and all(parts) and not text.startswith((".", "/", "~"))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
 
 
 def _pixel_budget(place: str) -> tuple[int, int]:
@@ -100,53 +138,117 @@ def _pixel_budget(place: str) -> tuple[int, int]:
         from huggingface_hub import hf_hub_download
 
         path = Path(hf_hub_download(place, "preprocessor_config.json"))
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = read_json(path)
     size = data.get("size") or {}
+    if not isinstance(size, dict):
+        raise InputError("`size` is not an object", where=str(path))
     low = data.get("min_pixels") or size.get("shortest_edge") or size.get("min_pixels")
     high = data.get("max_pixels") or size.get("longest_edge") or size.get("max_pixels")
-    if not isinstance(low, int) or not isinstance(high, int):
-        raise ValueError("preprocessor_config.json states no pixel budget (min_pixels, max_pixels)")
+    if not isinstance(low, int) or not isinstance(high, int) or not 0 < low <= high:
+        raise InputError("states no pixel budget (0 < min_pixels <= max_pixels)", where=str(path))
     return low, high
 
 
 def load_model(reference: str, precision: Precision = "float32") -> LoadedModel:
     """Load weights and processor from `tiny:base`, a model directory or a hub id.
 
+    Code that comes with a model is never run.
+
     Raises:
-        InputError: no such place, no processor, an unknown architecture, or a tokenizer whose
-            ids do not fit the embedding table (another model's vocabulary).
+        InputError: no such place, no processor, an unknown architecture, files that are damaged, weights
+            that are not exactly the architecture's, or a tokenizer that does not fit
+            (see `check_vocabulary`).
     """
     place = resolve(reference)
     processor = load_processor(reference)
     if Path(place).is_dir() and not (Path(place) / "config.json").exists():
         raise InputError("model directory without config.json", where=place)
-    try:
-        config = AutoConfig.from_pretrained(place)
-        model = AutoModelForImageTextToText.from_pretrained(
-            place, config=config, dtype=getattr(torch, precision), attn_implementation="sdpa"
+    with _readable("model", place):
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            place,
+            config=config,
+            dtype=getattr(torch, precision),
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            trust_remote_code=False,
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"cannot load the model: {_first_line(error)}", where=place) from None
-    check_vocabulary(model.config, processor, place)
+    _check_weights(report, bool(getattr(model.config, "tie_word_embeddings", False)), place)
+    check_vocabulary(model.config, processor, place, _end_tokens(model))
     model.eval()
     return LoadedModel(model, processor, reference)
 
 
-def check_vocabulary(config: Any, processor: Any, where: str) -> None:
-    """Refuse a tokenizer that is not this model's: ids past the table, or another image token."""
+def _check_weights(report: dict[str, Any], tied: bool, place: str) -> None:
+    """Refuse weights that are missing (they would be random), left over or of another shape.
+
+    The output layer of a model that ties it to the embedding may be there or not.
+    """
+    for key, what in (
+        ("missing_keys", "are missing"),
+        ("mismatched_keys", "have another shape"),
+        ("unexpected_keys", "do not belong to the architecture"),
+    ):
+        names = sorted(item if isinstance(item, str) else str(item[0]) for item in report.get(key) or ())
+        names = [name for name in names if not (tied and name.endswith("lm_head.weight"))]
+        if names:
+            raise InputError(
+                f"{len(names)} tensors {what}, {names[0]} first",
+                where=place,
+                fix="copy the whole model directory again, config.json with its own weights",
+            )
+
+
+def _end_tokens(model: Any) -> frozenset[int]:
+    """The ids that the checkpoint says end a completion; empty where it does not say."""
+    text = getattr(model.config, "text_config", model.config)
+    ids: set[int] = set()
+    for holder in (model.config, text, model.generation_config):
+        found = getattr(holder, "eos_token_id", None)
+        ids.update(found if isinstance(found, list | tuple) else [] if found is None else [found])
+    return frozenset(ids)
+
+
+def check_vocabulary(
+    config: Any, processor: Any, where: str, end_tokens: frozenset[int] = frozenset()
+) -> None:
+    """Refuse a tokenizer that is not this model's.
+
+    Compared is what a checkpoint carries: the size of the embedding table, the ids of the image, video
+    and vision marks, and the end of a completion. A tokenizer of other words with the same special
+    tokens at the same ids cannot be told from the right one; the pad token may differ, for it is masked.
+
+    Args:
+        config: the model's.
+        processor: the one loaded beside it.
+        where: the model, for the message.
+        end_tokens: ids that the checkpoint says end a completion; empty for unknown.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    tokenizer = processor.tokenizer
     text = getattr(config, "text_config", config)
-    if len(processor.tokenizer) > text.vocab_size:
+    fix = "use the tokenizer the model was trained with"
+    if len(tokenizer) > text.vocab_size:
         raise InputError(
-            f"the tokenizer has {len(processor.tokenizer)} tokens, the model {text.vocab_size}",
-            where=where,
-            fix="use the tokenizer the model was trained with",
+            f"the tokenizer has {len(tokenizer)} tokens, the model {text.vocab_size}", where=where, fix=fix
         )
-    if getattr(config, "image_token_id", processor.image_token_id) != processor.image_token_id:
-        raise InputError(
-            f"the tokenizer's image token is {processor.image_token_id}, the model's {config.image_token_id}",
-            where=where,
-            fix="use the tokenizer the model was trained with",
-        )
+    vocabulary = tokenizer.get_vocab()
+    for name, token in (
+        ("image", processor.image_token),
+        ("video", "<|video_pad|>"),
+        ("vision_start", "<|vision_start|>"),
+        ("vision_end", "<|vision_end|>"),
+    ):
+        stated, found = getattr(config, f"{name}_token_id", None), vocabulary.get(token)
+        if stated is not None and found is not None and found != stated:
+            what = f"the tokenizer's {name} token is {found}, the model's {stated}"
+            raise InputError(what, where=where, fix=fix)
+    if end_tokens and tokenizer.eos_token_id not in end_tokens:
+        ends = ", ".join(map(str, sorted(end_tokens)))
+        what = f"the tokenizer's end token is {tokenizer.eos_token_id}, the model's {ends}"
+        raise InputError(what, where=where, fix=fix)
 
 
 def forbidden_tokens(processor: Any) -> list[int]:
@@ -164,16 +266,38 @@ def encode_prompts(
         The model's inputs; `input_ids` is int64 of shape (batch, longest prompt).
 
     Raises:
-        InputError: marks and images differ, or a prompt's image tokens are not those of its images.
+        InputError: marks and images differ, the processor refuses an image, or a prompt's image tokens
+            are not those of its images.
     """
     texts = [
         render_prompt(processor, prompt_messages(question, len(pictures), place))
         for question, pictures, place in zip(questions, images, where, strict=True)
     ]
     flat = [picture for pictures in images for picture in pictures]
-    batch = processor(text=texts, images=flat or None, padding=True, return_tensors="pt")
+    try:
+        batch = processor(text=texts, images=flat or None, padding=True, return_tensors="pt")
+    except (ValueError, TypeError) as error:
+        if not flat:
+            raise
+        raise _image_error(processor, images, where, error) from None
     check_image_tokens(processor, batch, [len(pictures) for pictures in images], where)
     return dict(batch)
+
+
+def _image_error(
+    processor: Any, images: Sequence[Sequence[Image.Image]], where: Sequence[str], error: Exception
+) -> InputError:
+    """The processor's complaint, with the first prompt whose images it refuses alone."""
+    place = where[0] if len(where) == 1 else f"{where[0]} to {where[-1]}"
+    for name, pictures in zip(where, images, strict=True):
+        try:
+            if pictures:
+                processor.image_processor(images=list(pictures))
+        except (ValueError, TypeError) as own:
+            place, error = name, own
+            break
+    fix = "check its size (neither side may be 200 times the other) and its format"
+    return InputError(f"the processor cannot take its image: {_one_line(error)}", where=place, fix=fix)
 
 
 def check_image_tokens(processor: Any, batch: Any, counts: Sequence[int], where: Sequence[str]) -> None:

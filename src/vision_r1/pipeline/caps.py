@@ -6,7 +6,7 @@ from typing import Any
 
 from vision_r1.core.errors import ConfigError
 from vision_r1.core.progress import Progress
-from vision_r1.core.run import RunDirectory, Stopwatch
+from vision_r1.core.run import RunDirectory, Ticking
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import GrpoStage, Recipe
 from vision_r1.train.config import Quantile
@@ -30,8 +30,9 @@ def stage_caps(
     unit = f"{name}_caps"
     record = run.done(unit)
     if record is None:
-        watch = Stopwatch()
-        summary = _measure(recipe, stage, cold_start, derive_seed(recipe.seed, unit), progress)
+        watch = run.clock(unit)
+        seed = derive_seed(recipe.seed, unit)
+        summary = _measure(recipe, stage, cold_start, seed, Ticking(progress, watch))
         record = run.finish(unit, summary, watch.seconds())
     return {entry.name: int(record["summary"]["caps"][entry.name]) for entry in stage.schedule}
 

@@ -10,7 +10,7 @@ from vision_r1.core.config import apply_overrides, parse_yaml, to_plain, validat
 from vision_r1.core.errors import ConfigError, InputError
 from vision_r1.core.progress import Progress
 from vision_r1.evals.config import EvaluateSettings
-from vision_r1.problems.config import ChatData, ProblemsConfig, parse_data_config
+from vision_r1.problems.config import ChatData, ProblemsConfig, anchored, parse_data_config
 from vision_r1.rollout.trace import Trace
 
 
@@ -24,10 +24,9 @@ def data_config(path: Path) -> ProblemsConfig:
         data = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise ConfigError("no such file", where=str(path)) from None
-    for key in ("path", "images"):
-        if isinstance(data.get(key), str):
-            data[key] = str(path.resolve().parent / data[key])
-    config = parse_data_config(data, str(path))
+    except (UnicodeDecodeError, OSError):
+        raise ConfigError("not a YAML text file", where=str(path)) from None
+    config = parse_data_config(anchored(data, path.resolve().parent), str(path))
     if isinstance(config, ChatData):
         raise ConfigError("these are conversations, not problems", where=str(path))
     return config
@@ -40,6 +39,8 @@ def evaluate_command(
     plain = apply_overrides(to_plain(EvaluateSettings()), list(overrides))
     settings = validate(EvaluateSettings, plain)
     problems_config = data_config(data)
+    if out.exists() and not out.is_dir():
+        raise InputError("is a file, not a folder", where=str(out), fix="name another --out")
     from vision_r1.evals.command import evaluate_model
 
     return evaluate_model(model, problems_config, settings, out, seed=seed, progress=progress)

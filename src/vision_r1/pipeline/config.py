@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from vision_r1.construct.config import ConstructSettings
-from vision_r1.core.config import FrozenConfig
+from vision_r1.core.config import NAME, FrozenConfig
+from vision_r1.core.errors import ConfigError
 from vision_r1.core.stage import StageSettings
 from vision_r1.evals.config import EvaluateSettings
 from vision_r1.problems.config import ChatData, ProblemsConfig
@@ -90,6 +91,10 @@ class DataSections(FrozenConfig):
     generalisation: dict[str, ProblemsConfig] = Field(default_factory=dict)
 
 
+# Variants that every run may have; a name of the user's must not stand for another model.
+RESERVED = ("base", "base_think", "cold_start")
+
+
 class Recipe(FrozenConfig):
     """A frozen list of stages with what they work on.
 
@@ -113,10 +118,36 @@ class Recipe(FrozenConfig):
     final: str = "vision_r1"
     threads: int | None = Field(None, ge=1)
 
-    @field_validator("stages")
-    @classmethod
-    def _plain_names(cls, stages: dict[str, Stage]) -> dict[str, Stage]:
-        for name in stages:
-            if not name.replace("_", "").replace("-", "").isalnum():
-                raise ValueError(f"stage name {name!r} may hold letters, digits, - and _ only")
-        return stages
+    @model_validator(mode="after")
+    def _plain_names(self) -> Recipe:
+        """Names become folders and keys of the results: plain, and each used once."""
+        names = {f"data.generalisation.{name}": name for name in self.data.generalisation}
+        for key, name in [*names.items(), *self._units(), ("final", self.final)]:
+            if not NAME.fullmatch(name):
+                raise ConfigError(
+                    f"{name!r} is no plain name", where=key, fix="letters and digits, then also - and _"
+                )
+        seen: dict[str, str] = {}
+        for key, name in self._units():
+            if name in RESERVED:
+                raise ConfigError(f"{name!r} is a variant of every run", where=key, fix="name it otherwise")
+            if name in seen:
+                raise ConfigError(f"{name!r} is the name of {seen[name]} too", where=key, fix="rename one")
+            seen[name] = key
+        if self.final in RESERVED:
+            raise ConfigError(
+                f"{self.final!r} is a variant of every run", where="final", fix="name it otherwise"
+            )
+        return self
+
+    def _units(self) -> list[tuple[str, str]]:
+        """Every name that has a folder under `stages/`, each with its key."""
+        units = [(f"stages.{name}", name) for name in self.stages]
+        for name, stage in self.stages.items():
+            if isinstance(stage, GrpoStage):
+                units.append((f"stages.{name}", f"{name}_caps"))
+                units += [
+                    (f"stages.{name}.schedule.{index}.name", entry.name)
+                    for index, entry in enumerate(stage.schedule)
+                ]
+        return units

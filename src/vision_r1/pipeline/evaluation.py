@@ -11,7 +11,7 @@ from vision_r1.core.config import to_plain
 from vision_r1.core.errors import ConfigError
 from vision_r1.core.files import atomic_write_bytes, write_json
 from vision_r1.core.progress import Progress
-from vision_r1.core.run import RunDirectory, Stopwatch
+from vision_r1.core.run import RunDirectory, Ticking
 from vision_r1.core.seeds import derive_seed
 from vision_r1.evals.config import DEFAULT_CAP, EvaluateSettings
 from vision_r1.pipeline.config import EvaluateStage, Recipe
@@ -38,6 +38,26 @@ def common_cap(settings: EvaluateSettings, caps: Mapping[str, int]) -> int:
     return settings.max_new_tokens
 
 
+def check_image_use(model: str, problems: Sequence[Problem]) -> None:
+    """Stop before training whose images would not reach the model; random states stay as they are.
+
+    Args:
+        model: what training starts from.
+        problems: what it will be asked; a few of them are probed.
+
+    Raises:
+        InputError: the model or a probed problem cannot be used.
+        ImageUseError: see `evals.image_use.check_images_reach_model`.
+    """
+    import torch
+
+    from vision_r1.evals.image_use import check_images_reach_model
+    from vision_r1.models.load import load_model
+
+    with torch.random.fork_rng():
+        check_images_reach_model(load_model(model), problems)
+
+
 def evaluate_stage(
     run: RunDirectory,
     recipe: Recipe,
@@ -57,7 +77,8 @@ def evaluate_stage(
     from vision_r1.models.load import load_model
     from vision_r1.problems.load import load_problems
 
-    watch = Stopwatch()
+    watch = run.clock(name)
+    progress = Ticking(progress, watch)
     folder, cap, seed = run.stage(name), common_cap(stage, caps), derive_seed(recipe.seed, name)
     if recipe.data.test is None:
         raise ConfigError("missing, but the stage needs problems", where="data.test")

@@ -59,7 +59,7 @@ def sources(recipe: Recipe, name: str) -> dict[ArtefactKind, str]:
     """The artefacts of a stage's `from`, by kind.
 
     Raises:
-        ConfigError: two of one kind, or rows given to a stage that takes none.
+        ConfigError: two of one kind, or an artefact given to a stage that takes none of its kind.
     """
     found: dict[ArtefactKind, str] = {}
     key = f"stages.{name}.from"
@@ -67,6 +67,12 @@ def sources(recipe: Recipe, name: str) -> dict[ArtefactKind, str]:
         kind, place = artefact(reference, key)
         if kind in found:
             raise ConfigError(f"two artefacts that are both a {kind}", where=key)
+        if isinstance(recipe.stages[name], ConstructStage):
+            raise ConfigError(
+                "a construct stage starts from problems, not from an artefact",
+                where=key,
+                fix=f"its model is stages.{name}.mllm",
+            )
         if kind == "rows" and not isinstance(recipe.stages[name], SftStage):
             raise ConfigError("only an sft stage starts from rows", where=key)
         found[kind] = place
@@ -74,13 +80,20 @@ def sources(recipe: Recipe, name: str) -> dict[ArtefactKind, str]:
 
 
 def plan(recipe: Recipe) -> list[Planned]:
-    """Walk the stages backwards from what is wanted; what nobody needs is skipped with a reason."""
+    """Walk the stages backwards from what is wanted; what nobody needs is skipped with a reason.
+
+    A model given to `evaluate` is the one to measure, so nothing need be trained before it.
+    """
     planned: list[Planned] = []
     model_wanted, rows_wanted = True, True
     reason = {"model": "", "rows": ""}
     for name in reversed(recipe.stages):
         stage = recipe.stages[name]
         if isinstance(stage, EvaluateStage):
+            given = sources(recipe, name)
+            if "model" in given and all(isinstance(recipe.stages[p.name], EvaluateStage) for p in planned):
+                model_wanted, reason["model"] = False, f"{name} measures {given['model']}"
+                rows_wanted, reason["rows"] = False, reason["model"]
             planned.append(Planned(name))
             continue
         makes: ArtefactKind = "rows" if isinstance(stage, ConstructStage) else "model"

@@ -26,7 +26,7 @@ def gold_rows(config: GoldRows) -> list[ChatRow]:
     return [
         ChatRow(
             id=problem.id,
-            user=problem.question,
+            user=problem.prompt,
             assistant=f"<think> {config.thought} </think><answer> Final Answer:{problem.answer} </answer>",
             media=problem.media,
         )

@@ -13,12 +13,13 @@ from typing import Any
 
 from vision_r1.core.config import parse_yaml, to_plain, to_yaml
 from vision_r1.core.errors import CollapseError
-from vision_r1.core.files import atomic_write_text, read_json, write_json
+from vision_r1.core.files import atomic_write_text, read_json, reported_writes, write_json
 from vision_r1.core.progress import Progress, Silent
-from vision_r1.core.run import RunDirectory, Stopwatch, exclusive, open_run, versions
+from vision_r1.core.run import RunDirectory, Ticking, exclusive, open_run, versions
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
 from vision_r1.pipeline.plan import check_continuation, check_data, plan, sources
+from vision_r1.pipeline.preflight import preflight
 
 
 @dataclass
@@ -54,7 +55,9 @@ def run_recipe(recipe: Recipe, out: Path, progress: Progress | None = None) -> d
     progress = progress or Silent()
     check_data(recipe)
     run = open_run(out)
-    with exclusive(run):
+    if run.identity() is None:
+        preflight(recipe)
+    with exclusive(run), reported_writes(out):
         finished = _prepare(run, recipe)
         _set_threads(recipe)
         if finished and run.results.exists():
@@ -115,6 +118,8 @@ def _stage(run: RunDirectory, recipe: Recipe, name: str, state: State, progress:
     elif isinstance(stage, GrpoStage):
         _grpo(run, recipe, name, stage, state, progress)
     elif isinstance(stage, EvaluateStage):
+        if "model" in given:
+            state.variants[recipe.final] = given["model"]
         from vision_r1.pipeline.evaluation import evaluate_stage
 
         evaluate_stage(run, recipe, name, stage, state.base, state.variants, state.caps, progress)
@@ -128,10 +133,11 @@ def _construct(
         from vision_r1.problems.load import load_problems
 
         assert recipe.data.cold_start is not None  # noqa: S101 - check_data has refused it already
-        watch = Stopwatch()
+        watch = run.clock(name)
         problems = load_problems(recipe.data.cold_start)
         seed = derive_seed(recipe.seed, name)
-        summary = run_construct(stage, problems, run.stage(name), seed=seed, progress=progress)
+        ticking = Ticking(progress, watch)
+        summary = run_construct(stage, problems, run.stage(name), seed=seed, progress=ticking)
         run.finish(name, summary, watch.seconds())
     else:
         progress.say(f"{name}: done already")
@@ -142,17 +148,20 @@ def _sft(
     run: RunDirectory, recipe: Recipe, name: str, stage: SftStage, state: State, progress: Progress
 ) -> None:
     if run.done(name) is None:
+        from vision_r1.pipeline.evaluation import check_image_use
         from vision_r1.pipeline.rows import rows_file, section_rows, split_rows
         from vision_r1.problems.chat import load_chat_rows
         from vision_r1.train.sft import run_sft
 
-        watch = Stopwatch()
+        watch = run.clock(name)
         rows = load_chat_rows(rows_file(state.rows)) if state.rows else section_rows(recipe.data)
         training, validation = split_rows(rows, stage.validation_share, derive_seed(recipe.seed, name))
+        check_image_use(state.model, [row.as_problem() for row in training])
         seed = derive_seed(recipe.seed, name, "train")
         summary = run_sft(
-            stage, state.model, training, validation, run.stage(name), seed=seed, progress=progress
-        )
+            stage, state.model, training, validation, run.stage(name),
+            seed=seed, progress=Ticking(progress, watch),
+        )  # fmt: skip
         _finish_training(run, name, summary, watch.seconds())
     else:
         progress.say(f"{name}: done already")
@@ -179,11 +188,14 @@ def _grpo(
         if entry not in pending:
             progress.say(f"{entry.name}: done already")
         else:
+            from vision_r1.pipeline.evaluation import check_image_use
             from vision_r1.problems.load import load_problems
             from vision_r1.train.ptst import run_ptst_stage
 
             assert recipe.data.rl is not None  # noqa: S101 - check_data has refused it already
-            watch = Stopwatch()
+            watch = run.clock(entry.name)
+            problems = load_problems(recipe.data.rl)
+            check_image_use(state.model, problems)
             reference = {"stage_start": state.model, "cold_start": cold_start, "none": None}[entry.reference]
             try:
                 summary = run_ptst_stage(
@@ -192,10 +204,10 @@ def _grpo(
                     state.caps[entry.name],
                     state.model,
                     reference,
-                    load_problems(recipe.data.rl),
+                    problems,
                     run.stage(entry.name),
                     seed=derive_seed(recipe.seed, entry.name),
-                    progress=progress,
+                    progress=Ticking(progress, watch),
                 )
             except CollapseError as error:
                 run.event("collapsed", stage=entry.name, reason=error.what)

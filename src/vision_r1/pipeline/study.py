@@ -4,9 +4,10 @@
 
 `more_sft` spends the RL seconds on more SFT: from the cold start, on the run's rows and on rows built
 in the same way for the RL problems (so that it sees the same problems). `short_sft` does the same on
-the shorter half of those rows, since RL also shortens. `answers_only` spends cold start and RL together
-on SFT from the base, on gold answers without thoughts, over both problem sets. The steps are those that
-took, or would take, the same seconds in this run; each arm keeps its checkpoint of lowest validation loss.
+the shorter half of the rows of each question, since RL also shortens. `answers_only` spends cold start
+and RL together on SFT from the base, on gold answers without thoughts, over both problem sets. The steps
+of the first two are the RL seconds by the seconds a step of the cold start took; those of the third are
+as many tokens. Each arm keeps its checkpoint of lowest validation loss.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from vision_r1.core.config import parse_yaml, validate
 from vision_r1.core.errors import RunStateError
 from vision_r1.core.files import read_json, write_json
 from vision_r1.core.progress import Progress, Silent
-from vision_r1.core.run import RunDirectory, Stopwatch, exclusive
+from vision_r1.core.run import RunDirectory, Ticking, exclusive
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, GoldRows, GrpoStage, Recipe, SftStage
 from vision_r1.problems.chat import ChatRow
@@ -57,13 +58,13 @@ def _controls(run: RunDirectory, recipe: Recipe, progress: Progress) -> list[dic
     steps = round(rl_seconds / step_seconds)
     rows = _rows(run, study, recipe, construct, progress)
     cold_start = str(run.stage("sft") / "model")
-    by_length = sorted(rows, key=lambda row: (len(row.assistant), row.id))
     gold = _gold_rows(recipe)
-    share = sum(len(row.assistant) for row in rows) / len(rows) / (len(gold[0].assistant) + 40)
+    # A row of answers is shorter, so more of them are as much work.
+    share = _mean_tokens(recipe.model, rows) / _mean_tokens(recipe.model, gold)
     arms: dict[str, tuple[str, Sequence[ChatRow], int]] = {
         "more_sft": (cold_start, rows, steps),
-        "short_sft": (cold_start, by_length[: len(by_length) // 2], steps),
-        "answers_only": (recipe.model, gold, round((record["summary"]["steps"] + steps) * min(share, 2.0))),
+        "short_sft": (cold_start, shorter_half(rows), steps),
+        "answers_only": (recipe.model, gold, round((record["summary"]["steps"] + steps) * share)),
     }
     results = []
     for arm, (model, chosen, count) in arms.items():
@@ -97,10 +98,14 @@ def _rows(
     from vision_r1.problems.chat import load_chat_rows
 
     if study.done("construct") is None:
-        watch = Stopwatch()
+        watch = study.clock("construct")
         seed = derive_seed(recipe.seed, "study", "construct")
         summary = run_construct(
-            stage, _rl_problems(recipe), study.stage("construct"), seed=seed, progress=progress
+            stage,
+            _rl_problems(recipe),
+            study.stage("construct"),
+            seed=seed,
+            progress=Ticking(progress, watch),
         )
         study.finish("construct", summary, watch.seconds())
     files = [place.stage("construct") / "vision_r1_cold.json" for place in (run, study)]
@@ -112,6 +117,28 @@ def _gold_rows(recipe: Recipe) -> list[ChatRow]:
 
     sections = [section for section in (recipe.data.cold_start, recipe.data.rl) if section is not None]
     return [row for section in sections for row in gold_rows(GoldRows(problems=section))]
+
+
+def shorter_half(rows: Sequence[ChatRow]) -> list[ChatRow]:
+    """The shorter half of the rows of each question text, so that no kind of question gets rarer."""
+    groups: dict[str, list[ChatRow]] = {}
+    for row in rows:
+        groups.setdefault(row.user, []).append(row)
+    halves = [sorted(group, key=lambda row: (len(row.assistant), row.id)) for group in groups.values()]
+    return [row for group in halves for row in group[: (len(group) + 1) // 2]]
+
+
+def _mean_tokens(model: str, rows: Sequence[ChatRow], sample: int = 200) -> float:
+    """Mean length of a row in tokens, pictures and prompt included."""
+    from vision_r1.models.load import encode_prompts, load_processor
+
+    processor = load_processor(model)
+    chosen = rows[:: max(1, len(rows) // sample)]
+    total = 0
+    for row in chosen:
+        batch = encode_prompts(processor, [row.user], [[media.load() for media in row.media]], [row.id])
+        total += batch["input_ids"].shape[1] + len(processor.tokenizer(row.assistant)["input_ids"])
+    return total / len(chosen)
 
 
 def _train_arm(
@@ -129,14 +156,14 @@ def _train_arm(
     from vision_r1.pipeline.rows import split_rows
     from vision_r1.train.sft import run_sft
 
-    watch = Stopwatch()
+    watch = study.clock(arm)
     training, validation = split_rows(rows, stage.validation_share, derive_seed(recipe.seed, "study"))
     epochs = max(1, -(-steps * stage.batch_size // len(training)))
     settings = stage.model_copy(update={"max_epochs": epochs, "patience": NEVER})
     progress.say(f"{arm}: {steps} steps on {len(training)} rows")
     summary = run_sft(
         settings, model, training, validation[:300], study.stage(arm),
-        seed=derive_seed(recipe.seed, "study", arm), progress=progress,
+        seed=derive_seed(recipe.seed, "study", arm), progress=Ticking(progress, watch),
     )  # fmt: skip
     study.finish(arm, summary, watch.seconds())
 

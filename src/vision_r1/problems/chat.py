@@ -18,7 +18,7 @@ from vision_r1.problems.columns import USUAL_NAMES, cell_text, find_column, plac
 from vision_r1.problems.config import ChatData, ChatLayout
 from vision_r1.problems.images import ImageCallback, check_images
 from vision_r1.problems.load import cell_images, image_root, share, split_keys, unique_ids
-from vision_r1.problems.problem import Media
+from vision_r1.problems.problem import Media, Problem
 from vision_r1.problems.tables import Row, column_names, field, read_table
 
 
@@ -37,6 +37,10 @@ class ChatRow:
     user: str
     assistant: str
     media: tuple[Media, ...] = ()
+
+    def as_problem(self) -> Problem:
+        """What is asked, with what is to be learned as its answer."""
+        return Problem(self.id, self.user, self.assistant, self.media)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,7 @@ def _parse_options(text: str) -> Any:
     if text[0] in "[{":
         try:
             return json.loads(text)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # also a number of more digits than Python converts
             return text
     starts = list(_INLINE.finditer(text))
     if len(starts) >= 2 and [match[1] for match in starts] == list(ascii_uppercase[: len(starts)]):

@@ -1,4 +1,4 @@
-"""Settings of where problems and training conversations come from. Light: no heavy import, no I/O."""
+"""Settings of where problems and training conversations come from. Light: no heavy import."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class FileData(_Rows):
     """Problems in a .jsonl, .json, .csv or .parquet file.
 
     Attributes:
-        path: the file; relative to the working directory.
+        path: the file; in a YAML file relative to that file, elsewhere to the working directory.
         images: the folder that image paths are relative to; None for the file's own.
     """
 
@@ -138,7 +138,8 @@ class DatasetData(_Rows):
     """Problems in a `datasets` directory (`save_to_disk`, or a folder of parquet), or on the hub.
 
     Attributes:
-        name: a local folder, or a hub id such as `hiyouga/geometry3k`.
+        name: a local folder, or a hub id such as `hiyouga/geometry3k`. In a YAML file, a folder that
+            exists relative to that file is taken before anything else.
         split: the split to read.
         revision: a commit or tag of the hub.
         images: the folder that image paths are relative to; None for the local folder itself.
@@ -155,7 +156,8 @@ class ChatData(FrozenConfig):
     """Question and written answer, for supervised fine-tuning.
 
     Attributes:
-        path: a .json, .jsonl or .parquet file; relative to the working directory.
+        path: a .json, .jsonl or .parquet file; in a YAML file relative to that file, elsewhere to the
+            working directory.
         images: the folder that image paths are relative to; None for the file's own.
         layout: `plain` (question and response columns), one of the two files of Vision-R1-cold, or
             `sharegpt` (either role names, `from`/`value` or `role`/`content`).
@@ -181,6 +183,23 @@ _KINDS: dict[str, type[TinyWorldData] | type[FileData] | type[DatasetData] | typ
     "dataset": DatasetData,
     "chat": ChatData,
 }
+
+
+def anchored(section: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A data section of a YAML file with its relative paths joined to the folder of that file.
+
+    `path` and `images` always are; the `name` of a data set only where such a folder exists, for it
+    may be a hub id. Sections inside it (`problems`) are left alone.
+    """
+    result = dict(section)
+    for key in ("path", "images"):
+        if isinstance(result.get(key), str):
+            result[key] = str(folder / Path(result[key]).expanduser())
+    name = result.get("name")
+    if result.get("kind") == "dataset" and isinstance(name, str) and name:
+        local = folder / Path(name).expanduser()
+        result["name"] = str(local) if local.is_dir() else name
+    return result
 
 
 def parse_data_config(

@@ -118,7 +118,15 @@ class _Reader:
         )
 
     def _gold(self, row: Row) -> str:
-        gold = cell_text(row.values.get(self.columns["answer"]))
+        value = row.values.get(self.columns["answer"])
+        parts = value if isinstance(value, list) else [value]
+        if any(isinstance(part, dict | list) for part in parts):
+            raise InputError(
+                "answer must be text or a number",
+                where=field(row, self.columns["answer"]),
+                fix="give the answer itself, or a list of answers",
+            )
+        gold = cell_text(value)
         if not gold:
             raise InputError(
                 "the problem has no answer",
@@ -167,7 +175,7 @@ def cell_images(row: Row, column: str | None, root: Path, max_pixels: int) -> tu
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # also a number of more digits than Python converts
             raise InputError("not a JSON list of image paths", where=where) from None
     items = value if isinstance(value, list) else [value]
     return tuple(_image(item, where, root, max_pixels) for item in items)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from string import ascii_uppercase
 from typing import Any, Protocol
 
 from PIL import Image
@@ -27,7 +30,8 @@ class Problem:
 
     Attributes:
         id: stable and unique in its set.
-        question: the text the model sees; `<image>` marks may place the images, else they lead.
+        question: the question as it stands; `<image>` marks may place the images, else they lead. What
+            the model sees is `prompt`.
         answer: the gold answer as text.
         media: images in the order of the question.
         answer_type: how the grader compares (see `grading.equivalence`): "auto", "choice",
@@ -47,3 +51,33 @@ class Problem:
     precision: int | None = None
     unit: str | None = None
     meta: dict[str, Any] = field(default_factory=dict, compare=False, hash=False)
+
+    @property
+    def prompt(self) -> str:
+        """What the model is asked: the question, and its choices unless they stand in it already."""
+        return with_choices(self.question, self.options)
+
+
+def with_choices(question: str, options: Sequence[str]) -> str:
+    """The question followed by its choices, one lettered line each.
+
+    It stays as it is without options, and where they are named in it: by their letters, "(A) ... (B)
+    ...", or by their texts in the same order ("is it linear or nonlinear?").
+    """
+    letters = [f"({letter})" for letter in ascii_uppercase[: len(options)]]
+    texts = [rf"(?<!\w){re.escape(option)}(?!\w)" for option in options]
+    if _in_order(question, [re.escape(letter) for letter in letters]) or _in_order(question, texts):
+        return question
+    lines = [f"{letter} {option}" for letter, option in zip(letters, options, strict=True)]
+    return "\n".join([question, "Choices:", *lines])
+
+
+def _in_order(text: str, patterns: Sequence[str]) -> bool:
+    """Whether each pattern is found, each behind the one before; true for none."""
+    start = 0
+    for pattern in patterns:
+        found = re.compile(pattern).search(text, start)
+        if found is None:
+            return False
+        start = found.end()
+    return True

@@ -90,15 +90,7 @@ class PromptStore:
 
     def _encode(self, ask: Ask) -> Encoded:
         pictures = [media.load() for media in ask.media]
-        try:
-            batch = encode_prompts(self.processor, [ask.question], [pictures], [ask.where])
-        except InputError:
-            raise
-        except (ValueError, TypeError) as error:
-            fix = "check its size (neither side may be 200 times the other) and its format"
-            raise InputError(
-                f"the processor cannot take its image: {error}", where=ask.where, fix=fix
-            ) from None
+        batch = encode_prompts(self.processor, [ask.question], [pictures], [ask.where])
         ids = tuple(batch["input_ids"][0].tolist())
         return Encoded(ids, batch.get("pixel_values"), batch.get("image_grid_thw"))
 

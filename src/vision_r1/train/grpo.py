@@ -33,6 +33,7 @@ from vision_r1.problems.problem import Problem
 from vision_r1.rollout.grouped import rope_positions, sample_groups, warp_of
 from vision_r1.train.data import Ask, PromptStore, check_room, image_inputs, pad_rows
 from vision_r1.train.logprobs import shared_prefix_logps
+from vision_r1.train.resume import take_learning_rate
 from vision_r1.train.saving import restore_weights
 
 # Losses that weigh every completion or token by a constant of the whole batch, so that the way the
@@ -77,7 +78,7 @@ class VisionGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
         self.problems, self.reward, self.name_of_stage, self.noise_seed = problems, reward, name, seed
         unique = {problem.id: problem for problem in problems}
         self._slot = {problem_id: index for index, problem_id in enumerate(unique)}
-        asks = [Ask(f"problem {p.id}", p.question, p.media) for p in unique.values()]
+        asks = [Ask(f"problem {p.id}", p.prompt, p.media) for p in unique.values()]
         self.store = PromptStore(loaded.processor, asks)
         self.rollouts: list[Rollout] = []
         self._rows: list[int] = []
@@ -111,6 +112,11 @@ class VisionGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any | None = None) -> None:
         restore_weights(self.model if model is None else model, Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            take_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No model card in a checkpoint: it would ask the hub."""

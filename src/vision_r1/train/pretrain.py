@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from vision_r1.core.files import atomic_directory, read_json, write_json
+from vision_r1.core.errors import RunStateError
+from vision_r1.core.files import atomic_directory, read_json, recover_directory, write_json
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import prompt_messages, render_prompt
 from vision_r1.models.load import load_model
 from vision_r1.models.processor import patches_of
 from vision_r1.models.tiny import SIZES, Role, build_config, build_model, build_processor, train_tokenizer
-from vision_r1.problems.drawing import Layout, Scene, draw
+from vision_r1.problems.drawing import SHAPES, Layout, Scene, draw
 from vision_r1.problems.scans import Split
 from vision_r1.problems.tiny_world import FAMILIES, TRAINING_FAMILIES, random_problem, random_scene
 from vision_r1.teachers import language, prompts
@@ -76,7 +77,8 @@ class Part:
         flat: share of the steps before it falls as a cosine to 2% of the peak; 1 for never.
         phases: the curriculum.
         mix: cumulative shares of the kinds of examples, by role. Base: reading, text-only facts,
-            words to repeat; the rest are direct answers. Teacher: reading, captions, Pseudo-CoTs; the
+            words to repeat and longer facts; the rest are direct answers. A fourth figure is the
+            share of single steps among the longer facts. Teacher: reading, captions, Pseudo-CoTs; the
             rest are descriptions.
     """
 
@@ -113,6 +115,14 @@ PARTS: tuple[Part, ...] = (
         0.25,
         (FULL,),
         {"base": (0.22, 0.47, 0.65), "teacher": ()},
+    ),
+    Part(  # to know single steps in text
+        {"base": 700, "teacher": 0},
+        {"base": 700, "teacher": 0},
+        1e-3,
+        0.3,
+        (FULL,),
+        {"base": (0.12, 0.24, 0.74, 0.9), "teacher": ()},
     ),
 )
 
@@ -152,6 +162,40 @@ def long_sum(rng: np.random.Generator) -> Example:
     return Example(f"Add {language.spaced(numbers)}.", ", ".join(sums) + ".")
 
 
+def step_fact(rng: np.random.Generator) -> Example:
+    """A text-only fact about a few numbers, said in one sentence: one step, never two."""
+    numbers = [int(n) for n in rng.integers(10, size=int(rng.integers(3, 6)))]
+    text, kind = language.spaced(numbers), int(rng.integers(7))
+    if kind == 0:
+        return long_sum(rng)
+    if kind == 1:
+        word, parity = (("Even", 0), ("Odd", 1))[int(rng.integers(2))]
+        chosen = [n for n in numbers if n % 2 == parity]
+        said = f"{word}: {language.spaced(chosen) if chosen else 'none'}"
+        if rng.random() < 0.4:
+            return Example(f"{word} ones of {text}, and how many?", f"{said}, so {len(chosen)}.")
+        return Example(f"{word} ones of {text}?", f"{said}.")
+    if kind == 2:
+        largest, smallest = max(numbers), min(numbers)
+        if rng.random() < 0.4:
+            reply = f"The largest is {largest} and the smallest is {smallest}."
+            return Example(f"Largest and smallest of {text}?", reply)
+        return Example(f"Largest of {text}?", f"The largest is {largest}.")
+    if kind == 3:
+        return Example(f"Sort {text}.", f"Sorted: {language.spaced(sorted(numbers))}.")
+    if kind == 4:
+        heights = [int(h) + 1 for h in rng.permutation(6)[: len(numbers)]]
+        taller = [n for n, h in zip(numbers, heights, strict=True) if h > heights[0]]
+        said = language.spaced(taller) if taller else "none"
+        question = f"heights {language.spaced(heights)}, numbers {text}. Taller than the first?"
+        return Example(question, f"Taller than {heights[0]}: {said}.")
+    shapes = [SHAPES[int(i)] for i in rng.integers(len(SHAPES), size=len(numbers))]
+    wanted = SHAPES[int(rng.integers(len(SHAPES)))]
+    inside = [n for n, shape in zip(numbers, shapes, strict=True) if shape == wanted]
+    listed = ", ".join(f"{shape} {n}" for shape, n in zip(shapes, numbers, strict=True))
+    return Example(f"{listed}. In {wanted}s?", f"In {wanted}s: {language.spaced(inside) if inside else 'none'}.")
+
+
 @functools.cache
 def vocabulary_words() -> tuple[str, ...]:
     """The words of the tiny world's texts, in alphabetical order; repeated at random, they say nothing."""
@@ -186,6 +230,8 @@ def base_example(
     if draw_kind < mix[1]:
         return arithmetic(random.Random(int(rng.integers(2**31))))
     if draw_kind < mix[2]:
+        if len(mix) > 3 and rng.random() < mix[3]:
+            return step_fact(rng)
         if rng.random() < 0.3:
             return long_sum(rng)
         words = " ".join(rng.choice(vocabulary_words(), size=int(rng.integers(3, 13))))
@@ -367,8 +413,9 @@ def train_tiny(
 ) -> None:
     """Train a tiny model from scratch and write it as bf16 safetensors with its processor.
 
-    A killed call continues with the part it was in. The record of the training is written to
-    `training.json` beside the weights.
+    `out` is written at the end of each part, and only then: a killed call starts again with the part
+    it was in, from the end of the part before, and ends with the weights of an uninterrupted one. The
+    record of the training is written to `training.json` beside the weights.
 
     Args:
         role: which model.
@@ -376,12 +423,12 @@ def train_tiny(
         seed: of the weights and of the examples.
         shrink: factor on the steps of every part, for a quick look.
         log: called with a line now and then.
+
+    Raises:
+        RunStateError: `out` holds anything but an earlier call's part of the same training.
     """
-    history: list[dict[str, Any]] = []
-    if (out / "training.json").exists():
-        history = read_json(out / "training.json")["history"]
+    history = _earlier_parts(role, out, seed, shrink)
     done = {entry["part"] for entry in history if entry["last"]}
-    history = [entry for entry in history if entry["part"] in done]
     for index, part in enumerate(PARTS):
         if index in done or not part.steps[role]:
             continue
@@ -392,6 +439,27 @@ def train_tiny(
             loaded = load_model(str(out))
             processor, model = loaded.processor, loaded.model
         _train_part(role, index, part, model, processor, history, out, seed, shrink, log)
+
+
+def _earlier_parts(role: Role, out: Path, seed: int, shrink: float) -> list[dict[str, Any]]:
+    """The history of the parts that are done; refuses a folder that this training did not write."""
+    recover_directory(out)
+    if out.exists() and not out.is_dir():
+        raise RunStateError("is a file, not a folder", where=str(out), fix="name another --out")
+    if not out.is_dir() or not any(out.iterdir()):
+        return []
+    if not (out / "training.json").is_file():
+        raise RunStateError(
+            "the folder holds other files and no tiny training", where=str(out), fix="name another --out"
+        )
+    record = read_json(out / "training.json")
+    asked = {"role": role, "seed": seed, "shrink": shrink}
+    theirs = {key: record.get(key, value) for key, value in asked.items()}
+    if theirs != asked:
+        told = ", ".join(f"{key} {value}" for key, value in theirs.items())
+        raise RunStateError(f"holds another training: {told}", where=str(out), fix="name another --out")
+    history: list[dict[str, Any]] = record["history"]
+    return history
 
 
 def _optimizer(model: Any) -> torch.optim.Optimizer:
@@ -444,7 +512,7 @@ def _train_part(
             history.append(entry)
             losses = []
             log(f"{role} {entry}")
-            _save(out, model, processor, {"role": role, "seed": seed, "history": history})
+    _save(out, model, processor, {"role": role, "seed": seed, "shrink": shrink, "history": history})
 
 
 def _save(out: Path, model: Any, processor: Any, record: dict[str, Any]) -> None:

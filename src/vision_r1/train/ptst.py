@@ -72,7 +72,7 @@ def measure_lengths(
         part = problems[start : start + batch_size]
         where = [f"problem {problem.id}" for problem in part]
         pictures = [[media.load() for media in problem.media] for problem in part]
-        inputs = encode_prompts(loaded.processor, [p.question for p in part], pictures, where)
+        inputs = encode_prompts(loaded.processor, [p.prompt for p in part], pictures, where)
         for place, tokens in zip(where, inputs["attention_mask"].sum(1).tolist(), strict=True):
             check_room(loaded.model.config, tokens, cap, place)
         noise = [np.random.default_rng(derive_seed(seed, "lengths", place)).random(cap) for place in where]

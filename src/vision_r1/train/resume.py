@@ -81,6 +81,23 @@ def append_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             handle.write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def take_learning_rate(optimizer: Any, scheduler: Any, rate: float) -> None:
+    """Make `rate` the peak rate of a restored optimizer and scheduler, whose own are those of before.
+
+    The place on the schedule stays. Nothing is touched where the rate has not changed.
+    """
+    before = getattr(scheduler, "base_lrs", None) or [
+        g.get("initial_lr", g["lr"]) for g in optimizer.param_groups
+    ]
+    if all(old == rate for old in before):
+        return
+    for group, old in zip(optimizer.param_groups, before, strict=True):
+        group["lr"] *= rate / old
+        group["initial_lr"] = rate
+    scheduler.base_lrs = [rate for _ in before]
+    scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}

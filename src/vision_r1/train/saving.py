@@ -25,5 +25,5 @@ def restore_weights(model: Any, folder: Path) -> None:
     Trainer then loads them by the new ones, not strictly: resuming would go on from the weights the
     model was built with, in silence.
     """
-    saved = AutoModelForImageTextToText.from_pretrained(folder, dtype=model.dtype)
+    saved = AutoModelForImageTextToText.from_pretrained(folder, dtype=model.dtype, trust_remote_code=False)
     model.load_state_dict(saved.state_dict(), strict=True)

@@ -30,7 +30,7 @@ from vision_r1.problems.chat import ChatRow
 from vision_r1.train.config import SftSettings
 from vision_r1.train.data import Ask, PromptStore, check_room, epochs_of, image_inputs, pad_rows, take
 from vision_r1.train.quiet import quiet
-from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
+from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows, take_learning_rate
 from vision_r1.train.saving import restore_weights, save_model
 from vision_r1.train.trl_config import sft_config
 
@@ -165,6 +165,11 @@ class VisionSftTrainer(SFTTrainer):  # type: ignore[misc]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any | None = None) -> None:
         restore_weights(self.model if model is None else model, Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            take_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No model card in a checkpoint: it would ask the hub."""
