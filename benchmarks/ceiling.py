@@ -25,7 +25,7 @@ from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.in_process import Request, generate
 from vision_r1.teachers.language import Facts, caption, facts_of, parse_description, transcript
 from vision_r1.teachers.steps import solve
-from vision_r1.train.pretrain import READ
+from vision_r1.train.lessons import READ
 
 LEADS = {
     "row": "From left to right, the numbers are ",

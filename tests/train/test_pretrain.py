@@ -9,15 +9,9 @@ from vision_r1.core.errors import RunStateError
 from vision_r1.models.load import load_model
 from vision_r1.problems.scans import split_indices
 from vision_r1.train import pretrain
-from vision_r1.train.pretrain import (
-    EXAMPLES,
-    PARTS,
-    Collator,
-    arithmetic,
-    learning_rate,
-    reply_loss,
-    train_tiny,
-)
+from vision_r1.train.curriculum import PARTS, learning_rate
+from vision_r1.train.lessons import EXAMPLES, arithmetic, longer_text
+from vision_r1.train.pretrain import Collator, reply_loss, train_tiny
 
 BASE_PARTS = [index for index, part in enumerate(PARTS) if part.steps["base"]]
 
@@ -61,6 +55,21 @@ def test_facts_of_arithmetic_are_right():
         if "=" in example.reply:
             left, right = example.reply.split("=")
             assert eval(left) == int(right)
+
+
+def test_longer_text_is_right_and_has_no_picture():
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(400):
+        example = longer_text(rng, (0.4, 0.8))
+        assert example.scene is None
+        seen.add(example.question.split()[0])
+        for run in example.reply.replace(".", "").split(", "):
+            for left, right in [part.split("=") for part in run.split(" ") if "=" in part]:
+                assert eval(left) == int(right)
+        if example.question.startswith("Repeat: "):
+            assert example.question == f"Repeat: {example.reply}"
+    assert {"Add", "Repeat:", "Sort", "top", "heights"} <= seen
 
 
 def test_the_loss_weighs_a_reply_by_the_root_of_its_length():

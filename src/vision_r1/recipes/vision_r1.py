@@ -57,7 +57,7 @@ FAMILIES = ("sum", "sum_minus_largest", "parity", "table", "bars", "shapes") * 2
 def _tiny(seed: int) -> Recipe:
     cold_start, rl = (derive_seed(seed, "problems", stage) for stage in ("cold_start", "rl"))
     data = DataSections(
-        cold_start=TinyWorldData(split="train", n=3600, seed=cold_start, families=FAMILIES),
+        cold_start=TinyWorldData(split="train", n=6000, seed=cold_start, families=FAMILIES),
         rl=TinyWorldData(split="train", n=3600, seed=rl, families=FAMILIES),
         validation=TinyWorldData(split="validation", n=180, seed=3, families=FAMILIES),
         test=TinyWorldData(split="test", n=540, seed=4, families=FAMILIES),
@@ -71,16 +71,16 @@ def _tiny(seed: int) -> Recipe:
             name="ptst_1",
             max_completion_length=Quantile(quantile=0.5, at_least=64, at_most=128),
             group_size=16,
-            steps=40,
-            learning_rate=2e-4,
+            steps=60,
+            learning_rate=5e-5,
             reference="stage_start",
         ),
         PtstStage(
             name="ptst_2",
             max_completion_length=Quantile(quantile=0.5, times=2.0, at_least=128, at_most=256),
             group_size=8,
-            steps=40,
-            learning_rate=2e-4,
+            steps=60,
+            learning_rate=5e-5,
             reference="stage_start",
         ),
     )
@@ -96,8 +96,8 @@ def _tiny(seed: int) -> Recipe:
                 learning_rate=1e-3,
                 batch_size=16,
                 micro_batch_size=16,
-                max_epochs=6,
-                eval_steps=100,
+                max_epochs=5,
+                eval_steps=150,
                 max_length=640,
                 freeze_vision=False,
             ),

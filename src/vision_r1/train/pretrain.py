@@ -9,10 +9,6 @@ validation accuracy that is logged uses the validation split.
 
 from __future__ import annotations
 
-import functools
-import itertools
-import math
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,262 +25,15 @@ from vision_r1.models.chat import prompt_messages, render_prompt
 from vision_r1.models.load import load_model
 from vision_r1.models.processor import patches_of
 from vision_r1.models.tiny import SIZES, Role, build_config, build_model, build_processor, train_tokenizer
-from vision_r1.problems.drawing import SHAPES, Layout, Scene, draw
-from vision_r1.problems.scans import Split
-from vision_r1.problems.tiny_world import FAMILIES, TRAINING_FAMILIES, random_problem, random_scene
-from vision_r1.teachers import language, prompts
+from vision_r1.problems.drawing import draw
+from vision_r1.problems.tiny_world import FAMILIES
 from vision_r1.teachers.reasoner import sample_corpus
+from vision_r1.train.curriculum import FULL, PARTS, Part, learning_rate, phase_at
+from vision_r1.train.lessons import EXAMPLES, READ, Example
 
-Mix = tuple[float, ...]
-READ = "Read the image."
 VOCABULARY = 704
 READING_BATCH = 96
 BATCH: dict[Role, int] = {"base": 96, "teacher": 40}  # the teacher's rows are three times as long
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A question, the reply to learn, and the picture, if any."""
-
-    question: str
-    reply: str
-    scene: Scene | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A stretch of a part.
-
-    Attributes:
-        until: where it ends, as a share of the part's steps.
-        digits: the most digits a row holds while only reading is learned; 0 for the full mix.
-        jitter: the jitter reached at its end; it grows linearly from the phase before.
-    """
-
-    until: float
-    digits: int
-    jitter: float
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One run of the optimizer.
-
-    Attributes:
-        steps: optimizer steps, by role; 0 where a role has no such part.
-        horizon: steps that phases and learning rate are planned over; a part may end before them.
-        peak: learning rate after the warm-up.
-        flat: share of the steps before it falls as a cosine to 2% of the peak; 1 for never.
-        phases: the curriculum.
-        mix: cumulative shares of the kinds of examples, by role. Base: reading, text-only facts,
-            words to repeat and longer facts; the rest are direct answers. A fourth figure is the
-            share of single steps among the longer facts. Teacher: reading, captions, Pseudo-CoTs; the
-            rest are descriptions.
-    """
-
-    steps: dict[Role, int]
-    horizon: dict[Role, int]
-    peak: float
-    flat: float
-    phases: tuple[Phase, ...]
-    mix: dict[Role, tuple[float, ...]]
-
-
-FULL = Phase(1.0, 0, 1.0)
-PARTS: tuple[Part, ...] = (
-    Part(  # to see: one digit, then two, then rows, then everything while the jitter grows
-        {"base": 1746, "teacher": 1550},
-        {"base": 1746, "teacher": 1550},
-        1.5e-3,
-        1.0,
-        (Phase(0.08, 1, 0.0), Phase(0.13, 2, 0.1), Phase(0.21, 5, 0.3), Phase(0.8, 0, 1.0), FULL),
-        {"base": (0.30, 0.52, 0.52), "teacher": (0.15, 0.20, 0.60)},
-    ),
-    Part(  # to answer
-        {"base": 2550, "teacher": 1500},
-        {"base": 3000, "teacher": 1500},
-        1.2e-3,
-        0.5,
-        (FULL,),
-        {"base": (0.25, 0.60, 0.60), "teacher": (0.30, 0.34, 0.60)},
-    ),
-    Part(  # to know the words: a token that was never written is like every other such token
-        {"base": 1000, "teacher": 0},
-        {"base": 1000, "teacher": 0},
-        1.2e-3,
-        0.25,
-        (FULL,),
-        {"base": (0.22, 0.47, 0.65), "teacher": ()},
-    ),
-    Part(  # to know single steps in text
-        {"base": 700, "teacher": 0},
-        {"base": 700, "teacher": 0},
-        1e-3,
-        0.3,
-        (FULL,),
-        {"base": (0.12, 0.24, 0.74, 0.9), "teacher": ()},
-    ),
-)
-
-
-def arithmetic(rng: random.Random) -> Example:
-    """A text-only fact: a sum, difference or product, or an order, extreme or even ones of a list."""
-    kind = rng.randrange(9)
-    if kind < 6:
-        op = "+-*+-+"[kind]
-        a, b = (rng.randrange(7), rng.randrange(10)) if op == "*" else (rng.randrange(55), rng.randrange(10))
-        if op == "-":
-            b = rng.randrange(10) if rng.random() < 0.5 else rng.randrange(a + 1)
-            a = max(a, b)
-        value = a + b if op == "+" else a - b if op == "-" else a * b
-        if rng.random() < 0.5:
-            return Example(f"What is {a}{op}{b}?", str(value))
-        return Example(f"Calculate {a}{op}{b}.", f"{a}{op}{b}={value}")
-    numbers = [rng.randrange(10) for _ in range(rng.randint(2, 6))]
-    text = language.spaced(numbers)
-    if kind == 6:
-        return Example(f"Sort {text} from smallest to largest.", language.spaced(sorted(numbers)))
-    if kind == 7:
-        which, value = ("largest", max(numbers)) if rng.random() < 0.5 else ("smallest", min(numbers))
-        return Example(f"What is the {which} of {text}?", str(value))
-    parity = rng.randrange(2)
-    chosen = [n for n in numbers if n % 2 == parity]
-    return Example(
-        f"Which of {text} are {('even', 'odd')[parity]}?", language.spaced(chosen) if chosen else "none"
-    )
-
-
-def long_sum(rng: np.random.Generator) -> Example:
-    """A text-only sum of several numbers, written out."""
-    numbers = [int(n) for n in rng.integers(10, size=int(rng.integers(3, 7)))]
-    totals = list(itertools.accumulate(numbers))
-    sums = [f"{a}+{b}={c}" for a, b, c in zip(totals, numbers[1:], totals[1:], strict=False)]
-    return Example(f"Add {language.spaced(numbers)}.", ", ".join(sums) + ".")
-
-
-def step_fact(rng: np.random.Generator) -> Example:
-    """A text-only fact about a few numbers, said in one sentence: one step, never two."""
-    numbers = [int(n) for n in rng.integers(10, size=int(rng.integers(3, 6)))]
-    text, kind = language.spaced(numbers), int(rng.integers(7))
-    if kind == 0:
-        return long_sum(rng)
-    if kind == 1:
-        word, parity = (("Even", 0), ("Odd", 1))[int(rng.integers(2))]
-        chosen = [n for n in numbers if n % 2 == parity]
-        said = f"{word}: {language.spaced(chosen) if chosen else 'none'}"
-        if rng.random() < 0.4:
-            return Example(f"{word} ones of {text}, and how many?", f"{said}, so {len(chosen)}.")
-        return Example(f"{word} ones of {text}?", f"{said}.")
-    if kind == 2:
-        largest, smallest = max(numbers), min(numbers)
-        if rng.random() < 0.4:
-            reply = f"The largest is {largest} and the smallest is {smallest}."
-            return Example(f"Largest and smallest of {text}?", reply)
-        return Example(f"Largest of {text}?", f"The largest is {largest}.")
-    if kind == 3:
-        return Example(f"Sort {text}.", f"Sorted: {language.spaced(sorted(numbers))}.")
-    if kind == 4:
-        heights = [int(h) + 1 for h in rng.permutation(6)[: len(numbers)]]
-        taller = [n for n, h in zip(numbers, heights, strict=True) if h > heights[0]]
-        said = language.spaced(taller) if taller else "none"
-        question = f"heights {language.spaced(heights)}, numbers {text}. Taller than the first?"
-        return Example(question, f"Taller than {heights[0]}: {said}.")
-    shapes = [SHAPES[int(i)] for i in rng.integers(len(SHAPES), size=len(numbers))]
-    wanted = SHAPES[int(rng.integers(len(SHAPES)))]
-    inside = [n for n, shape in zip(numbers, shapes, strict=True) if shape == wanted]
-    listed = ", ".join(f"{shape} {n}" for shape, n in zip(shapes, numbers, strict=True))
-    return Example(f"{listed}. In {wanted}s?", f"In {wanted}s: {language.spaced(inside) if inside else 'none'}.")
-
-
-@functools.cache
-def vocabulary_words() -> tuple[str, ...]:
-    """The words of the tiny world's texts, in alphabetical order; repeated at random, they say nothing."""
-    return tuple(
-        sorted(
-            {
-                word
-                for text in sample_corpus(0, 600)
-                for word in text.split()
-                if not any(c.isdigit() for c in word)
-            }
-        )
-    )
-
-
-def _reading_scene(rng: np.random.Generator, phase: Phase, jitter: float, split: Split) -> Scene:
-    if phase.digits:
-        return random_scene(rng, "row", (1, int(rng.integers(1, phase.digits + 1))), split, jitter)
-    layout: Layout = ("row", "row", "table", "bars", "shapes", "shapes")[int(rng.integers(6))]
-    size = (2, int(rng.integers(2, 4))) if layout == "table" else (1, int(rng.integers(3, 6)))
-    return random_scene(rng, layout, size, split, jitter)
-
-
-def base_example(
-    rng: np.random.Generator, phase: Phase, mix: Mix, jitter: float, split: Split = "train"
-) -> Example:
-    """Reading, a text-only fact, words to repeat, or a direct answer."""
-    draw_kind = rng.random()
-    if phase.digits or draw_kind < mix[0]:
-        scene = _reading_scene(rng, phase, jitter, split)
-        return Example(READ, language.transcript(language.facts_of(scene)), scene)
-    if draw_kind < mix[1]:
-        return arithmetic(random.Random(int(rng.integers(2**31))))
-    if draw_kind < mix[2]:
-        if len(mix) > 3 and rng.random() < mix[3]:
-            return step_fact(rng)
-        if rng.random() < 0.3:
-            return long_sum(rng)
-        words = " ".join(rng.choice(vocabulary_words(), size=int(rng.integers(3, 13))))
-        return Example(f"Repeat: {words}", words)
-    family = FAMILIES[TRAINING_FAMILIES[int(rng.integers(len(TRAINING_FAMILIES)))]]
-    problem = random_problem(rng, family, split, jitter=jitter)
-    return Example(problem.question, problem.answer, problem.meta["scene"])
-
-
-def pseudo_cot(facts: language.Facts, answer: str) -> str:
-    """The reply the teacher learns for step 1."""
-    return (
-        f"Caption: {language.caption(facts)}\n"
-        f"Reasoning: The image reads {language.transcript(facts)}. So the answer is {answer}."
-    )
-
-
-def _misread(facts: language.Facts, rng: np.random.Generator) -> language.Facts:
-    """The facts with one digit changed, as a careless Pseudo-CoT has them."""
-    rows = [list(row) for row in facts.rows]
-    row = rows[int(rng.integers(len(rows)))]
-    row[int(rng.integers(len(row)))] = int(rng.integers(10))
-    return language.Facts(facts.layout, tuple(map(tuple, rows)), facts.heights, facts.shapes)
-
-
-def teacher_example(
-    rng: np.random.Generator, phase: Phase, mix: Mix, jitter: float, split: Split = "train"
-) -> Example:
-    """Reading, a caption, a Pseudo-CoT (answer told or not), or a question-aware description.
-
-    A third of the thinking processes shown in step 2 misread a digit, so that the description is
-    learned from the pixels and not by copying.
-    """
-    draw_kind = rng.random()
-    if phase.digits or draw_kind < mix[0]:
-        scene = _reading_scene(rng, phase, jitter, split)
-        return Example(READ, language.transcript(language.facts_of(scene)), scene)
-    family = FAMILIES[TRAINING_FAMILIES[int(rng.integers(len(TRAINING_FAMILIES)))]]
-    problem = random_problem(rng, family, split, jitter=jitter)
-    scene = problem.meta["scene"]
-    facts = language.facts_of(scene)
-    if draw_kind < mix[1]:
-        return Example(prompts.caption_prompt(), language.caption(facts), scene)
-    if draw_kind < mix[2]:
-        told = problem.answer if rng.random() < 0.8 else None
-        return Example(
-            prompts.pseudo_cot_prompt(problem.question, told), pseudo_cot(facts, problem.answer), scene
-        )
-    thought = pseudo_cot(_misread(facts, rng) if rng.random() < 0.34 else facts, problem.answer)
-    return Example(prompts.describe_prompt(problem.question, thought), language.description(facts), scene)
-
-
-EXAMPLES: dict[Role, Callable[..., Example]] = {"base": base_example, "teacher": teacher_example}
 
 
 def corpus(seed: int) -> list[str]:
@@ -337,24 +86,6 @@ class Collator:
             batch["pixel_values"] = torch.from_numpy(np.concatenate(patches))
             batch["image_grid_thw"] = torch.tensor(grids)
         return batch
-
-
-def _phase_at(phases: Sequence[Phase], share: float) -> tuple[Phase, float]:
-    """The phase and jitter at this share of a part's steps."""
-    start, before = 0.0, 0.0 if len(phases) > 1 else 1.0
-    for phase in phases:
-        if share < phase.until:
-            return phase, before + (phase.jitter - before) * (share - start) / (phase.until - start)
-        start, before = phase.until, phase.jitter
-    return phases[-1], phases[-1].jitter
-
-
-def learning_rate(step: int, steps: int, peak: float, flat: float) -> float:
-    """Linear warm-up over 100 steps, flat, then cosine to 2% of the peak."""
-    if step < 100:
-        return peak * (step + 1) / 100
-    share = max(0.0, (step / steps - flat) / (1 - flat)) if flat < 1 else 0.0
-    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def reply_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -488,7 +219,7 @@ def _train_part(
     model.train()
     started, losses = time.monotonic(), []
     for step in range(steps):
-        phase, jitter = _phase_at(part.phases, step / horizon)
+        phase, jitter = phase_at(part.phases, step / horizon)
         batch = READING_BATCH if phase.digits else BATCH[role]
         data = collate([EXAMPLES[role](rng, phase, part.mix[role], jitter) for _ in range(batch)])
         for group in optimizer.param_groups:

@@ -1,0 +1,228 @@
+"""The examples that the tiny models learn from, drawn without end from the train split."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vision_r1.models.tiny import Role
+from vision_r1.problems.drawing import SHAPES, Layout, Scene
+from vision_r1.problems.scans import Split
+from vision_r1.problems.tiny_world import FAMILIES, TRAINING_FAMILIES, random_problem, random_scene
+from vision_r1.teachers import language, prompts
+from vision_r1.teachers.reasoner import sample_corpus
+from vision_r1.teachers.steps import solve
+from vision_r1.train.curriculum import Mix, Phase
+
+READ = "Read the image."
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question, the reply to learn, and the picture, if any."""
+
+    question: str
+    reply: str
+    scene: Scene | None = None
+
+
+def arithmetic(rng: random.Random) -> Example:
+    """A text-only fact: a sum, difference or product, or an order, extreme or even ones of a list."""
+    kind = rng.randrange(9)
+    if kind < 6:
+        op = "+-*+-+"[kind]
+        a, b = (rng.randrange(7), rng.randrange(10)) if op == "*" else (rng.randrange(55), rng.randrange(10))
+        if op == "-":
+            b = rng.randrange(10) if rng.random() < 0.5 else rng.randrange(a + 1)
+            a = max(a, b)
+        value = a + b if op == "+" else a - b if op == "-" else a * b
+        if rng.random() < 0.5:
+            return Example(f"What is {a}{op}{b}?", str(value))
+        return Example(f"Calculate {a}{op}{b}.", f"{a}{op}{b}={value}")
+    numbers = [rng.randrange(10) for _ in range(rng.randint(2, 6))]
+    text = language.spaced(numbers)
+    if kind == 6:
+        return Example(f"Sort {text} from smallest to largest.", language.spaced(sorted(numbers)))
+    if kind == 7:
+        which, value = ("largest", max(numbers)) if rng.random() < 0.5 else ("smallest", min(numbers))
+        return Example(f"What is the {which} of {text}?", str(value))
+    parity = rng.randrange(2)
+    chosen = [n for n in numbers if n % 2 == parity]
+    return Example(
+        f"Which of {text} are {('even', 'odd')[parity]}?", language.spaced(chosen) if chosen else "none"
+    )
+
+
+def long_sum(rng: np.random.Generator) -> Example:
+    """A text-only sum of several numbers, written out."""
+    numbers = [int(n) for n in rng.integers(10, size=int(rng.integers(3, 7)))]
+    totals = list(itertools.accumulate(numbers))
+    sums = [f"{a}+{b}={c}" for a, b, c in zip(totals, numbers[1:], totals[1:], strict=False)]
+    return Example(f"Add {language.spaced(numbers)}.", ", ".join(sums) + ".")
+
+
+def worked_in_text(rng: np.random.Generator) -> Example:
+    """A training question about facts that are given as text, worked out in plain sentences."""
+    family = FAMILIES[TRAINING_FAMILIES[int(rng.integers(len(TRAINING_FAMILIES)))]]
+    problem = random_problem(rng, family, "train")
+    facts = language.facts_of(problem.meta["scene"])
+    solution = solve(problem.question, facts)
+    if solution is None:
+        raise RuntimeError(f"no steps for {problem.question!r}")
+    parts = [p if isinstance(p, str) else ", ".join(step.text() for step in p) + "." for p in solution.parts]
+    return Example(f"{language.transcript(facts)}. {problem.question}", " ".join(parts))
+
+
+def step_fact(rng: np.random.Generator) -> Example:
+    """A text-only fact about a few numbers, said in one sentence: one step, never two."""
+    numbers = [int(n) for n in rng.integers(10, size=int(rng.integers(3, 6)))]
+    text, kind = language.spaced(numbers), int(rng.integers(7))
+    if kind == 0:
+        return long_sum(rng)
+    if kind == 1:
+        return _parity_fact(rng, numbers)
+    if kind == 2:
+        largest, smallest = max(numbers), min(numbers)
+        if rng.random() < 0.4:
+            reply = f"The largest is {largest} and the smallest is {smallest}."
+            return Example(f"Largest and smallest of {text}?", reply)
+        return Example(f"Largest of {text}?", f"The largest is {largest}.")
+    if kind == 3:
+        return Example(f"Sort {text}.", f"Sorted: {language.spaced(sorted(numbers))}.")
+    return _taller_fact(rng, numbers) if kind == 4 else _shape_fact(rng, numbers)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return language.spaced(numbers) if numbers else "none"
+
+
+def _parity_fact(rng: np.random.Generator, numbers: Sequence[int]) -> Example:
+    word, parity = (("Even", 0), ("Odd", 1))[int(rng.integers(2))]
+    chosen = [n for n in numbers if n % 2 == parity]
+    text = language.spaced(numbers)
+    if rng.random() < 0.4:
+        return Example(
+            f"{word} ones of {text}, and how many?", f"{word}: {_listed(chosen)}, so {len(chosen)}."
+        )
+    return Example(f"{word} ones of {text}?", f"{word}: {_listed(chosen)}.")
+
+
+def _taller_fact(rng: np.random.Generator, numbers: Sequence[int]) -> Example:
+    heights = [int(h) + 1 for h in rng.permutation(6)[: len(numbers)]]
+    taller = [n for n, h in zip(numbers, heights, strict=True) if h > heights[0]]
+    question = (
+        f"heights {language.spaced(heights)}, numbers {language.spaced(numbers)}. Taller than the first?"
+    )
+    return Example(question, f"Taller than {heights[0]}: {_listed(taller)}.")
+
+
+def _shape_fact(rng: np.random.Generator, numbers: Sequence[int]) -> Example:
+    shapes = [SHAPES[int(i)] for i in rng.integers(len(SHAPES), size=len(numbers))]
+    wanted = SHAPES[int(rng.integers(len(SHAPES)))]
+    inside = [n for n, shape in zip(numbers, shapes, strict=True) if shape == wanted]
+    listed = ", ".join(f"{shape} {n}" for shape, n in zip(shapes, numbers, strict=True))
+    return Example(f"{listed}. In {wanted}s?", f"In {wanted}s: {_listed(inside)}.")
+
+
+@functools.cache
+def vocabulary_words() -> tuple[str, ...]:
+    """The words of the tiny world's texts, in alphabetical order; repeated at random, they say nothing."""
+    return tuple(
+        sorted(
+            {
+                word
+                for text in sample_corpus(0, 600)
+                for word in text.split()
+                if not any(c.isdigit() for c in word)
+            }
+        )
+    )
+
+
+def _reading_scene(rng: np.random.Generator, phase: Phase, jitter: float, split: Split) -> Scene:
+    if phase.digits:
+        return random_scene(rng, "row", (1, int(rng.integers(1, phase.digits + 1))), split, jitter)
+    layout: Layout = ("row", "row", "table", "bars", "shapes", "shapes")[int(rng.integers(6))]
+    size = (2, int(rng.integers(2, 4))) if layout == "table" else (1, int(rng.integers(3, 6)))
+    return random_scene(rng, layout, size, split, jitter)
+
+
+def base_example(
+    rng: np.random.Generator, phase: Phase, mix: Mix, jitter: float, split: Split = "train"
+) -> Example:
+    """Reading, a text-only fact, longer text, or a direct answer."""
+    draw_kind = rng.random()
+    if phase.digits or draw_kind < mix[0]:
+        scene = _reading_scene(rng, phase, jitter, split)
+        return Example(READ, language.transcript(language.facts_of(scene)), scene)
+    if draw_kind < mix[1]:
+        return arithmetic(random.Random(int(rng.integers(2**31))))
+    if draw_kind < mix[2]:
+        return longer_text(rng, mix[3:])
+    family = FAMILIES[TRAINING_FAMILIES[int(rng.integers(len(TRAINING_FAMILIES)))]]
+    problem = random_problem(rng, family, split, jitter=jitter)
+    return Example(problem.question, problem.answer, problem.meta["scene"])
+
+
+def longer_text(rng: np.random.Generator, shares: Mix) -> Example:
+    """A single step, a question worked in text, a long sum, or words to repeat; never with a picture."""
+    roll = rng.random() if shares else 1.0
+    if shares and roll < shares[0]:
+        return step_fact(rng)
+    if len(shares) > 1 and roll < shares[1]:
+        return worked_in_text(rng)
+    if rng.random() < 0.3:
+        return long_sum(rng)
+    words = " ".join(rng.choice(vocabulary_words(), size=int(rng.integers(3, 13))))
+    return Example(f"Repeat: {words}", words)
+
+
+def pseudo_cot(facts: language.Facts, answer: str) -> str:
+    """The reply the teacher learns for step 1."""
+    return (
+        f"Caption: {language.caption(facts)}\n"
+        f"Reasoning: The image reads {language.transcript(facts)}. So the answer is {answer}."
+    )
+
+
+def _misread(facts: language.Facts, rng: np.random.Generator) -> language.Facts:
+    """The facts with one digit changed, as a careless Pseudo-CoT has them."""
+    rows = [list(row) for row in facts.rows]
+    row = rows[int(rng.integers(len(rows)))]
+    row[int(rng.integers(len(row)))] = int(rng.integers(10))
+    return language.Facts(facts.layout, tuple(map(tuple, rows)), facts.heights, facts.shapes)
+
+
+def teacher_example(
+    rng: np.random.Generator, phase: Phase, mix: Mix, jitter: float, split: Split = "train"
+) -> Example:
+    """Reading, a caption, a Pseudo-CoT (answer told or not), or a question-aware description.
+
+    A third of the thinking processes shown in step 2 misread a digit, so that the description is
+    learned from the pixels and not by copying.
+    """
+    draw_kind = rng.random()
+    if phase.digits or draw_kind < mix[0]:
+        scene = _reading_scene(rng, phase, jitter, split)
+        return Example(READ, language.transcript(language.facts_of(scene)), scene)
+    family = FAMILIES[TRAINING_FAMILIES[int(rng.integers(len(TRAINING_FAMILIES)))]]
+    problem = random_problem(rng, family, split, jitter=jitter)
+    scene = problem.meta["scene"]
+    facts = language.facts_of(scene)
+    if draw_kind < mix[1]:
+        return Example(prompts.caption_prompt(), language.caption(facts), scene)
+    if draw_kind < mix[2]:
+        told = problem.answer if rng.random() < 0.8 else None
+        return Example(
+            prompts.pseudo_cot_prompt(problem.question, told), pseudo_cot(facts, problem.answer), scene
+        )
+    thought = pseudo_cot(_misread(facts, rng) if rng.random() < 0.34 else facts, problem.answer)
+    return Example(prompts.describe_prompt(problem.question, thought), language.description(facts), scene)
+
+
+EXAMPLES: dict[Role, Callable[..., Example]] = {"base": base_example, "teacher": teacher_example}
