@@ -158,7 +158,7 @@ def test_killed_again_and_again_it_ends_with_the_same_weights(finished, random_m
         process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(config), str(run)], env=env)
         # Later attempts live longer, so that every stage is reached and hit.
         try:
-            process.wait(timeout=8 + 2.5 * kills + 6 * rng.random())
+            process.wait(timeout=4.5 + 0.8 * kills + 1.5 * rng.random())
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
