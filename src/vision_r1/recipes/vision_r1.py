@@ -72,7 +72,7 @@ def _tiny(seed: int) -> Recipe:
             max_completion_length=Quantile(quantile=0.5, at_least=64, at_most=128),
             group_size=16,
             steps=60,
-            learning_rate=5e-5,
+            learning_rate=6e-5,
             reference="stage_start",
         ),
         PtstStage(
@@ -80,7 +80,7 @@ def _tiny(seed: int) -> Recipe:
             max_completion_length=Quantile(quantile=0.5, times=2.0, at_least=128, at_most=256),
             group_size=8,
             steps=60,
-            learning_rate=5e-5,
+            learning_rate=6e-5,
             reference="stage_start",
         ),
     )
