@@ -222,7 +222,7 @@ def tiny_train(
     seed: Seed = 0,
     shrink: Annotated[float, typer.Option(help="Factor on all steps, for a quick look.")] = 1.0,
 ) -> None:
-    """Train a tiny model from scratch (under an hour on one core)."""
+    """Train a tiny model from scratch (about an hour and a half on one busy core)."""
     from vision_r1.core.errors import ConfigError
 
     if role not in ("base", "teacher"):

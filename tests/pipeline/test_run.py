@@ -17,6 +17,8 @@ from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import RunStateError
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.run import run_recipe
+from vision_r1.pipeline.study import run_study, shorter_half
+from vision_r1.problems.chat import ChatRow
 from vision_r1.recipes import build
 
 SMALL = [
@@ -34,6 +36,8 @@ from pathlib import Path
 from vision_r1.core.config import validate
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.run import run_recipe
+from vision_r1.pipeline.study import run_study, shorter_half
+from vision_r1.problems.chat import ChatRow
 run_recipe(validate(Recipe, yaml.safe_load(Path(sys.argv[1]).read_text())), Path(sys.argv[2]))
 """
 
@@ -170,3 +174,26 @@ def test_killed_again_and_again_it_ends_with_the_same_weights(finished, random_m
     assert kills >= 2
     assert equal(weights(run), weights(finished))
     assert comparable(run) == comparable(finished)
+
+
+def test_the_controls_run_beside_a_finished_run(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    rows = run_study("controls", run)
+    assert [row["arm"] for row in rows] == ["more_sft", "short_sft", "answers_only"]
+    for row in rows:
+        assert row["n"] == row["final_minus_arm"]["n"] == 27
+        assert row["steps"] >= 1
+        low, high = row["final_minus_arm"]["ci95"]
+        assert low <= row["final_minus_arm"]["difference"] <= high
+    assert run_study("controls", run) == rows
+
+
+def test_a_study_needs_a_finished_run(tmp_path):
+    with pytest.raises(RunStateError, match="is not a finished run"):
+        run_study("controls", tmp_path)
+
+
+def test_the_shorter_half_keeps_every_kind_of_question():
+    rows = [ChatRow(f"{q}{i}", q, "x" * i, ()) for q in "ab" for i in range(4)]
+    assert [row.id for row in shorter_half(rows)] == ["a0", "a1", "b0", "b1"]
