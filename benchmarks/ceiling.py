@@ -24,16 +24,9 @@ from vision_r1.problems.problem import Problem
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.in_process import Request, generate
-from vision_r1.teachers.language import Facts, caption, facts_of, parse_description, transcript
+from vision_r1.teachers.language import LEADS, Facts, caption, facts_of, parse_description, transcript
 from vision_r1.teachers.steps import solve
 from vision_r1.train.lessons import READ
-
-LEADS = {
-    "row": "From left to right, the numbers are ",
-    "table": "From left to right, the table reads ",
-    "bars": "From left to right, the bars have ",
-    "shapes": "From left to right, the shapes are ",
-}
 
 
 def replies(loaded: LoadedModel, problems: Sequence[Problem], questions: Sequence[str]) -> list[str]:

@@ -73,7 +73,7 @@ def caption(facts: Facts) -> str:
     }[facts.layout]
 
 
-_LEADS = {
+LEADS = {
     "row": "From left to right, the numbers are ",
     "table": "From left to right, the table reads ",
     "bars": "From left to right, the bars have ",
@@ -83,7 +83,7 @@ _LEADS = {
 
 def description(facts: Facts) -> str:
     """A question-aware description: the caption and every value."""
-    return f"{caption(facts)} {_LEADS[facts.layout]}{transcript(facts)}."
+    return f"{caption(facts)} {LEADS[facts.layout]}{transcript(facts)}."
 
 
 _NUMBERS = r"(\d(?: \d){1,11})"
@@ -97,7 +97,7 @@ _READINGS = {
 
 def parse_description(text: str) -> Facts | None:
     """The facts a description states, or None where it states none that can be used."""
-    for layout, lead in _LEADS.items():
+    for layout, lead in LEADS.items():
         _, found, rest = text.partition(lead)
         match = _READINGS[layout].match(rest) if found else None
         if match is None:

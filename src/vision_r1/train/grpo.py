@@ -16,7 +16,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,8 +32,7 @@ from vision_r1.problems.problem import Problem
 from vision_r1.rollout.grouped import rope_positions, sample_groups, warp_of
 from vision_r1.train.data import Ask, PromptStore, check_room, image_inputs, pad_rows
 from vision_r1.train.logprobs import shared_prefix_logps
-from vision_r1.train.resume import take_learning_rate
-from vision_r1.train.saving import restore_weights
+from vision_r1.train.saving import Resumable
 
 # Losses that weigh every completion or token by a constant of the whole batch, so that the way the
 # batch is cut into micro-batches does not matter. "bnpo" averages per micro-batch and stays TRL's.
@@ -52,7 +50,7 @@ class Rollout:
     reward: Reward
 
 
-class VisionGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
+class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
     """TRL's GRPOTrainer with prompts read once, grouped sampling and micro-batches by length.
 
     Args:
@@ -109,17 +107,6 @@ class VisionGrpoTrainer(GRPOTrainer):  # type: ignore[misc]
         reference.requires_grad_(False)
         add_fused_lm_head(reference, temperature=self.temperature)
         self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any | None = None) -> None:
-        restore_weights(self.model if model is None else model, Path(resume_from_checkpoint))
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            take_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate)
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """No model card in a checkpoint: it would ask the hub."""
 
     # --- one batch: prompts, completions, rewards ---
 

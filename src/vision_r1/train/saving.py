@@ -9,6 +9,7 @@ from transformers import AutoModelForImageTextToText
 
 from vision_r1.core.files import atomic_directory
 from vision_r1.models.load import LoadedModel
+from vision_r1.train.resume import take_learning_rate
 
 
 def save_model(loaded: LoadedModel, folder: Path) -> None:
@@ -27,3 +28,18 @@ def restore_weights(model: Any, folder: Path) -> None:
     """
     saved = AutoModelForImageTextToText.from_pretrained(folder, dtype=model.dtype, trust_remote_code=False)
     model.load_state_dict(saved.state_dict(), strict=True)
+
+
+class Resumable:
+    """What both trainers do alike when a run goes on from a checkpoint; mixed in before TRL's class."""
+
+    def _load_from_checkpoint(self: Any, resume_from_checkpoint: str, model: Any | None = None) -> None:
+        restore_weights(self.model if model is None else model, Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self: Any, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
+        if checkpoint is not None:
+            take_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """No model card in a checkpoint: it would ask the hub."""

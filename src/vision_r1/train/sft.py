@@ -30,8 +30,8 @@ from vision_r1.problems.chat import ChatRow
 from vision_r1.train.config import SftSettings
 from vision_r1.train.data import Ask, PromptStore, check_room, epochs_of, image_inputs, pad_rows, take
 from vision_r1.train.quiet import quiet
-from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows, take_learning_rate
-from vision_r1.train.saving import restore_weights, save_model
+from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
+from vision_r1.train.saving import Resumable, save_model
 from vision_r1.train.trl_config import sft_config
 
 TURN_END = "<|im_end|>"
@@ -148,7 +148,7 @@ def best_step(rows: Sequence[Mapping[str, Any]]) -> int | None:
     return min(found)[1] if found else None
 
 
-class VisionSftTrainer(SFTTrainer):  # type: ignore[misc]
+class VisionSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
     """TRL's SFTTrainer over a fixed order of rows, its loss a token mean over the global batch."""
 
     def __init__(self, loaded: LoadedModel, args: SFTConfig, store: ChatStore, order: Sequence[int]) -> None:
@@ -162,17 +162,6 @@ class VisionSftTrainer(SFTTrainer):  # type: ignore[misc]
         # Qwen2.5-VL says False, and transformers would average the means of the micro-batches. With
         # True it counts the labels of the whole batch and hands the count to `compute_loss`.
         self.model_accepts_loss_kwargs = True
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any | None = None) -> None:
-        restore_weights(self.model if model is None else model, Path(resume_from_checkpoint))
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            take_learning_rate(self.optimizer, self.lr_scheduler, self.args.learning_rate)
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """No model card in a checkpoint: it would ask the hub."""
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """TRL's loss; raises CollapseError when it is not finite."""
