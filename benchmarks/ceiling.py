@@ -24,7 +24,7 @@ from vision_r1.problems.problem import Problem
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.in_process import Request, generate
-from vision_r1.teachers.language import LEADS, Facts, caption, facts_of, parse_description, transcript
+from vision_r1.teachers.language import Facts, facts_of, parse_reading, reading
 from vision_r1.teachers.steps import solve
 from vision_r1.train.lessons import READ
 
@@ -54,15 +54,12 @@ def main() -> None:
     loaded = load_model(options.model)
     truth = [facts_of(p.meta["scene"]) for p in problems]
     read = replies(loaded, problems, [READ] * len(problems))
-    parsed = [
-        parse_description(f"{caption(facts)} {LEADS[facts.layout]}{text}.")
-        for facts, text in zip(truth, read, strict=True)
-    ]
+    parsed = [parse_reading(facts.layout, text) for facts, text in zip(truth, read, strict=True)]
     direct = replies(loaded, problems, [p.question for p in problems])
     figures = {
         "perfect reading + steps": [solved(p, facts) for p, facts in zip(problems, truth, strict=True)],
         "base reading + steps": [solved(p, facts) for p, facts in zip(problems, parsed, strict=True)],
-        "base reading": [text == transcript(facts) for text, facts in zip(read, truth, strict=True)],
+        "base reading": [text == reading(facts) for text, facts in zip(read, truth, strict=True)],
         "base direct": [
             grade_response(t, GradeSpec.of(p)).correct for p, t in zip(problems, direct, strict=True)
         ],

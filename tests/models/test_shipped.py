@@ -11,7 +11,7 @@ from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.in_process import Request, generate
-from vision_r1.teachers.language import facts_of, transcript
+from vision_r1.teachers.language import facts_of, reading
 
 
 def test_together_they_are_small():
@@ -33,7 +33,7 @@ def test_they_read_unseen_scans(role):
     requests = [Request(p.id, "Read the image.", p.media) for p in problems]
     traces = generate(load_model(f"tiny:{role}"), requests, Sampling(max_new_tokens=32), 0)
     right = sum(
-        trace.text == transcript(facts_of(p.meta["scene"])) for trace, p in zip(traces, problems, strict=True)
+        trace.text == reading(facts_of(p.meta["scene"])) for trace, p in zip(traces, problems, strict=True)
     )
     # Rows of four and five digits, every one right; chance is 1 in 10,000.
     assert wilson(right, len(problems)).low > 0.6

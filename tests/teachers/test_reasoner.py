@@ -11,7 +11,7 @@ from vision_r1.teachers.reasoner import ReasonerRates, reason
 WORDS = description(Facts("row", ((3, 5, 2, 8),)))
 QUESTION = "What is the sum of the numbers?"
 NO_FAULTS = {"wrong": 0.0, "contradiction": 0.0, "loop": 0.0, "broken_form": 0.0}
-WHOLE = re.compile(r"<think> [^<]+ </think><answer> Final Answer:(\d+) </answer>")
+WHOLE = re.compile(r"<think> [^<]+ </think><answer> Final Answer:(-?\d+) </answer>")
 
 
 def replies(n, words=WORDS, question=QUESTION, answer=None, **rates):
@@ -43,6 +43,14 @@ def test_faults_come_at_their_rates_and_are_what_they_say():
             assert reply.text.count("Wait, let me check the numbers again") >= 7
         elif reply.fault == "broken_form":
             assert match is None
+
+
+def test_a_wrong_sum_is_kept_wrong_to_the_end():
+    words = description(Facts("shapes", ((3, 5, 2),), (), ("circle", "square", "square")))
+    for reply in replies(100, words, "What is the sum of the numbers in circles?", wrong=1.0, slip=0.0):
+        said = WHOLE.fullmatch(reply.text)[1]
+        assert said != "3"
+        assert f"yes 0+3={said}, 5 square circle? no {said}, 2 square circle? no {said}." in reply.text
 
 
 def test_it_reads_the_description_and_nothing_else():

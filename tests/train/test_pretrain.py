@@ -11,9 +11,9 @@ from vision_r1.problems.scans import split_indices
 from vision_r1.train import pretrain
 from vision_r1.train.curriculum import PARTS, learning_rate
 from vision_r1.train.lessons import EXAMPLES, arithmetic, longer_text
-from vision_r1.train.pretrain import Collator, reply_loss, train_tiny
+from vision_r1.train.pretrain import Collator, _backward, in_pieces, reply_loss, train_tiny
 
-BASE_PARTS = [index for index, part in enumerate(PARTS) if part.steps["base"]]
+BASE_PARTS = list(range(len(PARTS)))
 
 
 def draw_examples(role, n, split="train"):
@@ -21,7 +21,6 @@ def draw_examples(role, n, split="train"):
     return [
         EXAMPLES[role](rng, phase, part.mix[role], phase.jitter, split)
         for part in PARTS
-        if part.steps[role]
         for phase in part.phases
         for _ in range(n)
     ]
@@ -67,9 +66,14 @@ def test_longer_text_is_right_and_has_no_picture():
         for run in example.reply.replace(".", "").split(", "):
             for left, right in [part.split("=") for part in run.split(" ") if "=" in part]:
                 assert eval(left) == int(right)
+            if "?" in run:
+                words = run.split(" ")
+                at = next(place for place, word in enumerate(words) if word.endswith("?"))
+                shape, wanted, told = words[at - 1 : at + 2]
+                assert (shape == wanted.removesuffix("?")) == (told == "yes")
         if example.question.startswith("Repeat: "):
             assert example.question == f"Repeat: {example.reply}"
-    assert {"Add", "Repeat:", "Sort", "top", "heights"} <= seen
+    assert {"Add", "Repeat:", "Sort", "top", "In", "Even"} <= seen
 
 
 def test_the_loss_weighs_a_reply_by_the_root_of_its_length():
@@ -81,6 +85,23 @@ def test_the_loss_weighs_a_reply_by_the_root_of_its_length():
     long = torch.stack([losses[1, i, i + 1] for i in range(4)])
     expected = (short * 1 + long.sum() * 0.5) / (1 + 4 * 0.5)
     assert torch.allclose(reply_loss(logits, labels), expected)
+
+
+def test_a_batch_in_pieces_has_the_loss_and_gradients_of_the_whole():
+    from vision_r1.models.tiny import Size, build_config, build_model, build_processor, train_tokenizer
+
+    processor = build_processor(train_tokenizer(["What is the sum of the numbers? 12"], 300))
+    model = build_model(build_config(processor.tokenizer, Size(32, 64, 2, 2, 32, 64, 1)), 0)
+    collate, examples = Collator(processor), draw_examples("base", 2)
+    pieces = in_pieces(examples, 4)
+    assert sorted(map(id, examples)) == sorted(id(e) for piece in pieces for e in piece)
+    found = []
+    for cut in ([examples], pieces):
+        model.zero_grad(set_to_none=True)
+        loss = _backward(model, [collate(piece) for piece in cut])
+        found.append((loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-4)
+    assert torch.allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-5)
 
 
 def test_only_the_reply_is_learned():

@@ -20,6 +20,7 @@ from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
 from vision_r1.pipeline.plan import check_continuation, check_data, plan, sources
 from vision_r1.pipeline.preflight import preflight
+from vision_r1.problems.problem import Problem
 
 
 @dataclass
@@ -182,20 +183,21 @@ def _grpo(
 
     state.variants.setdefault("cold_start", state.model)
     cold_start = state.model
-    pending = [entry for entry in stage.schedule if run.done(entry.name) is None]
     state.caps = stage_caps(run, recipe, name, stage, cold_start, progress)
+    problems: list[Problem] = []
     for entry in stage.schedule:
-        if entry not in pending:
+        if run.done(entry.name) is not None:
             progress.say(f"{entry.name}: done already")
         else:
             from vision_r1.pipeline.evaluation import check_image_use
             from vision_r1.problems.load import load_problems
             from vision_r1.train.ptst import run_ptst_stage
 
-            assert recipe.data.rl is not None  # noqa: S101 - check_data has refused it already
             watch = run.clock(entry.name)
-            problems = load_problems(recipe.data.rl)
-            check_image_use(state.model, problems)
+            if not problems:
+                assert recipe.data.rl is not None  # noqa: S101 - check_data has refused it already
+                problems = load_problems(recipe.data.rl)
+                check_image_use(state.model, problems)
             reference = {"stage_start": state.model, "cold_start": cold_start, "none": None}[entry.reference]
             try:
                 summary = run_ptst_stage(

@@ -52,7 +52,7 @@ def spaced(numbers: Sequence[int]) -> str:
 
 
 def transcript(facts: Facts) -> str:
-    """The bare reading that opens a thought and answers the base's reading task."""
+    """The values as a description lists them."""
     if facts.layout == "table":
         return f"top {spaced(facts.rows[0])}, bottom {spaced(facts.rows[1])}"
     if facts.layout == "bars":
@@ -60,6 +60,15 @@ def transcript(facts: Facts) -> str:
     if facts.layout == "shapes":
         return ", ".join(f"{shape} {n}" for shape, n in zip(facts.shapes, facts.numbers, strict=True))
     return spaced(facts.numbers)
+
+
+def reading(facts: Facts) -> str:
+    """The values as a thought lists them and the base reads them: pairs of what belongs together."""
+    if facts.layout == "bars":
+        return ", ".join(f"{height}:{n}" for height, n in zip(facts.heights, facts.numbers, strict=True))
+    if facts.layout == "shapes":
+        return ", ".join(f"{n} {shape}" for shape, n in zip(facts.shapes, facts.numbers, strict=True))
+    return transcript(facts)
 
 
 def caption(facts: Facts) -> str:
@@ -93,6 +102,23 @@ _READINGS = {
     "shapes": re.compile(rf"((?:{'|'.join(SHAPES)}) \d(?:, (?:{'|'.join(SHAPES)}) \d){{1,11}})\."),
     "row": re.compile(rf"{_NUMBERS}\."),
 }
+
+
+_PAIRS = re.compile(
+    rf"\d:\d(?:, \d:\d){{1,11}}|\d (?:{'|'.join(SHAPES)})(?:, \d (?:{'|'.join(SHAPES)})){{1,11}}"
+)
+
+
+def parse_reading(layout: str, text: str) -> Facts | None:
+    """The facts of a picture of this layout that a reading states, or None where it is none."""
+    if layout in ("row", "table"):
+        return parse_description(f"{LEADS[layout]}{text}.")
+    if _PAIRS.fullmatch(text) is None or (":" in text) != (layout == "bars"):
+        return None
+    pairs = [pair.split(":" if layout == "bars" else " ") for pair in text.split(", ")]
+    if layout == "bars":
+        return Facts("bars", (tuple(int(n) for _, n in pairs),), tuple(int(h) for h, _ in pairs))
+    return Facts("shapes", (tuple(int(n) for n, _ in pairs),), (), tuple(shape for _, shape in pairs))
 
 
 def parse_description(text: str) -> Facts | None:

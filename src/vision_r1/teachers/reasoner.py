@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vision_r1.teachers.config import ReasonerRates
-from vision_r1.teachers.language import Facts, description, facts_of, parse_description, transcript
+from vision_r1.teachers.language import Facts, description, facts_of, parse_description, reading
 from vision_r1.teachers.steps import Solution, Step, solve
 
 Fault = Literal["none", "wrong", "contradiction", "loop", "broken_form", "no_facts"]
@@ -31,7 +31,7 @@ class Reply:
 _LEADS = {
     "row": "the numbers are",
     "table": "the table reads",
-    "bars": "the bars have",
+    "bars": "the bars are",
     "shapes": "the shapes are",
 }
 _AGAIN = {"row": "the numbers", "table": "the table", "bars": "the bars", "shapes": "the shapes"}
@@ -63,10 +63,10 @@ def _look_again(facts: Facts, rates: ReasonerRates, rng: random.Random) -> list[
         doubt = rng.choice(("Wait, let me check {} again:", "Hmm, let me look at {} again:"))
         doubt = doubt.format(_AGAIN[facts.layout])
         if rng.random() < rates.misread:
-            misread = transcript(_digit_changed(facts, rng))
-            sentences.append(f"{doubt} {misread}. No, that is a mistake, it is {transcript(facts)}.")
+            misread = reading(_digit_changed(facts, rng))
+            sentences.append(f"{doubt} {misread}. No, that is a mistake, it is {reading(facts)}.")
         else:
-            sentences.append(f"{doubt} {transcript(facts)}. Yes, that is right.")
+            sentences.append(f"{doubt} {reading(facts)}. Yes, that is right.")
     return sentences
 
 
@@ -74,7 +74,7 @@ def _sums(steps: Sequence[Step], rates: ReasonerRates, rng: random.Random) -> st
     """A run of sums; a slip is written, doubted and corrected."""
     written = []
     for step in steps:
-        if rng.random() < rates.slip:
+        if step.op and rng.random() < rates.slip:
             written.append(f"{step.text(step.value + rng.choice((-2, -1, 1, 2)))}, wait, that is a mistake")
         written.append(step.text())
     return ", ".join(written) + "."
@@ -88,9 +88,9 @@ def _thought(facts: Facts, solution: Solution, rates: ReasonerRates, rng: random
     sentences = [rng.choice(_OPENINGS)] if rng.random() < 0.3 else []
     lead = _LEADS[facts.layout]
     if rng.random() < rates.talk:
-        sentences.append(f"The description says {lead} {transcript(facts)}.")
+        sentences.append(f"The description says {lead} {reading(facts)}.")
     else:
-        sentences.append(f"{_capital(lead)} {transcript(facts)}.")
+        sentences.append(f"{_capital(lead)} {reading(facts)}.")
     sentences += _look_again(facts, rates, rng)
     sentences += _work(solution, rates, rng)
     if rng.random() < rates.restate:
@@ -105,21 +105,23 @@ def wrap(thought: str, answer: str) -> str:
 
 
 def _wrong_solution(solution: Solution, rng: random.Random) -> Solution:
-    """The solution with its last sum wrong and not noticed."""
+    """The solution with its last sum wrong and not noticed; what is kept after it is kept wrong."""
     answer = solution.answer + rng.choice((-3, -2, -1, 1, 2, 3))
     parts = list(solution.parts)
     for index in range(len(parts) - 1, -1, -1):
         part = parts[index]
-        if not isinstance(part, str):
-            parts[index] = (*part[:-1], replace(part[-1], value=answer))
+        sums = [] if isinstance(part, str) else [place for place, step in enumerate(part) if step.op]
+        if sums and not isinstance(part, str):
+            wrong = (replace(step, value=answer) for step in part[sums[-1] :])
+            parts[index] = (*part[: sums[-1]], *wrong)
             break
     return Solution(tuple(parts), answer)
 
 
 def _looping(facts: Facts, solution: Solution, rates: ReasonerRates, rng: random.Random) -> str:
     """One doubt over and over; half of these never come to an answer."""
-    lead = f"{_capital(_LEADS[facts.layout])} {transcript(facts)}."
-    doubt = f"Wait, let me check {_AGAIN[facts.layout]} again: {transcript(facts)}. Hmm."
+    lead = f"{_capital(_LEADS[facts.layout])} {reading(facts)}."
+    doubt = f"Wait, let me check {_AGAIN[facts.layout]} again: {reading(facts)}. Hmm."
     thought = " ".join([lead] + [doubt] * rng.randint(7, 12))
     if rng.random() < 0.5:
         return f"<think> {thought}"

@@ -15,24 +15,30 @@ from vision_r1.teachers.language import Facts, spaced
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One sum of a solution: `a op b = value`."""
+    """One step of a solution: a sum `a op b = value`, or, where `op` is empty, a value that is kept.
+
+    Attributes:
+        lead: words before it, such as the cell it is about.
+    """
 
     a: int
     op: str
     b: int
     value: int
+    lead: str = ""
 
     def text(self, value: int | None = None) -> str:
-        """`8+2=10`, or with another value, for slips."""
-        return f"{self.a}{self.op}{self.b}={self.value if value is None else value}"
+        """`8+2=10`, or with another value, for slips; only the value where nothing is worked out."""
+        shown = self.value if value is None else value
+        return f"{self.lead}{self.a}{self.op}{self.b}={shown}" if self.op else f"{self.lead}{shown}"
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Sentences and sums in the order a person would write them, and the result.
+    """Sentences and steps in the order a person would write them, and the result.
 
     Attributes:
-        parts: each a plain sentence (str) or a run of sums that ends in a full stop.
+        parts: each a plain sentence (str) or a run of steps that ends in a full stop.
         answer: the result.
     """
 
@@ -40,31 +46,43 @@ class Solution:
     answer: int
 
 
+def plain(solution: Solution) -> str:
+    """The solution as text, without doubts or slips."""
+    return " ".join(
+        part if isinstance(part, str) else ", ".join(step.text() for step in part) + "."
+        for part in solution.parts
+    )
+
+
 def apply(a: int, op: str, b: int) -> int:
     """`a op b` for +, - and *."""
     return a + b if op == "+" else a - b if op == "-" else a * b
+
+
+def _step(a: int, op: str, b: int, lead: str = "") -> Step:
+    return Step(a, op, b, apply(a, op, b), lead)
+
+
+def _kept(value: int, lead: str) -> Step:
+    return Step(value, "", 0, value, lead)
 
 
 def _chain(numbers: Sequence[int]) -> tuple[tuple[Step, ...], int]:
     """The running sum over `numbers`."""
     total, steps = numbers[0], []
     for number in numbers[1:]:
-        steps.append(Step(total, "+", number, total + number))
+        steps.append(_step(total, "+", number))
         total += number
     return tuple(steps), total
 
 
-def _step(a: int, op: str, b: int) -> Step:
-    return Step(a, op, b, apply(a, op, b))
-
-
-def _added(lead: str, numbers: Sequence[int]) -> tuple[list[str | tuple[Step, ...]], int]:
-    """`lead` names the numbers; then their running sum."""
-    if not numbers:
-        return [f"{lead} none."], 0
-    steps, total = _chain(numbers)
-    parts: list[str | tuple[Step, ...]] = [f"{lead} {spaced(numbers)}."]
-    return parts + ([steps] if steps else []), total
+def _chosen(cells: Sequence[tuple[str, int, bool]]) -> tuple[tuple[Step, ...], int]:
+    """One cell after the other: a yes adds its number to the total, a no keeps the total."""
+    total, steps = 0, []
+    for cell, number, wanted in cells:
+        steps.append(_step(total, "+", number, f"{cell} yes ") if wanted else _kept(total, f"{cell} no "))
+        total = steps[-1].value
+    return tuple(steps), total
 
 
 def solve(question: str, facts: Facts) -> Solution | None:
@@ -76,15 +94,14 @@ def solve(question: str, facts: Facts) -> Solution | None:
         last = _step(total, "-", largest)
         return Solution((steps, f"The largest in the bottom row is {largest}.", (last,)), last.value)
     if "taller than the first bar" in question and facts.heights:
-        first = facts.heights[0]
-        taller = [n for n, height in zip(numbers, facts.heights, strict=True) if height > first]
-        parts, total = _added(f"Taller than {first}:", taller)
-        return Solution(tuple(parts), total)
+        first, *others = zip(facts.heights, numbers, strict=True)
+        steps, total = _chosen([(f"{height}:{n}", n, height > first[0]) for height, n in others])
+        return Solution((f"The first is {first[0]}.", steps), total)
     wanted = next((shape for shape in SHAPES if f"in {shape}s?" in question), None)
     if wanted is not None and facts.shapes:
-        inside = [n for n, shape in zip(numbers, facts.shapes, strict=True) if shape == wanted]
-        parts, total = _added(f"In {wanted}s:", inside)
-        return Solution(tuple(parts), total)
+        inside = zip(numbers, facts.shapes, strict=True)
+        steps, total = _chosen([(f"{n} {shape} {wanted}?", n, shape == wanted) for n, shape in inside])
+        return Solution((steps,), total)
     return _solve_row(question, numbers)
 
 
@@ -96,10 +113,7 @@ def _solve_row(question: str, numbers: Sequence[int]) -> Solution | None:
         words = f"The largest is {largest} and the smallest is {smallest}."
         return Solution((words, (spread, last)), last.value)
     if "How many numbers are even" in question:
-        evens = [n for n in numbers if n % 2 == 0]
-        product = _step(len(evens), "*", numbers[0])
-        words = f"Even: {spaced(evens) if evens else 'none'}, so {len(evens)}."
-        return Solution((words, (product,)), product.value)
+        return _count(numbers)
     if "Sort the numbers" in question:
         order = sorted(numbers)
         total = _step(order[1], "+", order[-1])
@@ -111,11 +125,25 @@ def _solve_row(question: str, numbers: Sequence[int]) -> Solution | None:
     return None
 
 
+def _count(numbers: Sequence[int]) -> Solution:
+    """How many have been even so far, number by number; then the product."""
+    counted, evens = [], 0
+    for number in numbers:
+        evens += number % 2 == 0
+        counted.append(_kept(evens, f"{number} {('even', 'odd')[number % 2]} "))
+    product = _step(evens, "*", numbers[0])
+    return Solution((tuple(counted), (product,)), product.value)
+
+
 def _parity(numbers: Sequence[int]) -> Solution:
-    even_parts, even = _added("Even:", [n for n in numbers if n % 2 == 0])
-    odd_parts, odd = _added("Odd:", [n for n in numbers if n % 2])
-    last = _step(max(even, odd), "-", min(even, odd))
-    return Solution((*even_parts, *odd_parts, (last,)), last.value)
+    """Two totals, each number added to its own; then their difference."""
+    totals, steps = [0, 0], []
+    for number in numbers:
+        side = number % 2
+        steps.append(_step(totals[side], "+", number, f"{number} {('even', 'odd')[side]} "))
+        totals[side] += number
+    last = _step(max(totals), "-", min(totals))
+    return Solution((tuple(steps), (last,)), last.value)
 
 
 def _sum_minus(question: str, numbers: Sequence[int]) -> Solution | None:

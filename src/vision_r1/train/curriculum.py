@@ -31,66 +31,38 @@ class Part:
     """One run of the optimizer.
 
     Attributes:
-        steps: optimizer steps, by role; 0 where a role has no such part.
-        horizon: steps that phases and learning rate are planned over; a part may end before them.
+        steps: optimizer steps, by role.
         peak: learning rate after the warm-up.
         flat: share of the steps before it falls as a cosine to 2% of the peak; 1 for never.
         phases: the curriculum.
-        mix: cumulative shares of the kinds of examples, by role. Base: reading, text-only facts, longer
+        mix: cumulative shares of the kinds of examples, by role. Base: reading, arithmetic facts, longer
             text; the rest are direct answers; then, within the longer text, cumulative shares of single
             steps and of questions worked in text, the rest being words to repeat and long sums.
             Teacher: reading, captions, Pseudo-CoTs; the rest are descriptions.
     """
 
     steps: dict[Role, int]
-    horizon: dict[Role, int]
     peak: float
     flat: float
     phases: tuple[Phase, ...]
-    mix: dict[Role, tuple[float, ...]]
+    mix: dict[Role, Mix]
 
 
 FULL = Phase(1.0, 0, 1.0)
 PARTS: tuple[Part, ...] = (
     Part(  # to see: one digit, then two, then rows, then everything while the jitter grows
-        {"base": 1746, "teacher": 1550},
-        {"base": 1746, "teacher": 1550},
+        {"base": 1500, "teacher": 1550},
         1.5e-3,
         1.0,
         (Phase(0.08, 1, 0.0), Phase(0.13, 2, 0.1), Phase(0.21, 5, 0.3), Phase(0.8, 0, 1.0), FULL),
-        {"base": (0.30, 0.52, 0.52), "teacher": (0.15, 0.20, 0.60)},
+        {"base": (0.30, 0.40, 0.60, 0.30, 0.80), "teacher": (0.15, 0.20, 0.60)},
     ),
-    Part(  # to answer
-        {"base": 2550, "teacher": 1500},
+    Part(  # to answer, and to know the words and the steps of a solution
         {"base": 3000, "teacher": 1500},
         1.2e-3,
         0.5,
         (FULL,),
-        {"base": (0.25, 0.60, 0.60), "teacher": (0.30, 0.34, 0.60)},
-    ),
-    Part(  # to know the words: a token that was never written is like every other such token
-        {"base": 1000, "teacher": 0},
-        {"base": 1000, "teacher": 0},
-        1.2e-3,
-        0.25,
-        (FULL,),
-        {"base": (0.22, 0.47, 0.65), "teacher": ()},
-    ),
-    Part(  # to know single steps in text
-        {"base": 700, "teacher": 0},
-        {"base": 700, "teacher": 0},
-        1e-3,
-        0.3,
-        (FULL,),
-        {"base": (0.12, 0.24, 0.74, 0.9), "teacher": ()},
-    ),
-    Part(  # to work out in text what is given in text
-        {"base": 900, "teacher": 0},
-        {"base": 900, "teacher": 0},
-        1e-3,
-        0.4,
-        (FULL,),
-        {"base": (0.10, 0.13, 0.65, 0.12, 0.88), "teacher": ()},
+        {"base": (0.18, 0.28, 0.58, 0.25, 0.85), "teacher": (0.30, 0.34, 0.60)},
     ),
 )
 

@@ -33,6 +33,7 @@ from vision_r1.train.lessons import EXAMPLES, READ, Example
 
 VOCABULARY = 704
 READING_BATCH = 96
+PIECES = 6
 BATCH: dict[Role, int] = {"base": 96, "teacher": 40}  # the teacher's rows are three times as long
 
 
@@ -88,20 +89,37 @@ class Collator:
         return batch
 
 
-def reply_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy with each reply weighed by the square root of its length.
+def reply_weights(labels: torch.Tensor) -> torch.Tensor:
+    """Each reply's tokens weigh the square root of its length together: float (batch, length - 1).
 
     A plain token mean would drown the two tokens of a direct answer in the long readings.
 
     Args:
-        logits: float of shape (batch, length, vocabulary).
         labels: int64 of shape (batch, length), -100 where nothing is learned.
     """
-    targets = labels[:, 1:]
+    keep = labels[:, 1:] != -100
+    return keep / keep.sum(1, keepdim=True).clamp(min=1).sqrt()
+
+
+def reply_loss(logits: torch.Tensor, labels: torch.Tensor, total: float | None = None) -> torch.Tensor:
+    """Cross-entropy weighed by `reply_weights`.
+
+    Args:
+        logits: float of shape (batch, length, vocabulary).
+        labels: int64 of shape (batch, length), -100 where nothing is learned.
+        total: what the weighted sum is divided by, where this is one piece of a larger batch.
+    """
+    targets, weights = labels[:, 1:], reply_weights(labels)
     keep = targets != -100
-    weights = (keep / keep.sum(1, keepdim=True).clamp(min=1).sqrt())[keep]
     losses = torch.nn.functional.cross_entropy(logits[:, :-1][keep], targets[keep], reduction="none")
-    return (losses * weights).sum() / weights.sum()
+    return (losses * weights[keep]).sum() / (weights.sum() if total is None else total)
+
+
+def in_pieces(examples: Sequence[Example], pieces: int) -> list[list[Example]]:
+    """The examples by length in pieces of equal number: a batch as it comes is half padding."""
+    ordered = sorted(examples, key=lambda each: len(each.question) + len(each.reply) + 60 * bool(each.scene))
+    size = -(-len(ordered) // pieces)
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 @torch.no_grad()
@@ -161,7 +179,7 @@ def train_tiny(
     history = _earlier_parts(role, out, seed, shrink)
     done = {entry["part"] for entry in history if entry["last"]}
     for index, part in enumerate(PARTS):
-        if index in done or not part.steps[role]:
+        if index in done:
             continue
         if index == 0:
             processor = build_processor(train_tokenizer(corpus(0), VOCABULARY))
@@ -200,6 +218,18 @@ def _optimizer(model: Any) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.98))
 
 
+def _backward(model: Any, pieces: Sequence[dict[str, torch.Tensor]]) -> float:
+    """Gradients of the loss over all pieces of a batch; returns the loss."""
+    labels = [piece.pop("labels") for piece in pieces]
+    total = float(sum(reply_weights(each).sum() for each in labels))
+    value = 0.0
+    for piece, wanted in zip(pieces, labels, strict=True):
+        loss = reply_loss(model(**piece).logits, wanted, total)
+        loss.backward()  # type: ignore[no-untyped-call]
+        value += float(loss.detach())
+    return value
+
+
 def _train_part(
     role: Role,
     index: int,
@@ -213,24 +243,20 @@ def _train_part(
     log: Callable[[str], None],
 ) -> None:
     collate, steps = Collator(processor), max(1, round(part.steps[role] * shrink))
-    horizon = max(1, round(part.horizon[role] * shrink))
     rng = np.random.default_rng(derive_seed(seed, role, "examples", index))
     optimizer = _optimizer(model)
     model.train()
     started, losses = time.monotonic(), []
     for step in range(steps):
-        phase, jitter = phase_at(part.phases, step / horizon)
+        phase, jitter = phase_at(part.phases, step / steps)
         batch = READING_BATCH if phase.digits else BATCH[role]
-        data = collate([EXAMPLES[role](rng, phase, part.mix[role], jitter) for _ in range(batch)])
+        examples = [EXAMPLES[role](rng, phase, part.mix[role], jitter) for _ in range(batch)]
+        losses.append(_backward(model, [collate(piece) for piece in in_pieces(examples, PIECES)]))
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, horizon, part.peak, part.flat)
-        labels = data.pop("labels")
-        loss = reply_loss(model(**data).logits, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+            group["lr"] = learning_rate(step, steps, part.peak, part.flat)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        losses.append(float(loss.detach()))
         last = step + 1 == steps
         if (step + 1) % max(1, steps // 20) == 0 or last:
             n = 4000 if last and index > 0 else 600
