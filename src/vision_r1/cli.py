@@ -47,8 +47,7 @@ def _resolve(recipe: str, overrides: list[str] | None, scale: str, seed: int) ->
     from vision_r1.pipeline.config import Recipe
 
     if recipe.endswith((".yaml", ".yml")) or Path(recipe).is_file():
-        path = Path(recipe)
-        return recipes.from_file(path, apply_overrides(recipes.read_file(path), overrides or []))
+        return recipes.from_file(Path(recipe), overrides or [])
     return validate(Recipe, apply_overrides(to_plain(recipes.build(recipe, scale, seed)), overrides or []))
 
 
@@ -88,7 +87,9 @@ def run(
     ] = None,
 ) -> None:
     """Run a recipe from start to report; run it again to continue where it was killed."""
-    resolved = _resolve(recipe, overrides, scale, seed)
+    from vision_r1.recipes import here
+
+    resolved = here(_resolve(recipe, overrides, scale, seed))
     folder = out or Path("runs") / f"{resolved.recipe}-{resolved.scale}-seed{resolved.seed}"
     from vision_r1.pipeline.run import run_recipe
     from vision_r1.report.html import write_report

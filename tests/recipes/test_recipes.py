@@ -5,7 +5,7 @@ import pytest
 from vision_r1.core.config import parse_yaml, to_plain, to_yaml, validate
 from vision_r1.core.errors import ConfigError
 from vision_r1.pipeline.config import Recipe
-from vision_r1.recipes import RECIPES, build, from_file
+from vision_r1.recipes import RECIPES, build, from_file, here
 from vision_r1.recipes.user import user_recipe
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -99,4 +99,25 @@ def test_the_name_of_a_folder_beside_a_recipe_file_is_taken(tmp_path):
     (tmp_path / "rows").mkdir()
     for name, expected in (("rows", str(tmp_path / "rows")), ("owner/rows", "owner/rows")):
         plain["data"]["rl"] = {"kind": "dataset", "name": name}
-        assert from_file(tmp_path / "recipe.yaml", plain).data.rl.name == expected
+        (tmp_path / "recipe.yaml").write_text(_text(plain))
+        assert from_file(tmp_path / "recipe.yaml").data.rl.name == expected
+
+
+def test_a_path_given_as_an_override_is_relative_to_the_current_directory(tmp_path, monkeypatch):
+    for name in ("configs", "mine"):
+        (tmp_path / name).mkdir()
+    plain = to_plain(build("vision-r1"))
+    plain["data"]["rl"] = {"kind": "file", "path": "rows.jsonl"}
+    (tmp_path / "configs" / "recipe.yaml").write_text(_text(plain))
+    monkeypatch.chdir(tmp_path / "mine")
+    found = from_file(Path("../configs/recipe.yaml"), ["data.rl.images=pictures"]).data.rl
+    assert found.path == tmp_path / "configs" / "rows.jsonl"
+    assert found.images == tmp_path / "mine" / "pictures"
+    published = here(build("vision-r1", "7b"))
+    assert all(section.path.is_relative_to(tmp_path / "mine") for section in published.data.sft)
+
+
+def _text(plain):
+    import yaml
+
+    return yaml.safe_dump(plain)

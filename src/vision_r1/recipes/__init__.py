@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.config import parse_yaml, validate
+from vision_r1.core.config import apply_overrides, parse_yaml, to_plain, validate
 from vision_r1.core.errors import ConfigError
 from vision_r1.core.stage import Card
 from vision_r1.pipeline.config import Recipe
@@ -45,20 +45,26 @@ def build(name: str, scale: str = "tiny", seed: int = 0) -> Recipe:
     return RECIPES[name].build(scale, seed)
 
 
-def from_file(path: Path, data: dict[str, Any] | None = None) -> Recipe:
+def from_file(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe from a YAML file; relative paths in its data sections are relative to the file.
 
     Args:
         path: the file.
-        data: its parsed content, with overrides already applied, if the caller has it.
+        overrides: dotted keys with values; relative paths in them are relative to the current directory.
     """
-    if data is None:
-        data = read_file(path)
-    return validate(Recipe, _anchored(data, path.resolve().parent))
+    data = apply_overrides(_anchored(_read_file(path), path.resolve().parent), overrides)
+    return validate(Recipe, _anchored(data, Path.cwd()))
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """The YAML of a recipe file as plain data."""
+def here(recipe: Recipe) -> Recipe:
+    """The recipe with the relative paths of its data joined to the current directory.
+
+    A run keeps its recipe like this, so that it can be repeated from any place.
+    """
+    return validate(Recipe, _anchored(to_plain(recipe), Path.cwd()))
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     try:
         return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
@@ -68,7 +74,7 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def _anchored(node: Any, folder: Path, *, in_data: bool = False) -> Any:
-    """Join the relative paths of all data sections to the folder of the file."""
+    """Join the relative paths of all data sections to a folder."""
     if isinstance(node, list):
         return [_anchored(item, folder, in_data=in_data) for item in node]
     if not isinstance(node, dict):

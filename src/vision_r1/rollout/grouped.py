@@ -137,24 +137,19 @@ def sample_groups(
     )
     ids = torch.cat([inputs["input_ids"].repeat_interleave(group, 0), mask.new_zeros(rows, cap)], 1)
     ends = torch.tensor(list(eos), device=ids.device)
-    lengths = [cap] * rows
+    lengths = torch.full((rows,), cap, device=ids.device)
     alive = torch.arange(rows, device=ids.device)
-    ended = torch.zeros(rows, dtype=torch.bool, device=ids.device)
     for step in range(cap):
         place = width + step
         tokens = draw_tokens(warp(ids[alive, :place], logits), uniforms[alive, step])
         ids[alive, place] = tokens
-        ending = torch.isin(tokens, ends) & ~ended[alive]
-        for row in alive[ending].tolist():
-            lengths[row] = step + 1
-        ended[alive[ending]] = True
-        keep = ~ended[alive]
-        left = int(keep.sum())
-        if left == 0 or step + 1 == cap:
+        going = lengths[alive] > step
+        lengths[alive[going & torch.isin(tokens, ends)]] = step + 1
+        chosen = (lengths[alive] > step + 1).nonzero()[:, 0]
+        if len(chosen) == 0:
             break
         # Taking rows out copies the cache: worth it for some rows at a time.
-        if left <= len(alive) - max(1, len(alive) // 8):
-            chosen = keep.nonzero()[:, 0]
+        if len(chosen) <= len(alive) - max(1, len(alive) // 8):
             cache.batch_select_indices(chosen)
             alive, tokens = alive[chosen], tokens[chosen]
         output = model(
@@ -167,7 +162,7 @@ def sample_groups(
         )
         logits = output.logits[:, -1]
     completions = ids[:, width:].tolist()
-    return [row[:length] for row, length in zip(completions, lengths, strict=True)]
+    return [row[:length] for row, length in zip(completions, lengths.tolist(), strict=True)]
 
 
 def _read_prompts(

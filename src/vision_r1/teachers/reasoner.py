@@ -60,7 +60,7 @@ def _look_again(facts: Facts, rates: ReasonerRates, rng: random.Random) -> list[
     for _ in range(rates.max_rechecks):
         if rng.random() >= rates.recheck:
             break
-        doubt = rng.choice(("Wait, let me check {} again:", "Hmm, let me look at {} again:"))
+        doubt = rng.choice(("Wait, let me check {} again:", "Wait, hmm, let me look at {} again:"))
         doubt = doubt.format(_AGAIN[facts.layout])
         if rng.random() < rates.misread:
             misread = reading(_digit_changed(facts, rng))
