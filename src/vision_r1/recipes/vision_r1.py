@@ -16,6 +16,7 @@ from vision_r1.pipeline.config import (
 )
 from vision_r1.problems.config import ChatData, ColumnMap, DatasetData, TinyWorldData
 from vision_r1.problems.tiny_names import HELD_OUT_FAMILY
+from vision_r1.teachers.config import ReasonerRates
 from vision_r1.train.config import PtstStage, Quantile
 
 CARD = Card(
@@ -30,6 +31,7 @@ CARD = Card(
         "RL learning rate, batch and rollout settings are not published: EasyR1's defaults of that week",
         "one fixed last checkpoint is evaluated, not the best of the last 50 steps",
         "tiny scale: caps are quantiles of the cold start's own lengths (the paper's 4K is about its 75th)",
+        "tiny scale: the vision tower is frozen in RL, which is not published either way",
     ),
 )
 
@@ -54,6 +56,12 @@ FAMILIES = ("sum", "sum_minus_largest", "parity", "table", "bars", "shapes") * 2
 )
 
 
+# A reasoner that questions itself more often than not, as R1-style ones do: the paper's data say "Wait" 2.9
+# times and "Hmm" 0.4 times a trace (Table 4), and greedy decoding of such models is
+# known for endless repetition (DeepSeek-R1's model card advises against it for that).
+REASONER = ReasonerRates(recheck=0.65, max_rechecks=6, hmm_one_in=8, restate=0.15)
+
+
 def _tiny(seed: int) -> Recipe:
     cold_start, rl = (derive_seed(seed, "problems", stage) for stage in ("cold_start", "rl"))
     data = DataSections(
@@ -72,7 +80,7 @@ def _tiny(seed: int) -> Recipe:
             max_completion_length=Quantile(quantile=0.5, at_least=64, at_most=128),
             group_size=16,
             steps=60,
-            learning_rate=6e-5,
+            learning_rate=1e-4,
             reference="stage_start",
         ),
         PtstStage(
@@ -91,17 +99,17 @@ def _tiny(seed: int) -> Recipe:
         model="tiny:base",
         data=data,
         stages={
-            "construct": ConstructStage(),
+            "construct": ConstructStage(reasoner=REASONER),
             "sft": SftStage(
                 learning_rate=1e-3,
                 batch_size=16,
                 micro_batch_size=16,
-                max_epochs=5,
+                max_epochs=4,
                 eval_steps=150,
                 max_length=640,
                 freeze_vision=False,
             ),
-            "rl": GrpoStage(schedule=schedule),
+            "rl": GrpoStage(schedule=schedule, freeze_vision=True),
             "evaluate": EvaluateStage(),
         },
     )

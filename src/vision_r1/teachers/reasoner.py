@@ -35,6 +35,7 @@ _LEADS = {
     "shapes": "the shapes are",
 }
 _AGAIN = {"row": "the numbers", "table": "the table", "bars": "the bars", "shapes": "the shapes"}
+_WAIT, _HMM = "Wait, let me check {} again:", "Hmm, let me look at {} again:"
 _OPENINGS = (
     "Okay, let me think step by step.",
     "Alright, let me look at this.",
@@ -60,8 +61,7 @@ def _look_again(facts: Facts, rates: ReasonerRates, rng: random.Random) -> list[
     for _ in range(rates.max_rechecks):
         if rng.random() >= rates.recheck:
             break
-        doubt = rng.choice(("Wait, let me check {} again:", "Wait, hmm, let me look at {} again:"))
-        doubt = doubt.format(_AGAIN[facts.layout])
+        doubt = rng.choice((_WAIT,) * (rates.hmm_one_in - 1) + (_HMM,)).format(_AGAIN[facts.layout])
         if rng.random() < rates.misread:
             misread = reading(_digit_changed(facts, rng))
             sentences.append(f"{doubt} {misread}. No, that is a mistake, it is {reading(facts)}.")
