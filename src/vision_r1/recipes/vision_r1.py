@@ -57,8 +57,8 @@ FAMILIES = ("sum", "sum_minus_largest", "parity", "table", "bars", "shapes") * 2
 
 
 # A reasoner that questions itself more often than not, as R1-style ones do: the paper's data say "Wait" 2.9
-# times and "Hmm" 0.4 times a trace (Table 4), and greedy decoding of such models is
-# known for endless repetition (DeepSeek-R1's model card advises against it for that).
+# times and "Hmm" 0.4 times a trace (Table 4), and greedy decoding of such models is known for endless
+# repetition (the model card of DeepSeek-R1 advises against it for that).
 REASONER = ReasonerRates(recheck=0.65, max_rechecks=6, hmm_one_in=8, restate=0.15)
 
 
