@@ -108,13 +108,11 @@ def _wrong_solution(solution: Solution, rng: random.Random) -> Solution:
     """The solution with its last sum wrong and not noticed; what is kept after it is kept wrong."""
     answer = solution.answer + rng.choice((-3, -2, -1, 1, 2, 3))
     parts = list(solution.parts)
-    for index in range(len(parts) - 1, -1, -1):
-        part = parts[index]
-        sums = [] if isinstance(part, str) else [place for place, step in enumerate(part) if step.op]
-        if sums and not isinstance(part, str):
-            wrong = (replace(step, value=answer) for step in part[sums[-1] :])
-            parts[index] = (*part[: sums[-1]], *wrong)
-            break
+    index = max(place for place, part in enumerate(parts) if not isinstance(part, str))
+    run = [step for step in parts[index] if isinstance(step, Step)]
+    # Where nothing was added up, what is kept at the end is wrong.
+    first = max((place for place, step in enumerate(run) if step.op), default=len(run) - 1)
+    parts[index] = (*run[:first], *(replace(step, value=answer) for step in run[first:]))
     return Solution(tuple(parts), answer)
 
 
