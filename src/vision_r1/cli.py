@@ -87,9 +87,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a recipe from start to report; run it again to continue where it was killed."""
-    from vision_r1.recipes import here
-
-    resolved = here(_resolve(recipe, overrides, scale, seed))
+    resolved = _resolve(recipe, overrides, scale, seed)
     folder = out or Path("runs") / f"{resolved.recipe}-{resolved.scale}-seed{resolved.seed}"
     from vision_r1.pipeline.run import run_recipe
     from vision_r1.report.html import write_report
@@ -223,7 +221,7 @@ def tiny_train(
     seed: Seed = 0,
     shrink: Annotated[float, typer.Option(help="Factor on all steps, for a quick look.")] = 1.0,
 ) -> None:
-    """Train a tiny model from scratch (about an hour and a half on one busy core)."""
+    """Train a tiny model from scratch (about an hour on two cores)."""
     from vision_r1.core.errors import ConfigError
 
     if role not in ("base", "teacher"):

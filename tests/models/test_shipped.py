@@ -11,7 +11,9 @@ from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.in_process import Request, generate
-from vision_r1.teachers.language import facts_of, reading
+from vision_r1.teachers.language import facts_of, reading, transcript
+from vision_r1.train.curriculum import PARTS
+from vision_r1.train.pretrain import _record
 
 
 def test_together_they_are_small():
@@ -27,13 +29,21 @@ def test_they_are_real_qwen_models_of_the_stated_size(role, most):
     assert json.loads((shipped(role) / "training.json").read_text())["role"] == role
 
 
-@pytest.mark.parametrize("role", ["base", "teacher"])
-def test_they_read_unseen_scans(role):
-    problems = make_problems(TinyWorldData(split="test", n=90, seed=4, families=("sum",)))
+def test_the_base_is_what_the_command_trains():
+    record = json.loads((shipped("base") / "training.json").read_text())
+    history = record.pop("history")
+    assert record == _record("base", 0, 1.0)
+    assert [entry["step"] for entry in history if entry["last"]] == [part.steps["base"] for part in PARTS]
+
+
+@pytest.mark.parametrize(("role", "says"), [("base", reading), ("teacher", transcript)])
+@pytest.mark.parametrize("family", ["sum", "table", "bars", "shapes"])
+def test_they_read_unseen_scans(role, says, family):
+    problems = make_problems(TinyWorldData(split="test", n=60, seed=4, families=(family,)))
     requests = [Request(p.id, "Read the image.", p.media) for p in problems]
     traces = generate(load_model(f"tiny:{role}"), requests, Sampling(max_new_tokens=32), 0)
     right = sum(
-        trace.text == reading(facts_of(p.meta["scene"])) for trace, p in zip(traces, problems, strict=True)
+        trace.text == says(facts_of(p.meta["scene"])) for trace, p in zip(traces, problems, strict=True)
     )
-    # Rows of four and five digits, every one right; chance is 1 in 10,000.
+    # Four to six digits, every one right; chance is at most 1 in 10,000.
     assert wilson(right, len(problems)).low > 0.6

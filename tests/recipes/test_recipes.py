@@ -5,7 +5,7 @@ import pytest
 from vision_r1.core.config import parse_yaml, to_plain, to_yaml, validate
 from vision_r1.core.errors import ConfigError
 from vision_r1.pipeline.config import Recipe
-from vision_r1.recipes import RECIPES, build, from_file, here
+from vision_r1.recipes import RECIPES, build, from_file
 from vision_r1.recipes.user import user_recipe
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -113,11 +113,15 @@ def test_a_path_given_as_an_override_is_relative_to_the_current_directory(tmp_pa
     found = from_file(Path("../configs/recipe.yaml"), ["data.rl.images=pictures"]).data.rl
     assert found.path == tmp_path / "configs" / "rows.jsonl"
     assert found.images == tmp_path / "mine" / "pictures"
-    published = here(build("vision-r1", "7b"))
-    assert all(section.path.is_relative_to(tmp_path / "mine") for section in published.data.sft)
 
 
 def _text(plain):
     import yaml
 
     return yaml.safe_dump(plain)
+
+
+def test_a_file_that_contains_itself_is_refused(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("data: &a\n  x: *a\n")
+    with pytest.raises(ConfigError, match="not plain data"):
+        from_file(tmp_path / "recipe.yaml")

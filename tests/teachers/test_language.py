@@ -94,6 +94,11 @@ def test_a_question_it_does_not_know_is_not_answered():
             Facts("row", ((3, 2, 8),)),
             "3 odd 0+3=3, 2 even 0+2=2, 8 even 2+8=10. 10-3=7.",
         ),
+        (
+            "How many numbers are even? Multiply this count by the first number.",
+            Facts("row", ((4, 3, 8),)),
+            "4 even 1, 3 odd 1, 8 even 2. 2*4=8.",
+        ),
     ],
 )
 def test_a_choice_is_made_cell_by_cell(question, facts, written):

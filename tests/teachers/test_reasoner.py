@@ -11,7 +11,7 @@ from vision_r1.teachers.reasoner import ReasonerRates, reason
 WORDS = description(Facts("row", ((3, 5, 2, 8),)))
 QUESTION = "What is the sum of the numbers?"
 NO_FAULTS = {"wrong": 0.0, "contradiction": 0.0, "loop": 0.0, "broken_form": 0.0}
-WHOLE = re.compile(r"<think> [^<]+ </think><answer> Final Answer:(-?\d+) </answer>")
+WHOLE = re.compile(r"<think> [^<]+ </think><answer> Final Answer:(\d+) </answer>")
 
 
 def replies(n, words=WORDS, question=QUESTION, answer=None, **rates):
@@ -51,6 +51,21 @@ def test_a_wrong_sum_is_kept_wrong_to_the_end():
         said = WHOLE.fullmatch(reply.text)[1]
         assert said != "3"
         assert f"yes 0+3={said}, 5 square circle? no {said}, 2 square circle? no {said}." in reply.text
+
+
+def test_a_wrong_answer_without_a_sum_is_written_too():
+    words = description(Facts("shapes", ((3, 5),), (), ("square", "square")))
+    for reply in replies(50, words, "What is the sum of the numbers in circles?", wrong=1.0):
+        said = re.search(r"Final Answer:(-?\d+) ", reply.text)[1]
+        assert said != "0"
+        assert f"3 square circle? no 0, 5 square circle? no {said}." in reply.text
+
+
+@pytest.mark.parametrize("one_in", [1, 2, 8])
+def test_doubts_open_with_hmm_as_often_as_set(one_in):
+    text = " ".join(reply.text for reply in replies(1500, hmm_one_in=one_in))
+    waits, hmms = text.count("Wait, let me check"), text.count("Hmm, let me look")
+    assert 0.8 < (waits + hmms) / hmms / one_in < 1.25
 
 
 def test_it_reads_the_description_and_nothing_else():

@@ -13,7 +13,7 @@ from vision_r1.train.curriculum import PARTS, learning_rate
 from vision_r1.train.lessons import EXAMPLES, arithmetic, longer_text
 from vision_r1.train.pretrain import Collator, _backward, in_pieces, reply_loss, train_tiny
 
-BASE_PARTS = list(range(len(PARTS)))
+ALL_PARTS = list(range(len(PARTS)))
 
 
 def draw_examples(role, n, split="train"):
@@ -73,7 +73,14 @@ def test_longer_text_is_right_and_has_no_picture():
                 assert (shape == wanted.removesuffix("?")) == (told == "yes")
         if example.question.startswith("Repeat: "):
             assert example.question == f"Repeat: {example.reply}"
-    assert {"Add", "Repeat:", "Sort", "top", "In", "Even"} <= seen
+        if example.question.startswith("Even or odd"):
+            told = dict(pair.split(" ") for pair in example.reply.removesuffix(".").split(", "))
+            assert all((int(n) % 2 == 0) == (word == "even") for n, word in told.items())
+        if example.question.startswith("The first is"):
+            first = int(example.question.split()[3].removesuffix("."))
+            told = dict(pair.split(" ") for pair in example.reply.removesuffix(".").split(", "))
+            assert all((int(h) > first) == (word == "yes") for h, word in told.items())
+    assert {"Add", "Repeat:", "Sort", "top", "In", "Even", "The"} <= seen
 
 
 def test_the_loss_weighs_a_reply_by_the_root_of_its_length():
@@ -95,6 +102,8 @@ def test_a_batch_in_pieces_has_the_loss_and_gradients_of_the_whole():
     collate, examples = Collator(processor), draw_examples("base", 2)
     pieces = in_pieces(examples, 4)
     assert sorted(map(id, examples)) == sorted(id(e) for piece in pieces for e in piece)
+    lengths = [[len(e.question) + len(e.reply) + 60 * bool(e.scene) for e in piece] for piece in pieces]
+    assert all(max(a) <= min(b) for a, b in itertools.pairwise(lengths))
     found = []
     for cut in ([examples], pieces):
         model.zero_grad(set_to_none=True)
@@ -133,7 +142,7 @@ def test_a_short_training_learns_and_its_model_loads(tmp_path, monkeypatch):
     loaded = load_model(str(tmp_path / "base"))
     assert next(loaded.model.parameters()).dtype == torch.float32
     history = json.loads((tmp_path / "base" / "training.json").read_text())["history"]
-    assert [entry["part"] for entry in history if entry["last"]] == BASE_PARTS
+    assert [entry["part"] for entry in history if entry["last"]] == ALL_PARTS
     assert history[-1]["loss"] < history[0]["loss"]
     before = len(lines)
     train_tiny("base", tmp_path / "base", shrink=0.02, log=lines.append)
@@ -152,7 +161,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(pretrain, "validation_report", lambda *_: {"read": 0.0})
 
 
-@pytest.mark.parametrize("part", [0, BASE_PARTS[-1]])
+@pytest.mark.parametrize("part", [0, ALL_PARTS[-1]])
 def test_killed_in_the_middle_of_a_part_it_ends_with_the_same_weights(tmp_path, quick, part):
     def killed(line):
         if f"'part': {part}, 'step': 2" in line:
@@ -165,7 +174,7 @@ def test_killed_in_the_middle_of_a_part_it_ends_with_the_same_weights(tmp_path, 
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")]
     assert weights[0] == weights[1]
     history = json.loads((tmp_path / "killed" / "training.json").read_text())["history"]
-    assert [entry["part"] for entry in history if entry["last"]] == BASE_PARTS
+    assert [entry["part"] for entry in history if entry["last"]] == ALL_PARTS
 
 
 def test_a_folder_with_other_things_or_another_training_is_refused(tmp_path, quick):
@@ -177,9 +186,13 @@ def test_a_folder_with_other_things_or_another_training_is_refused(tmp_path, qui
     assert (mine / "thesis.tex").read_text() == "years of work"
     with pytest.raises(RunStateError, match="is a file"):
         train_tiny("base", mine / "thesis.tex", shrink=0.001)
-    record = {"role": "base", "seed": 0, "shrink": 1.0, "history": []}
+    record = {**pretrain._record("base", 0, 1.0), "history": []}
     (mine / "training.json").write_text(json.dumps(record))
     for role, seed, shrink in (("teacher", 0, 1.0), ("base", 1, 1.0), ("base", 0, 0.5)):
         with pytest.raises(RunStateError, match="holds another training"):
             train_tiny(role, mine, seed=seed, shrink=shrink)
+    record["parts"] = record["parts"][:1]
+    (mine / "training.json").write_text(json.dumps(record))
+    with pytest.raises(RunStateError, match="holds another training: parts"):
+        train_tiny("base", mine)
     assert sorted(p.name for p in mine.iterdir()) == ["thesis.tex", "training.json"]

@@ -7,20 +7,23 @@ folder holds its artefact and, written last, `done.json`.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.config import parse_yaml, to_plain, to_yaml
+from vision_r1.core.config import parse_yaml, to_plain, to_yaml, validate
 from vision_r1.core.errors import CollapseError
 from vision_r1.core.files import atomic_write_text, read_json, reported_writes, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.run import RunDirectory, Ticking, exclusive, open_run, versions
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
+from vision_r1.pipeline.paths import here
 from vision_r1.pipeline.plan import check_continuation, check_data, plan, sources
 from vision_r1.pipeline.preflight import preflight
 from vision_r1.problems.problem import Problem
+from vision_r1.train.config import PtstStage
 
 
 @dataclass
@@ -53,7 +56,7 @@ def run_recipe(recipe: Recipe, out: Path, progress: Progress | None = None) -> d
         InputError: data, images or models that cannot be used.
         CollapseError: training cannot be right any more; the last good model is kept.
     """
-    progress = progress or Silent()
+    progress, recipe = progress or Silent(), here(recipe)
     check_data(recipe)
     run = open_run(out)
     if run.identity() is None:
@@ -80,7 +83,9 @@ def _prepare(run: RunDirectory, recipe: Recipe) -> bool:
         run.create(to_yaml(recipe), identity)
         run.event("started", versions=versions())
         return False
-    old = parse_yaml(run.config.read_text(encoding="utf-8"), str(run.config))
+    # Read as a recipe, so that settings which are newer than the run count at their defaults.
+    stored = validate(Recipe, parse_yaml(run.config.read_text(encoding="utf-8"), str(run.config)))
+    old = to_plain(here(stored))
     finished = {p.parent.name for p in run.path.glob("stages/*/done.json")}
     changes = check_continuation(old, to_plain(recipe), finished, str(run.path))
     for key, (before, after) in changes.items():
@@ -189,35 +194,52 @@ def _grpo(
         if run.done(entry.name) is not None:
             progress.say(f"{entry.name}: done already")
         else:
-            from vision_r1.pipeline.evaluation import check_image_use
-            from vision_r1.problems.load import load_problems
-            from vision_r1.train.ptst import run_ptst_stage
-
-            watch = run.clock(entry.name)
-            if not problems:
-                assert recipe.data.rl is not None  # noqa: S101 - check_data has refused it already
-                problems = load_problems(recipe.data.rl)
-                check_image_use(state.model, problems)
+            problems = problems or _rl_problems(recipe)
             reference = {"stage_start": state.model, "cold_start": cold_start, "none": None}[entry.reference]
-            try:
-                summary = run_ptst_stage(
-                    stage,
-                    entry,
-                    state.caps[entry.name],
-                    state.model,
-                    reference,
-                    problems,
-                    run.stage(entry.name),
-                    seed=derive_seed(recipe.seed, entry.name),
-                    progress=Ticking(progress, watch),
-                )
-            except CollapseError as error:
-                run.event("collapsed", stage=entry.name, reason=error.what)
-                raise
-            _finish_training(run, entry.name, summary, watch.seconds())
+            _train_entry(run, recipe, stage, entry, state, reference, problems, progress)
         state.model = str(run.stage(entry.name) / "model")
         state.variants[entry.name] = state.model
     state.variants[recipe.final] = state.variants.pop(stage.schedule[-1].name)
+
+
+def _rl_problems(recipe: Recipe) -> list[Problem]:
+    from vision_r1.problems.load import load_problems
+
+    assert recipe.data.rl is not None  # noqa: S101 - check_data has refused it already
+    return load_problems(recipe.data.rl)
+
+
+def _train_entry(
+    run: RunDirectory,
+    recipe: Recipe,
+    stage: GrpoStage,
+    entry: PtstStage,
+    state: State,
+    reference: str | None,
+    problems: Sequence[Problem],
+    progress: Progress,
+) -> None:
+    from vision_r1.pipeline.evaluation import check_image_use
+    from vision_r1.train.ptst import run_ptst_stage
+
+    watch = run.clock(entry.name)
+    check_image_use(state.model, problems)
+    try:
+        summary = run_ptst_stage(
+            stage,
+            entry,
+            state.caps[entry.name],
+            state.model,
+            reference,
+            problems,
+            run.stage(entry.name),
+            seed=derive_seed(recipe.seed, entry.name),
+            progress=Ticking(progress, watch),
+        )
+    except CollapseError as error:
+        run.event("collapsed", stage=entry.name, reason=error.what)
+        raise
+    _finish_training(run, entry.name, summary, watch.seconds())
 
 
 def _write_results(run: RunDirectory, recipe: Recipe, state: State) -> dict[str, Any]:

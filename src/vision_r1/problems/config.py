@@ -186,7 +186,7 @@ _KINDS: dict[str, type[TinyWorldData] | type[FileData] | type[DatasetData] | typ
 
 
 def anchored(section: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A data section of a YAML file with its relative paths joined to the folder of that file.
+    """A data section with its relative paths joined to a folder.
 
     `path` and `images` always are; the `name` of a data set only where such a folder exists, for it
     may be a hub id. Sections inside it (`problems`) are left alone.

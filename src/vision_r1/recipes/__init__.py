@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.config import apply_overrides, parse_yaml, to_plain, validate
+from vision_r1.core.config import apply_overrides, parse_yaml, validate
 from vision_r1.core.errors import ConfigError
 from vision_r1.core.stage import Card
 from vision_r1.pipeline.config import Recipe
-from vision_r1.problems.config import anchored
+from vision_r1.pipeline.paths import anchored_data
 from vision_r1.recipes import vision_r1
 
 SCALES = ("tiny", "3b", "7b", "32b", "72b")
@@ -52,16 +52,8 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         path: the file.
         overrides: dotted keys with values; relative paths in them are relative to the current directory.
     """
-    data = apply_overrides(_anchored(_read_file(path), path.resolve().parent), overrides)
-    return validate(Recipe, _anchored(data, Path.cwd()))
-
-
-def here(recipe: Recipe) -> Recipe:
-    """The recipe with the relative paths of its data joined to the current directory.
-
-    A run keeps its recipe like this, so that it can be repeated from any place.
-    """
-    return validate(Recipe, _anchored(to_plain(recipe), Path.cwd()))
+    data = anchored_data(apply_overrides(_read_file(path), ()), path.resolve().parent)
+    return validate(Recipe, anchored_data(apply_overrides(data, overrides), Path.cwd()))
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -71,13 +63,3 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError("no such file", where=str(path)) from None
     except (UnicodeDecodeError, IsADirectoryError):
         raise ConfigError("not a YAML text file", where=str(path)) from None
-
-
-def _anchored(node: Any, folder: Path, *, in_data: bool = False) -> Any:
-    """Join the relative paths of all data sections to a folder."""
-    if isinstance(node, list):
-        return [_anchored(item, folder, in_data=in_data) for item in node]
-    if not isinstance(node, dict):
-        return node
-    inside = {key: _anchored(value, folder, in_data=in_data or key == "data") for key, value in node.items()}
-    return anchored(inside, folder) if in_data else inside

@@ -155,10 +155,10 @@ def base_example(
 
 def longer_text(rng: np.random.Generator, shares: Mix) -> Example:
     """A single step, a question worked in text, a long sum, or words to repeat; never with a picture."""
-    roll = rng.random() if shares else 1.0
-    if shares and roll < shares[0]:
+    roll = rng.random()
+    if roll < shares[0]:
         return step_fact(rng)
-    if len(shares) > 1 and roll < shares[1]:
+    if roll < shares[1]:
         return worked_in_text(rng)
     if rng.random() < 0.3:
         return long_sum(rng)

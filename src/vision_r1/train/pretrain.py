@@ -4,7 +4,7 @@ One digit comes first and jitter grows, because a model that starts with whole, 
 rows learns nothing for a long time. Only scans of the train split are ever drawn from; the
 validation accuracy that is logged uses the validation split.
 
-    vision-r1 tiny train base --out DIR        71 to 87 minutes on one busy core
+    vision-r1 tiny train base --out DIR        about an hour on two cores
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from vision_r1.train.lessons import EXAMPLES, READ, Example
 VOCABULARY = 704
 READING_BATCH = 96
 PIECES = 6
+PICTURE = 60  # a picture's tokens, counted in characters of text, roughly
 BATCH: dict[Role, int] = {"base": 96, "teacher": 40}  # the teacher's rows are three times as long
 
 
@@ -117,7 +118,9 @@ def reply_loss(logits: torch.Tensor, labels: torch.Tensor, total: float | None =
 
 def in_pieces(examples: Sequence[Example], pieces: int) -> list[list[Example]]:
     """The examples by length in pieces of equal number: a batch as it comes is half padding."""
-    ordered = sorted(examples, key=lambda each: len(each.question) + len(each.reply) + 60 * bool(each.scene))
+    ordered = sorted(
+        examples, key=lambda each: len(each.question) + len(each.reply) + PICTURE * bool(each.scene)
+    )
     size = -(-len(ordered) // pieces)
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
@@ -202,13 +205,21 @@ def _earlier_parts(role: Role, out: Path, seed: int, shrink: float) -> list[dict
             "the folder holds other files and no tiny training", where=str(out), fix="name another --out"
         )
     record = read_json(out / "training.json")
-    asked = {"role": role, "seed": seed, "shrink": shrink}
-    theirs = {key: record.get(key, value) for key, value in asked.items()}
+    asked = _record(role, seed, shrink)
+    theirs = {key: record.get(key) for key in asked}
     if theirs != asked:
-        told = ", ".join(f"{key} {value}" for key, value in theirs.items())
+        told = ", ".join(f"{key} {theirs[key]}" for key in asked if theirs[key] != asked[key])
         raise RunStateError(f"holds another training: {told}", where=str(out), fix="name another --out")
     history: list[dict[str, Any]] = record["history"]
     return history
+
+
+def _record(role: Role, seed: int, shrink: float) -> dict[str, Any]:
+    """What tells one training from another, as JSON has it."""
+    parts = [
+        {"steps": p.steps[role], "peak": p.peak, "flat": p.flat, "mix": list(p.mix[role])} for p in PARTS
+    ]
+    return {"role": role, "seed": seed, "shrink": shrink, "parts": parts}
 
 
 def _optimizer(model: Any) -> torch.optim.Optimizer:
@@ -269,7 +280,7 @@ def _train_part(
             history.append(entry)
             losses = []
             log(f"{role} {entry}")
-    _save(out, model, processor, {"role": role, "seed": seed, "shrink": shrink, "history": history})
+    _save(out, model, processor, {**_record(role, seed, shrink), "history": history})
 
 
 def _save(out: Path, model: Any, processor: Any, record: dict[str, Any]) -> None:

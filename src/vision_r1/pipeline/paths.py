@@ -1,0 +1,48 @@
+"""Which strings of a recipe are paths, and where relative ones start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.config import to_plain, validate
+from vision_r1.pipeline.config import Recipe
+from vision_r1.problems.config import anchored
+
+
+def anchored_data(node: Any, folder: Path, *, in_data: bool = False) -> Any:
+    """Plain data of a recipe with the relative paths of all data sections joined to `folder`."""
+    if isinstance(node, list):
+        return [anchored_data(item, folder, in_data=in_data) for item in node]
+    if not isinstance(node, dict):
+        return node
+    inside = {
+        key: anchored_data(value, folder, in_data=in_data or key == "data") for key, value in node.items()
+    }
+    return anchored(inside, folder) if in_data else inside
+
+
+def here(recipe: Recipe) -> Recipe:
+    """The recipe with every relative path joined to the current directory.
+
+    A run keeps its recipe like this, so that it can be repeated from anywhere. A model, an artefact to
+    start from or a reward is a path where such a file or folder is there; otherwise it is a name.
+    """
+    folder = Path.cwd()
+    plain = anchored_data(to_plain(recipe), folder)
+    plain["model"] = _local(plain["model"], folder)
+    for stage in plain["stages"].values():
+        for key in ("from", "mllm"):
+            if isinstance(stage.get(key), list):
+                stage[key] = [_local(each, folder) for each in stage[key]]
+            elif isinstance(stage.get(key), str):
+                stage[key] = _local(stage[key], folder)
+        file, colon, function = str(stage.get("reward", "")).rpartition(":")
+        if colon:
+            stage["reward"] = f"{_local(file, folder)}:{function}"
+    return validate(Recipe, plain)
+
+
+def _local(reference: str, folder: Path) -> str:
+    path = folder / Path(reference).expanduser()
+    return str(path) if path.exists() else reference
