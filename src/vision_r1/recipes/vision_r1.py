@@ -58,7 +58,7 @@ FAMILIES = (
 # A reasoner that questions itself more often than not, as R1-style ones do: the paper's data say "Wait" 2.9
 # times and "Hmm" 0.4 times a trace (Table 4), and greedy decoding of such models is known for endless
 # repetition (the model card of DeepSeek-R1 advises against it for that).
-REASONER = ReasonerRates(recheck=0.65, max_rechecks=6, hmm_one_in=8, restate=0.15)
+REASONER = ReasonerRates(recheck=0.75, max_rechecks=6, hmm_one_in=8, restate=0.1)
 
 
 def _tiny(seed: int) -> Recipe:
@@ -87,7 +87,7 @@ def _tiny(seed: int) -> Recipe:
             max_completion_length=Quantile(quantile=0.5, times=2.0, at_least=128, at_most=256),
             group_size=8,
             steps=60,
-            learning_rate=6e-5,
+            learning_rate=1e-4,
             reference="stage_start",
         ),
     )
@@ -106,7 +106,6 @@ def _tiny(seed: int) -> Recipe:
                 max_epochs=4,
                 eval_steps=150,
                 max_length=640,
-                freeze_vision=False,
             ),
             "rl": GrpoStage(schedule=schedule, freeze_vision=True),
             "evaluate": EvaluateStage(),
