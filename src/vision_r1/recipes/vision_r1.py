@@ -87,7 +87,7 @@ def _tiny(seed: int) -> Recipe:
             max_completion_length=Quantile(quantile=0.5, times=2.0, at_least=128, at_most=256),
             group_size=8,
             steps=60,
-            learning_rate=1e-4,
+            learning_rate=6e-5,
             reference="stage_start",
         ),
     )
