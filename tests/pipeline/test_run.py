@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import RunStateError
+from vision_r1.pipeline import evaluation
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.run import run_recipe
 from vision_r1.pipeline.study import run_study, shorter_half
@@ -36,8 +37,6 @@ from pathlib import Path
 from vision_r1.core.config import validate
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.run import run_recipe
-from vision_r1.pipeline.study import run_study, shorter_half
-from vision_r1.problems.chat import ChatRow
 run_recipe(validate(Recipe, yaml.safe_load(Path(sys.argv[1]).read_text())), Path(sys.argv[2]))
 """
 
@@ -121,9 +120,15 @@ def test_a_changed_dial_is_taken_and_recorded(finished, random_model_dir, tmp_pa
     assert equal(weights(run, "ptst_1"), weights(finished, "ptst_1"))
 
 
-def test_rl_can_start_from_a_model_made_elsewhere(finished, random_model_dir, tmp_path):
-    run = tmp_path / "run"
+def test_rl_can_start_from_a_model_made_elsewhere(finished, random_model_dir, tmp_path, monkeypatch):
+    run, checked = tmp_path / "run", []
+    monkeypatch.setattr(evaluation, "check_image_use", lambda model, _: checked.append(model))
     run_recipe(small(random_model_dir, f"stages.rl.from={finished / 'stages' / 'sft'}"), run)
+    # Every stage's start is checked, so that a kill between two stages changes nothing.
+    assert checked == [
+        str(finished / "stages" / "sft" / "model"),
+        str(run / "stages" / "ptst_1" / "model"),
+    ]
     assert not (run / "stages" / "construct").exists()
     assert not (run / "stages" / "sft").exists()
     assert equal(weights(run), weights(finished))
