@@ -29,11 +29,12 @@ def test_they_are_real_qwen_models_of_the_stated_size(role, most):
     assert json.loads((shipped(role) / "training.json").read_text())["role"] == role
 
 
-def test_the_base_is_what_the_command_trains():
-    record = json.loads((shipped("base") / "training.json").read_text())
+@pytest.mark.parametrize("role", ["base", "teacher"])
+def test_they_are_what_the_command_trains(role):
+    record = json.loads((shipped(role) / "training.json").read_text())
     history = record.pop("history")
-    assert record == _record("base", 0, 1.0)
-    assert [entry["step"] for entry in history if entry["last"]] == [part.steps["base"] for part in PARTS]
+    assert record == _record(role, 0, 1.0)
+    assert [entry["step"] for entry in history if entry["last"]] == [part.steps[role] for part in PARTS]
 
 
 @pytest.mark.parametrize(("role", "says"), [("base", reading), ("teacher", transcript)])
