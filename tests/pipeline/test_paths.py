@@ -1,8 +1,14 @@
 from pathlib import Path
 
+import pytest
+
 from vision_r1.core.config import apply_overrides, to_plain, validate
+from vision_r1.core.errors import InputError
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.paths import here
+from vision_r1.pipeline.plan import artefact
+from vision_r1.problems.config import FileData, anchored
+from vision_r1.problems.load import load_problems
 from vision_r1.recipes import build
 
 
@@ -37,3 +43,29 @@ def test_names_stay_names(tmp_path, monkeypatch):
     assert published["model"] == "Qwen/Qwen2.5-VL-7B-Instruct"
     assert published["data"]["rl"]["name"] == "Osilly/Vision-R1-rl"
     assert Path(published["data"]["sft"][0]["path"]).is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/model", "m" * 300, "a\0b", ""])
+def test_a_name_that_can_be_no_path_stays_as_it_is(name):
+    plain = to_plain(build("vision-r1"))
+    plain["model"] = plain["stages"]["sft"]["from"] = name
+    kept = to_plain(here(validate(Recipe, plain)))
+    assert kept["model"] == kept["stages"]["sft"]["from"] == name
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/model", "m" * 300, "a\0b"])
+def test_an_artefact_that_can_be_no_path_is_one_error(name):
+    with pytest.raises(InputError, match="no such artefact"):
+        artefact(name, "stages.sft.from")
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/rows.jsonl", "m" * 300])
+def test_data_at_a_path_that_cannot_be_is_one_error(name):
+    section = FileData(path=Path(anchored({"kind": "file", "path": name}, Path("/data"))["path"]))
+    with pytest.raises(InputError):
+        load_problems(section)
+
+
+def test_a_data_set_name_that_can_be_no_path_stays_a_name():
+    section = {"kind": "dataset", "name": "m" * 300}
+    assert anchored(section, Path("/data")) == section

@@ -18,6 +18,22 @@ _FAILED_WRITE = ("No space left", "unexpected pos", "I/O error", "PytorchStreamW
 _NO_ROOM = 32 * 2**20  # bytes; below this a write that failed is taken to have failed for want of room
 
 
+def user_path(path: str | Path) -> Path:
+    """`path` with `~` for the home folder; as it stands where there is no such user."""
+    with contextlib.suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)
+
+
+def is_there(path: Path) -> bool:
+    """Whether `path` can be reached; False too for a name that no file system could hold."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Write `data` so that `path` holds either its old content or all of the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.config import to_plain, validate
+from vision_r1.core.config import parse_yaml, to_plain, validate
+from vision_r1.core.files import is_there, user_path
+from vision_r1.core.run import RunDirectory
 from vision_r1.pipeline.config import Recipe
 from vision_r1.problems.config import anchored
 
@@ -20,6 +22,15 @@ def anchored_data(node: Any, folder: Path, *, in_data: bool = False) -> Any:
         key: anchored_data(value, folder, in_data=in_data or key == "data") for key, value in node.items()
     }
     return anchored(inside, folder) if in_data else inside
+
+
+def stored_recipe(run: RunDirectory) -> Recipe:
+    """The recipe that a run keeps, read as a recipe: settings newer than the run count at their defaults.
+
+    Raises:
+        ConfigError: the file is not a recipe any more.
+    """
+    return validate(Recipe, parse_yaml(run.config.read_text(encoding="utf-8"), str(run.config)))
 
 
 def here(recipe: Recipe) -> Recipe:
@@ -44,5 +55,5 @@ def here(recipe: Recipe) -> Recipe:
 
 
 def _local(reference: str, folder: Path) -> str:
-    path = folder / Path(reference).expanduser()
-    return str(path) if path.exists() else reference
+    path = folder / user_path(reference)
+    return str(path) if reference and is_there(path) else reference

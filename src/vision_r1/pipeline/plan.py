@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from vision_r1.core.errors import ConfigError, InputError, RunStateError
+from vision_r1.core.files import is_there, user_path
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
 from vision_r1.train.config import CHANGEABLE
 
@@ -37,10 +37,10 @@ def artefact(reference: str, where: str) -> tuple[ArtefactKind, str]:
     """
     if reference.startswith("tiny:"):
         return "model", reference
-    path = Path(reference).expanduser()
-    if path.is_file() and path.suffix in (".json", ".jsonl", ".parquet"):
+    path = user_path(reference)
+    if is_there(path) and path.is_file() and path.suffix in (".json", ".jsonl", ".parquet"):
         return "rows", str(path)
-    if path.is_dir():
+    if is_there(path) and path.is_dir():
         for candidate in (path, path / "model"):
             if (candidate / "config.json").exists():
                 return "model", str(candidate)

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.config import parse_yaml, to_plain, to_yaml, validate
+from vision_r1.core.config import to_plain, to_yaml
 from vision_r1.core.errors import CollapseError
 from vision_r1.core.files import atomic_write_text, read_json, reported_writes, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.run import RunDirectory, Ticking, exclusive, open_run, versions
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
-from vision_r1.pipeline.paths import here
+from vision_r1.pipeline.paths import here, stored_recipe
 from vision_r1.pipeline.plan import check_continuation, check_data, plan, sources
 from vision_r1.pipeline.preflight import preflight
 from vision_r1.problems.problem import Problem
@@ -83,9 +83,7 @@ def _prepare(run: RunDirectory, recipe: Recipe) -> bool:
         run.create(to_yaml(recipe), identity)
         run.event("started", versions=versions())
         return False
-    # Read as a recipe, so that settings which are newer than the run count at their defaults.
-    stored = validate(Recipe, parse_yaml(run.config.read_text(encoding="utf-8"), str(run.config)))
-    old = to_plain(here(stored))
+    old = to_plain(here(stored_recipe(run)))
     finished = {p.parent.name for p in run.path.glob("stages/*/done.json")}
     changes = check_continuation(old, to_plain(recipe), finished, str(run.path))
     for key, (before, after) in changes.items():

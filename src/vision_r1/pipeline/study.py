@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.config import parse_yaml, validate
 from vision_r1.core.errors import RunStateError
 from vision_r1.core.files import read_json, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.run import RunDirectory, Ticking, exclusive
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, GoldRows, GrpoStage, Recipe, SftStage
+from vision_r1.pipeline.paths import stored_recipe
 from vision_r1.problems.chat import ChatRow
 from vision_r1.problems.problem import Problem
 
@@ -41,7 +41,7 @@ def run_study(name: str, folder: Path, progress: Progress | None = None) -> list
     run = RunDirectory(folder)
     if not run.results.exists() or run.identity() is None:
         raise RunStateError("is not a finished run", where=str(folder), fix="run the recipe first")
-    recipe = validate(Recipe, parse_yaml(run.config.read_text(encoding="utf-8"), str(run.config)))
+    recipe = stored_recipe(run)
     with exclusive(run):
         return STUDIES[name](run, recipe, progress or Silent())
 

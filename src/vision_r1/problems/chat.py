@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vision_r1.core.errors import InputError
+from vision_r1.core.files import user_path
 from vision_r1.problems.columns import USUAL_NAMES, cell_text, find_column, place_images, require_column
 from vision_r1.problems.config import ChatData, ChatLayout
 from vision_r1.problems.images import ImageCallback, check_images
@@ -91,7 +92,7 @@ def load_chat_rows(config: ChatData, progress: ImageCallback | None = None) -> l
     Raises:
         InputError: naming file, row and field, and how to mend it.
     """
-    path = config.path.expanduser()
+    path = user_path(config.path)
     rows = read_table(path)
     columns = _columns(config.layout, column_names(rows), str(path))
     if config.take is None:

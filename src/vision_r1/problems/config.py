@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from vision_r1.core.config import FrozenConfig, validate
 from vision_r1.core.errors import ConfigError
+from vision_r1.core.files import is_there, user_path
 
 # Pillow itself refuses above twice this figure, whatever we say.
 PIXEL_CEILING = 89_478_485
@@ -194,11 +195,11 @@ def anchored(section: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = dict(section)
     for key in ("path", "images"):
         if isinstance(result.get(key), str):
-            result[key] = str(folder / Path(result[key]).expanduser())
+            result[key] = str(folder / user_path(result[key]))
     name = result.get("name")
     if result.get("kind") == "dataset" and isinstance(name, str) and name:
-        local = folder / Path(name).expanduser()
-        result["name"] = str(local) if local.is_dir() else name
+        local = folder / user_path(name)
+        result["name"] = str(local) if is_there(local) and local.is_dir() else name
     return result
 
 

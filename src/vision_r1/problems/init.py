@@ -11,7 +11,7 @@ import yaml
 
 from vision_r1.core.config import to_plain, validate
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import atomic_write_text
+from vision_r1.core.files import atomic_write_text, user_path
 from vision_r1.problems.columns import USUAL_NAMES, resolve_columns
 from vision_r1.problems.config import ColumnMap, FileData, Take
 from vision_r1.problems.images import ImageCallback
@@ -116,7 +116,7 @@ def describe_user_data(
     if not folder.is_dir():
         raise InputError("no such folder", where=str(folder))
     folder = folder.resolve()
-    table = _only_csv(folder) if csv is None else csv.expanduser().resolve()
+    table = _only_csv(folder) if csv is None else user_path(csv).resolve()
     rows = read_table(table)
     columns = _recognised(rows, str(table))
     whole = FileData(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vision_r1.core.errors import InputError
+from vision_r1.core.files import is_there, user_path
 from vision_r1.problems.columns import (
     answer_type,
     cell_options,
@@ -63,7 +64,7 @@ def load_problems(config: ProblemsConfig, progress: ImageCallback | None = None)
 
 def _read(config: FileData | DatasetData) -> tuple[list[Row], str, Path]:
     if isinstance(config, FileData):
-        path = config.path.expanduser()
+        path = user_path(config.path)
         return read_table(path), str(path), image_root(config.images, path.parent)
     rows = read_dataset(config.name, config.split, config.revision)
     folder = Path(config.name)
@@ -72,8 +73,8 @@ def _read(config: FileData | DatasetData) -> tuple[list[Row], str, Path]:
 
 def image_root(images: Path | None, default: Path) -> Path:
     """The folder that image paths start from. Raises InputError when it does not exist."""
-    root = default if images is None else images.expanduser()
-    if not root.is_dir():
+    root = default if images is None else user_path(images)
+    if not (is_there(root) and root.is_dir()):
         raise InputError("no such image folder", where=str(root), fix="set `images` to an existing folder")
     return root
 

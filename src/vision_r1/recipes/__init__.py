@@ -52,6 +52,7 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         path: the file.
         overrides: dotted keys with values; relative paths in them are relative to the current directory.
     """
+    # The empty overrides copy the file as plain data: YAML can hold a node that contains itself.
     data = anchored_data(apply_overrides(_read_file(path), ()), path.resolve().parent)
     return validate(Recipe, anchored_data(apply_overrides(data, overrides), Path.cwd()))
 
