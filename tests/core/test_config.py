@@ -37,10 +37,29 @@ def test_wrong_type_is_an_error_that_names_the_key(bad):
 
 
 @example(0, [], "\x85\u2028")
+@example(0, [], "1e5")
+@example(0, [], "2001-01-01")
 @given(st.integers(), st.lists(st.floats(allow_nan=False, allow_infinity=False)), st.text())
 def test_yaml_round_trip(steps, rates, name):
     config = Outer(name=name, inner=Inner(steps=steps, rates=tuple(rates)))
     assert validate(Outer, parse_yaml(to_yaml(config), "here")) == config
+
+
+@pytest.mark.parametrize("written", ["1e-4", "1E-4", "+1e-4", ".1e-3", "1.e-4", "1.0e-4", "0.0001"])
+def test_a_rate_may_be_written_as_people_write_it(written):
+    assert apply_overrides({"rate": 1.0}, [f"rate={written}"]) == {"rate": 1e-4}
+    assert parse_yaml(f"rate: {written}", "here") == {"rate": 1e-4}
+
+
+@pytest.mark.parametrize("written", [".inf", "-.inf", ".nan", "1e999"])
+def test_a_number_is_finite(written):
+    with pytest.raises(ConfigError, match=r"inner\.rates\.0: Input should be a finite number"):
+        validate(Outer, parse_yaml(f"inner: {{rates: [{written}]}}", "here"))
+
+
+@pytest.mark.parametrize("text", ["1e", "e-4", "1e-4x", "1e-4 b", "0x1e5g"])
+def test_what_is_no_number_stays_text(text):
+    assert apply_overrides({"name": ""}, [f"name={text}"]) == {"name": text}
 
 
 def test_overrides_reach_lists_and_mappings_and_leave_the_rest():

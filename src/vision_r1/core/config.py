@@ -26,7 +26,12 @@ class FrozenConfig(BaseModel):
     """Base of every setting: immutable, strictly typed, closed."""
 
     model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", validate_default=True, populate_by_name=True
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        validate_default=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
     )
 
 
@@ -119,20 +124,33 @@ def to_plain(config: BaseModel) -> dict[str, Any]:
 
 def to_yaml(config: BaseModel) -> str:
     """The config as YAML that `validate` reads back to an equal one."""
-    plain = to_plain(config)
+    return dump_yaml(to_plain(config))
+
+
+def dump_yaml(plain: Any) -> str:
+    """Plain data as YAML that `parse_yaml` reads back to the same."""
     # Unescaped, these would be read back as plain line breaks.
     breaks = any(mark in json.dumps(plain, ensure_ascii=False) for mark in "\x85\u2028\u2029")
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=not breaks, width=100)
+    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=not breaks, width=100)
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data only: a date stays the text that it is, since no setting is a date."""
+    """Plain data only; a date stays the text that it is, since no setting is a date."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the text that `_Loader` would read as something else."""
 
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+# YAML 1.1 takes a learning rate of 1e-4 for text; 1.2, and whoever types it, for a number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
+)
+_Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 
 def _load_yaml(text: str) -> Any:

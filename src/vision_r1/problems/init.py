@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from vision_r1.core.config import to_plain, validate
+from vision_r1.core.config import dump_yaml, to_plain, validate
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import atomic_write_text, user_path
 from vision_r1.problems.columns import USUAL_NAMES, resolve_columns
@@ -86,7 +84,7 @@ def init_project(
         )
     data = describe_user_data(folder, csv, progress)
     sections = dict(zip(PLACEHOLDERS, (data.train, data.validation, data.test), strict=True))
-    text = yaml.safe_dump(_filled(recipe_part, sections), sort_keys=False, allow_unicode=True, width=100)
+    text = dump_yaml(_filled(recipe_part, sections))
     atomic_write_text(path, text)
     return InitResult(path, data)
 
