@@ -1,0 +1,187 @@
+"""The tables of docs/results.md, as Markdown, from finished runs and their control studies.
+
+    python benchmarks/tables.py RUN [RUN ...]
+
+A run is made by `vision-r1 run vision-r1 --seed S --out RUN`, its controls by `vision-r1 study controls RUN`.
+Shares are in percent, with 95% intervals in brackets; differences are paired by problem.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.files import read_json
+from vision_r1.evals.compare import compare_traces
+
+Row = Sequence[object]
+NAMES = {
+    "base": "base, direct",
+    "base_think": "base, asked to think",
+    "cold_start": "cold start",
+    "ptst_1": "PTST stage 1",
+    "vision_r1": "**Vision-R1**",
+}
+PICTURES = {"blank": "blank picture", "no_image": "no picture", "question_only": "the question alone"}
+ARMS = {
+    "answers_only": "answers only",
+    "more_sft": "more SFT",
+    "short_sft": "more SFT, shorter half of the rows",
+}
+
+
+def percent(share: float | None, ci: Sequence[float] | None = None) -> str:
+    """`78.9 (75.2-82.1)`."""
+    if share is None:
+        return "-"
+    span = f" ({100 * ci[0]:.1f}-{100 * ci[1]:.1f})" if ci else ""
+    return f"{100 * share:.1f}{span}"
+
+
+def points(paired: dict[str, Any]) -> str:
+    """`+10.1 (6.1 to 14.1)`."""
+    low, high = paired["ci95"]
+    return f"{100 * paired['difference']:+.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def table(head: Row, rows: Sequence[Row]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def variants(run: Path) -> str:
+    """Every variant of one run."""
+    rows = [
+        (
+            NAMES[name],
+            percent(block["accuracy"], block["ci95"]),
+            percent(block["pass_at_1_sampled"], block["pass_at_1_sampled_ci95"]),
+            percent(block["pass_at_8"]),
+            percent(block["format_rate"]),
+            percent(block["truncation_rate"]),
+            percent(block["accuracy_finished"]),
+            f"{block['mean_tokens']:.0f}",
+        )
+        for name, block in read_json(run / "results.json")["variants"].items()
+    ]
+    head = (
+        "variant",
+        "accuracy",
+        "pass@1, T = 0.6",
+        "pass@8",
+        "format",
+        "cut off",
+        "right if whole",
+        "tokens",
+    )
+    return table(head, rows)
+
+
+def differences(runs: Sequence[Path]) -> str:
+    """The final model against the base, the cold start and the control arms, a column a run."""
+    against = [("base, direct", _greedy("base")), ("cold start", _greedy("cold_start"))]
+    against.append(("cold start, T = 0.6", _sampled("cold_start")))
+    against += [(ARMS[arm], _arm(arm)) for arm in ARMS]
+    rows = [(name, *(cell(run) for run in runs)) for name, cell in against]
+    return table(("Vision-R1 minus", *_seeds(runs)), rows)
+
+
+def arms(runs: Sequence[Path]) -> str:
+    """The control arms themselves."""
+    rows = [
+        (
+            f"{ARMS[row['arm']]}, {seed}",
+            row["steps"],
+            percent(row["accuracy"], row["ci95"]),
+            percent(row["truncation_rate"]),
+            f"{row['mean_tokens']:.0f}",
+        )
+        for run, seed in zip(runs, _seeds(runs), strict=True)
+        for row in _study(run)
+    ]
+    return table(("arm", "steps", "accuracy", "cut off", "tokens"), rows)
+
+
+def families(runs: Sequence[Path]) -> str:
+    """Accuracy by family: the mean over the runs, which share their test problems."""
+    results = [read_json(run / "results.json")["variants"] for run in runs]
+    names = [name for name in NAMES if name != "base_think"]
+    rows = []
+    for family, block in results[0]["base"]["by_family"].items():
+        means = [sum(r[name]["by_family"][family]["accuracy"] for r in results) / len(runs) for name in names]
+        rows.append((family, block["n"], *(f"{100 * mean:.0f}" for mean in means)))
+    return table(("family", "n", *(NAMES[name].strip("*") for name in names)), rows)
+
+
+def elsewhere(runs: Sequence[Path]) -> str:
+    """What was held out of all training, and what the final model does without its picture."""
+    results = [read_json(run / "results.json") for run in runs]
+    rows: list[Row] = []
+    for part, block in results[0]["generalisation"].items():
+        for name in block:
+            shares = (percent(r["generalisation"][part][name]["accuracy"]) for r in results)
+            rows.append((f"{part.replace('_', ' ')}, {NAMES[name].strip('*')}", *shares))
+    use = [result["image_use"] for result in results]
+    for key, label in PICTURES.items():
+        rows.append((label, *(percent(u[key]["accuracy"]) for u in use)))
+    rows.append(("another picture: follows it", *(percent(u["swapped"]["follows_new"]) for u in use)))
+    rows.append(("another picture: keeps the old answer", *(percent(u["swapped"]["keeps_old"]) for u in use)))
+    return table(("", *_seeds(runs)), rows)
+
+
+def cost(runs: Sequence[Path]) -> str:
+    """Seconds a stage, and memory."""
+    results = [read_json(run / "results.json") for run in runs]
+    rows: list[Row] = [
+        (stage, *(f"{r['seconds'][stage]:.0f}" for r in results)) for stage in results[0]["seconds"]
+    ]
+    rows.append(("all", *(f"{sum(r['seconds'].values()):.0f}" for r in results)))
+    rows.append(("peak memory, MB", *(f"{r['peak_rss_mb']:.0f}" for r in results)))
+    return table(("seconds", *_seeds(runs)), rows)
+
+
+def _seeds(runs: Sequence[Path]) -> list[str]:
+    return [f"seed {read_json(run / 'run.json')['seed']}" for run in runs]
+
+
+def _traces(run: Path, variant: str) -> Path:
+    return run / "stages" / "evaluate" / variant / "traces.jsonl"
+
+
+def _greedy(variant: str) -> Callable[[Path], str]:
+    return lambda run: points(compare_traces(_traces(run, variant), _traces(run, "vision_r1")))
+
+
+def _sampled(variant: str) -> Callable[[Path], str]:
+    return lambda run: points(
+        compare_traces(_traces(run, variant), _traces(run, "vision_r1"), decoding="sampled")
+    )
+
+
+def _study(run: Path) -> list[dict[str, Any]]:
+    path = run / "studies" / "controls" / "results.json"
+    return list(read_json(path)) if path.exists() else []
+
+
+def _arm(arm: str) -> Callable[[Path], str]:
+    return lambda run: next((points(row["final_minus_arm"]) for row in _study(run) if row["arm"] == arm), "-")
+
+
+def main() -> None:
+    """Print every table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    runs: list[Path] = parser.parse_args().runs
+    for run, seed in zip(runs, _seeds(runs), strict=True):
+        print(f"{seed}\n\n{variants(run)}")
+    for part in (differences, arms, families, elsewhere, cost):
+        print(part(runs))
+
+
+if __name__ == "__main__":
+    main()
