@@ -142,6 +142,14 @@ def test_nothing_of_the_libraries_comes_before_the_error(random_model_dir, tmp_p
     assert not [line for line in result.stderr.splitlines() if "it/s" in line or "Warning" in line]
 
 
+def test_the_seed_of_a_recipe_file_can_be_set_and_its_scale_not(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(call("show", "vision-r1").stdout)
+    assert "\nseed: 0\n" in call("show", str(path)).stdout
+    assert "\nseed: 5\n" in call("show", str(path), "--seed", "5").stdout
+    assert "a recipe file has its own scale" in refused("show", path, "--scale", "7b")
+
+
 def test_a_broken_recipe_file_names_its_line(tmp_path):
     (tmp_path / "bad.yaml").write_text("recipe: x\nstages: [1, 2\n")
     assert "bad.yaml, line" in refused("run", tmp_path / "bad.yaml")

@@ -24,31 +24,38 @@ app.add_typer(tiny_app, name="tiny")
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Dotted overrides, such as stages.sft.learning_rate=1e-4.")
 ]
-Scale = Annotated[str, typer.Option(help="tiny, 3b, 7b, 32b or 72b (for a recipe by name).")]
+Scale = Annotated[str | None, typer.Option(help="tiny (default), 3b, 7b, 32b or 72b; for a recipe by name.")]
 
 
-def _natural(seed: int) -> int:
-    if seed < 0:
+def _natural(seed: int | None) -> int | None:
+    if seed is not None and seed < 0:
         from vision_r1.core.errors import ConfigError
 
         raise ConfigError(f"{seed} is below 0", where="--seed")
     return seed
 
 
-Seed = Annotated[
-    int, typer.Option(help="Seed of everything random (for a recipe by name).", callback=_natural)
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", callback=_natural)]
+RecipeSeed = Annotated[
+    int | None,
+    typer.Option(help="Seed of everything random (default: 0, or the file's own).", callback=_natural),
 ]
 
 
-def _resolve(recipe: str, overrides: list[str] | None, scale: str, seed: int) -> Any:
+def _resolve(recipe: str, overrides: list[str] | None, scale: str | None, seed: int | None) -> Any:
     """A recipe by name, or from a file, with overrides."""
     from vision_r1 import recipes
     from vision_r1.core.config import apply_overrides, to_plain, validate
+    from vision_r1.core.errors import ConfigError
     from vision_r1.pipeline.config import Recipe
 
     if recipe.endswith((".yaml", ".yml")) or Path(recipe).is_file():
-        return recipes.from_file(Path(recipe), overrides or [])
-    return validate(Recipe, apply_overrides(to_plain(recipes.build(recipe, scale, seed)), overrides or []))
+        if scale is not None:
+            raise ConfigError("a recipe file has its own scale", where="--scale", fix="leave --scale out")
+        seeded = [] if seed is None else [f"seed={seed}"]
+        return recipes.from_file(Path(recipe), [*seeded, *(overrides or [])])
+    built = recipes.build(recipe, scale or "tiny", seed or 0)
+    return validate(Recipe, apply_overrides(to_plain(built), overrides or []))
 
 
 @app.command("list")
@@ -63,7 +70,7 @@ def list_recipes() -> None:
 
 
 @app.command()
-def show(recipe: str, overrides: Overrides = None, scale: Scale = "tiny", seed: Seed = 0) -> None:
+def show(recipe: str, overrides: Overrides = None, scale: Scale = None, seed: RecipeSeed = None) -> None:
     """Print a recipe's card and its resolved YAML, which `run` takes as a file."""
     from vision_r1.core.config import to_yaml
     from vision_r1.recipes import RECIPES
@@ -80,8 +87,8 @@ def show(recipe: str, overrides: Overrides = None, scale: Scale = "tiny", seed: 
 def run(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file from `show` or `init`.")],
     overrides: Overrides = None,
-    scale: Scale = "tiny",
-    seed: Seed = 0,
+    scale: Scale = None,
+    seed: RecipeSeed = None,
     out: Annotated[
         Path | None, typer.Option(help="Run directory; the same one continues a killed run.")
     ] = None,

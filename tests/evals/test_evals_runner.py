@@ -216,6 +216,22 @@ def test_foreign_traces_are_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "traces.jsonl").read_text() == "mine\n"
 
 
+@pytest.mark.parametrize("name", ["work/mine.txt", "summary.json", "image_use/notes.md"])
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, name: str) -> None:
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine\n")
+    with pytest.raises(RunStateError, match="holds other files and is not an evaluation"):
+        run(tmp_path, FakeEngine(mixed))
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [mine]
+    assert mine.read_text() == "mine\n"
+
+
+def test_a_kill_while_the_plan_is_written_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".plan.json.abc.tmp").write_text("{")
+    assert run(tmp_path, FakeEngine(mixed))["n"]
+
+
 def test_problems_that_cannot_be_measured_are_refused_before_generating(tmp_path: Path) -> None:
     engine = FakeEngine(mixed)
     twice = [text_problems(1)[0]] * 2

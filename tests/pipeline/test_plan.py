@@ -83,12 +83,19 @@ def test_changes_are_found_in_lists_and_mappings():
     }
 
 
+def test_a_dial_of_a_whole_finished_rl_stage_may_not_change():
+    new = apply_overrides(PLAIN, ["stages.rl.guard.patience=9"])
+    assert list(check_continuation(PLAIN, new, {"ptst_1"}, "run")) == ["stages.rl.guard.patience"]
+    with pytest.raises(RunStateError, match="belongs to ptst_1, ptst_2, finished already"):
+        check_continuation(PLAIN, new, {"ptst_1", "ptst_2"}, "run")
+
+
 def test_a_dial_of_the_list_may_change_while_its_stage_is_unfinished():
     new = apply_overrides(PLAIN, ["stages.rl.schedule.1.steps=7"])
     assert list(check_continuation(PLAIN, new, {"construct", "sft", "ptst_1"}, "run")) == [
         "stages.rl.schedule.1.steps"
     ]
-    with pytest.raises(RunStateError, match="belongs to ptst_2, which is finished"):
+    with pytest.raises(RunStateError, match="belongs to ptst_2, finished already"):
         check_continuation(PLAIN, new, {"ptst_2"}, "run")
 
 

@@ -101,7 +101,7 @@ def test_another_run_in_the_same_place_is_refused_and_nothing_is_lost(finished, 
     for override in ("seed=1", "recipe=other", "stages.rl.beta=0.5"):
         with pytest.raises(RunStateError):
             run_recipe(small(random_model_dir, override), finished)
-    with pytest.raises(RunStateError, match="is finished"):
+    with pytest.raises(RunStateError, match="finished already"):
         run_recipe(small(random_model_dir, "stages.rl.schedule.1.steps=9"), finished)
     assert (finished / "config.yaml").read_text() == before
 

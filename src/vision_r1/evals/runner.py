@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -38,6 +39,7 @@ Decoding = Literal["greedy", "sampled"]
 
 # Values of each tensor that tell one set of weights from another.
 _DIGEST_VALUES = 1024
+_UNFINISHED_PLAN = re.compile(r"\.plan\.json\..*\.tmp")
 
 
 class Generate(Protocol):
@@ -110,6 +112,13 @@ def _claim(out: Path, traces: Path, plan: dict[str, Any]) -> None:
     if not path.exists():
         if traces.exists():
             raise RunStateError("traces of unknown origin are in the way", where=str(traces), fix="move them")
+        # Only what a kill while the plan was written leaves may lie there: anything else is not ours.
+        if out.is_dir() and any(not _UNFINISHED_PLAN.fullmatch(entry.name) for entry in out.iterdir()):
+            raise RunStateError(
+                "the folder holds other files and is not an evaluation",
+                where=str(out),
+                fix="name another folder",
+            )
         write_json(path, plan)
         return
     found = read_json(path)

@@ -187,17 +187,20 @@ def check_continuation(
                 where=where,
                 fix=f"name another --out; changeable: {', '.join(CHANGEABLE)}",
             )
-        owner = _owner(new, parts)
-        if owner in finished:
+        owners = _owners(new, parts)
+        if owners <= finished:
             raise RunStateError(
-                f"{key} belongs to {owner}, which is finished", where=where, fix="name another --out"
+                f"{key} belongs to {', '.join(sorted(owners))}, finished already",
+                where=where,
+                fix="name another --out",
             )
     return changes
 
 
-def _owner(config: Mapping[str, Any], parts: list[str]) -> str:
-    """The stage, or schedule entry, that a dotted key belongs to."""
-    stage = config["stages"][parts[1]]
-    if len(parts) > 3 and parts[2] == "schedule":
-        return str(stage["schedule"][int(parts[3])]["name"])
-    return parts[1]
+def _owners(config: Mapping[str, Any], parts: list[str]) -> set[str]:
+    """What a dotted key belongs to, by the names that finished work has: a stage, or schedule entries."""
+    schedule = config["stages"][parts[1]].get("schedule")
+    if schedule is None:
+        return {parts[1]}
+    entries = [schedule[int(parts[3])]] if parts[2] == "schedule" and len(parts) > 3 else schedule
+    return {str(entry["name"]) for entry in entries}

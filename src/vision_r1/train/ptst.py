@@ -34,6 +34,7 @@ from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, re
 from vision_r1.train.saving import save_model
 from vision_r1.train.trl_config import grpo_config
 
+SHOWN = ("reward", "mean_tokens", "truncation_rate", "zero_variance_share")  # beside the progress bar
 SAMPLED_ROLLOUTS = 4  # written to samples.jsonl every save_steps
 
 
@@ -274,10 +275,7 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
             append_rows(run.samples, self._samples(state.global_step))
         run.progress.advance(
             state.global_step,
-            reward=row["reward"],
-            tokens=row["mean_tokens"],
-            truncated=row["truncation_rate"],
-            zero_var=row["zero_variance_share"],
+            **{key: row[key] for key in SHOWN},
         )
         reason = run.watch.see(row)
         if reason is not None:
