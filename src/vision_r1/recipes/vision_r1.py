@@ -58,13 +58,13 @@ FAMILIES = (
 # A reasoner that questions itself as often as the paper's data do: after the filter a trace says "Wait" 2.9
 # and "Hmm" 0.4 times (Table 4: 585,719 and 75,853 in 200,000 traces). Greedy decoding of models that think
 # like this is known for endless repetition (the model card of DeepSeek-R1 advises against it for that).
-REASONER = ReasonerRates(recheck=0.78, max_rechecks=10, hmm_one_in=8, restate=0.1)
+REASONER = ReasonerRates(recheck=0.8, max_rechecks=10, hmm_one_in=8, restate=0.1)
 
 
 def _tiny(seed: int) -> Recipe:
     cold_start, rl = (derive_seed(seed, "problems", stage) for stage in ("cold_start", "rl"))
     data = DataSections(
-        cold_start=TinyWorldData(split="train", n=5200, seed=cold_start, families=FAMILIES),
+        cold_start=TinyWorldData(split="train", n=5400, seed=cold_start, families=FAMILIES),
         rl=TinyWorldData(split="train", n=3600, seed=rl, families=FAMILIES),
         validation=TinyWorldData(split="validation", n=176, seed=3, families=FAMILIES),
         test=TinyWorldData(split="test", n=544, seed=4, families=FAMILIES),
@@ -76,17 +76,17 @@ def _tiny(seed: int) -> Recipe:
     schedule = (
         PtstStage(
             name="ptst_1",
-            max_completion_length=Quantile(quantile=0.25, at_least=96, at_most=128),
+            max_completion_length=Quantile(quantile=0.3, at_least=104, at_most=112),
             group_size=16,
-            steps=45,
+            steps=40,
             learning_rate=1e-4,
             reference="stage_start",
         ),
         PtstStage(
             name="ptst_2",
-            max_completion_length=Quantile(quantile=0.25, times=2.0, at_least=192, at_most=256),
+            max_completion_length=Quantile(quantile=0.3, times=2.0, at_least=208, at_most=224),
             group_size=8,
-            steps=70,
+            steps=90,
             learning_rate=6e-5,
             reference="stage_start",
         ),
@@ -103,7 +103,7 @@ def _tiny(seed: int) -> Recipe:
                 learning_rate=1e-3,
                 batch_size=8,
                 micro_batch_size=8,
-                max_epochs=4,
+                max_epochs=3,
                 eval_steps=300,
                 max_length=640,
             ),
