@@ -30,6 +30,35 @@ def test_unknown_key_inside_a_mapping_of_configs():
         validate(Outer, {"many": {"a": {"ratess": [1.0]}}})
 
 
+class Cat(FrozenConfig):
+    kind: Literal["cat"] = "cat"
+    lives: int | Inner = 9
+
+
+class Dog(FrozenConfig):
+    kind: Literal["dog"] = "dog"
+
+
+class House(FrozenConfig):
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"pets": {}}, r"^pets: unknown key \(and 1 more\) -- did you mean 'pet'\?"),
+        ({"pet": {"kind": "cta"}}, r"^pet\.kind: unknown 'cta' -- did you mean 'cat'\?"),
+        ({"pet": {"kind": "cow"}}, r"^pet\.kind: unknown 'cow' -- did you mean|one of: cat, dog"),
+        ({"pet": {"kind": "cat", "lives": {"step": 1}}}, r"^pet\.lives\.step: unknown key .* 'steps'\?"),
+        ({"pet": {"kind": "cat", "lives": {"steps": "x"}}}, r"^pet\.lives\.steps: .*valid integer"),
+        ({"pet": {"kind": "cat", "lives": "x"}}, r"^pet\.lives: .*valid integer"),
+    ],
+)
+def test_of_several_errors_the_telling_one_is_shown(data, message):
+    with pytest.raises(ConfigError, match=message):
+        validate(House, data)
+
+
 @pytest.mark.parametrize("bad", ["3", 2.5, None, [1], True])
 def test_wrong_type_is_an_error_that_names_the_key(bad):
     with pytest.raises(ConfigError, match=r"inner\.steps"):
@@ -121,7 +150,7 @@ class Shapes(FrozenConfig):
     [
         ({"shapes": {"square": {"kind": "square", "sied": 2}}}, r"^shapes\.square\.sied: .*'side'"),
         ({"shapes": {"a": {"kind": "circle", "radius": "x"}}}, r"^shapes\.a\.radius: "),
-        ({"shapes": {"a": {"kind": "oval"}}}, r"^shapes\.a: "),
+        ({"shapes": {"a": {"kind": "oval"}}}, r"^shapes\.a\.kind: unknown 'oval'"),
         ({"size": [1, "x"]}, r"^size"),
     ],
 )

@@ -121,6 +121,14 @@ def _text(plain):
     return yaml.safe_dump(plain)
 
 
+def test_an_error_in_a_recipe_file_names_the_file(tmp_path):
+    plain = to_plain(build("vision-r1"))
+    plain["stages"]["sft"]["eval_stepss"] = 3
+    (tmp_path / "mine.yaml").write_text(_text(plain))
+    with pytest.raises(ConfigError, match=r"mine\.yaml: stages\.sft\.eval_stepss: unknown key"):
+        from_file(tmp_path / "mine.yaml")
+
+
 def test_a_file_that_contains_itself_is_refused(tmp_path):
     (tmp_path / "recipe.yaml").write_text("data: &a\n  x: *a\n")
     with pytest.raises(ConfigError, match="not plain data"):

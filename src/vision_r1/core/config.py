@@ -54,8 +54,16 @@ def validate(model: type[C], data: Any, where: str = "") -> C:
         raise _config_error(model, error, where, json.loads(text)) from None
 
 
+def validate_file(model: type[C], data: Any, file: str) -> C:
+    """`validate`, where an error also names the file that the data came from."""
+    try:
+        return validate(model, data)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=f"{file}: {error.where}", fix=error.fix) from None
+
+
 def _config_error(model: type[BaseModel], error: ValidationError, where: str, data: Any) -> ConfigError:
-    first = error.errors(include_url=False)[0]
+    first = _telling(error.errors(include_url=False))
     names = [str(part) for part in first["loc"]]
     key = ".".join(([where] if where else []) + _keys(data, first["loc"], first["type"] == "missing"))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
@@ -64,6 +72,13 @@ def _config_error(model: type[BaseModel], error: ValidationError, where: str, da
         close = difflib.get_close_matches(names[-1], known, n=1)
         fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
         return ConfigError(f"unknown key{more}", where=key, fix=fix)
+    if first["type"] == "union_tag_invalid":
+        context = first["ctx"]
+        tags = re.findall(r"'([^']*)'", context["expected_tags"])
+        close = difflib.get_close_matches(context["tag"], tags, n=1)
+        fix = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(tags)}"
+        place = f"{key}.{context['discriminator'].strip(chr(39))}"
+        return ConfigError(f"unknown {context['tag'][:40]!r}{more}", where=place, fix=fix)
     raised = first.get("ctx", {}).get("error")
     if isinstance(raised, ConfigError):  # a validator of ours that knows the key below this one
         place = ".".join(part for part in (key, raised.where) if part)
@@ -73,6 +88,16 @@ def _config_error(model: type[BaseModel], error: ValidationError, where: str, da
     shown = json.dumps(first.get("input"), default=str)
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return ConfigError(f"{first['msg']}, found {shown}{more}", where=key)
+
+
+def _telling(errors: list[Any]) -> Any:
+    """The error to show: a misspelt key explains the others; in a union, what fits best goes deepest."""
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            return error
+    first = errors[0]
+    beside = [e for e in errors if e["loc"][: len(first["loc"]) - 1] == first["loc"][:-1]]
+    return max(beside, key=lambda e: len(e["loc"])) if isinstance(first.get("input"), dict) else first
 
 
 def _keys(data: Any, loc: Sequence[str | int], missing: bool) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.config import parse_yaml, to_plain, validate
+from vision_r1.core.config import parse_yaml, to_plain, validate, validate_file
 from vision_r1.core.files import is_there, user_path
 from vision_r1.core.run import RunDirectory
 from vision_r1.pipeline.config import Recipe
@@ -30,7 +30,8 @@ def stored_recipe(run: RunDirectory) -> Recipe:
     Raises:
         ConfigError: the file is not a recipe any more.
     """
-    return validate(Recipe, parse_yaml(run.config.read_text(encoding="utf-8"), str(run.config)))
+    file = str(run.config)
+    return validate_file(Recipe, parse_yaml(run.config.read_text(encoding="utf-8"), file), file)
 
 
 def here(recipe: Recipe) -> Recipe:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.config import apply_overrides, parse_yaml, validate
+from vision_r1.core.config import apply_overrides, parse_yaml, validate, validate_file
 from vision_r1.core.errors import ConfigError
 from vision_r1.core.stage import Card
 from vision_r1.pipeline.config import Recipe
@@ -54,6 +54,8 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     # The empty overrides copy the file as plain data: YAML can hold a node that contains itself.
     data = anchored_data(apply_overrides(_read_file(path), ()), path.resolve().parent)
+    if not overrides:
+        return validate_file(Recipe, data, str(path))
     return validate(Recipe, anchored_data(apply_overrides(data, overrides), Path.cwd()))
 
 
