@@ -19,10 +19,10 @@ run: $(STAMP) ## Take the tiny base model through the whole Vision-R1 method (ab
 	@$(BIN)/vision-r1 run vision-r1 --seed $(SEED) $(ARGS)
 
 test: $(STAMP) ## Run the tests (no network, some minutes on 2 cores)
-	@$(BIN)/python -m pytest -m "not slow and not vllm" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-slow: $(STAMP) ## Run every test that needs no other environment
-	@$(BIN)/python -m pytest -m "not vllm" $(ARGS)
+test-slow: $(STAMP) ## Run every test, the slow ones too
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## Lint, format and types
 	@$(BIN)/ruff check .
@@ -34,7 +34,8 @@ bench: $(STAMP) ## Measure speed (see docs/benchmarks.md)
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing vision-r1 into $(VENV): PyTorch (CPU build where pip finds one), transformers, TRL and"
-	@echo "the development tools; about 2 GB on disk, once. The versions are those of constraints.txt."
+	@echo "the development tools; about 2 GB on disk, once (some GB more where pip takes the CUDA build of torch:"
+	@echo "docs/guide.md says how to choose). The versions are those of constraints.txt."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -e ".[dev]"

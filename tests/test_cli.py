@@ -57,7 +57,7 @@ def test_list_and_show():
 
 def test_doctor_prints_versions_devices_and_advice():
     out = call("doctor").stdout
-    for word in ("python", "torch", "transformers", "trl", "cpu", "cuda", "vllm", "->", "tiny:base"):
+    for word in ("python", "torch", "transformers", "trl", "cpu", "cuda", "deepspeed", "->", "tiny:base"):
         assert word in out
 
 
@@ -71,6 +71,8 @@ def test_doctor_prints_versions_devices_and_advice():
         (["run", "vision-r1", "stages.sft.lerning_rate=1"], r"error: stages\.sft\.lerning_rate: .*'learning_rate'"),
         (["run", "vision-r1", "seed=2020-13-45"], "error: seed: .*2020-13-45"),
         (["run", "vision-r1", "--seed", "-1"], "--seed: -1 is below 0"),
+        (["tiny", "train", "base", "--out", "x", "--shrink", "nan"], "--shrink: nan is not above 0"),
+        (["tiny", "train", "base", "--out", "x", "--shrink", "-1"], "--shrink: -1.0 is not above 0"),
         (["eval", "tiny:base", "--data", ".", "--out", "x"], "not a YAML text file"),
         (["run", "vision-r1", "nonsense"], "not KEY=VALUE"),
         (["show", "vision-r1", "--scale", "8b"], "unknown scale"),

@@ -132,10 +132,11 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the sampled completions.", callback=_natural)] = 0,
 ) -> None:
     """Evaluate a model on a set of problems."""
+    from vision_r1.core.files import reported_writes
     from vision_r1.pipeline.commands import evaluate_command
     from vision_r1.report.terminal import RichProgress, print_variant
 
-    with RichProgress() as progress:
+    with reported_writes(out), RichProgress() as progress:
         block = evaluate_command(model, data, out, overrides or [], seed, progress)
     print_variant(model, block)
 
@@ -183,10 +184,12 @@ def init(
     csv: Annotated[Path | None, typer.Option(help="The CSV, if the folder holds several.")] = None,
 ) -> None:
     """Turn a folder of your own images and a CSV into a config that runs."""
+    from vision_r1.core.files import reported_writes
     from vision_r1.problems.init import init_project
     from vision_r1.recipes.user import user_recipe
 
-    result = init_project(folder, csv, recipe_part=user_recipe())
+    with reported_writes(folder):
+        result = init_project(folder, csv, recipe_part=user_recipe())
     typer.echo(result.line())
     typer.echo(f"now: vision-r1 run {result.config}")
 
@@ -230,15 +233,19 @@ def tiny_train(
 ) -> None:
     """Train a tiny model from scratch (about an hour on two cores)."""
     from vision_r1.core.errors import ConfigError
+    from vision_r1.core.files import reported_writes
 
     if role not in ("base", "teacher"):
         raise ConfigError(f"unknown role {role!r}", fix="base or teacher")
+    if not 0 < shrink <= 1:
+        raise ConfigError(f"{shrink} is not above 0 and at most 1", where="--shrink")
     import torch
 
     from vision_r1.train.pretrain import train_tiny
 
     torch.set_num_threads(1)
-    train_tiny("base" if role == "base" else "teacher", out, seed=seed, shrink=shrink, log=typer.echo)
+    with reported_writes(out):
+        train_tiny("base" if role == "base" else "teacher", out, seed=seed, shrink=shrink, log=typer.echo)
 
 
 _QUIET = {

@@ -53,6 +53,11 @@ def test_jsonl_round_trip_numbers_lines(tmp_path):
     assert list(read_jsonl(path)) == [(1, {"a": "é\u2028"}), (2, {"a": 2})]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n')
+    assert list(read_jsonl(tmp_path / "rows.jsonl")) == [(1, {"a": 1})]
+
+
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "link/x"])
 def test_paths_cannot_leave_their_folder(tmp_path, name):
     root = tmp_path / "root"

@@ -6,7 +6,14 @@ import torch
 from PIL import Image
 
 from vision_r1.core.errors import InputError
-from vision_r1.models.load import encode_prompts, forbidden_tokens, load_model, load_processor, resolve
+from vision_r1.models.load import (
+    default_device,
+    encode_prompts,
+    forbidden_tokens,
+    load_model,
+    load_processor,
+    resolve,
+)
 
 
 def test_a_directory_loads_and_its_prompt_holds_one_token_a_cell(random_model_dir):
@@ -69,3 +76,18 @@ def test_image_tokens_are_forbidden_in_sampling(random_model_dir):
         "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
     }  # fmt: skip
     assert resolve("some/hub-id") == "some/hub-id"
+
+
+def test_a_model_is_put_where_the_device_is(random_model_dir, monkeypatch):
+    assert next(load_model(str(random_model_dir)).model.parameters()).device == default_device()
+    monkeypatch.setattr("vision_r1.models.load.default_device", lambda: torch.device("meta"))
+    assert {p.device.type for p in load_model(str(random_model_dir)).model.parameters()} == {"meta"}
+
+
+@pytest.mark.parametrize(("rank", "index"), [(None, 0), ("3", 3)])
+def test_each_process_has_its_own_cuda_device(monkeypatch, rank, index):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert default_device() == torch.device("cuda", index)

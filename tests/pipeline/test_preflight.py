@@ -1,11 +1,13 @@
 """Bad input is refused before a run directory is there."""
 
 import json
+import shutil
 
 import pytest
 
 from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import InputError
+from vision_r1.models.load import check_model
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.preflight import preflight
 from vision_r1.pipeline.run import run_recipe
@@ -50,6 +52,83 @@ def test_models_and_rewards_are_looked_for(recipe, tmp_path, override, message):
     with pytest.raises(InputError, match=message):
         run_recipe(recipe(override), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "stages.rl.trl={report_to: wnadb}",
+            r"^stages\.rl\.trl\.report_to: unknown 'wnadb' -- one of: .*wandb",
+        ),
+        ("stages.rl.trl={report_to: comet_ml}", r"^stages\.rl\.trl\.report_to: comet_ml is not installed"),
+        ("stages.sft.trl={max_grad_norm: abc}", r"^stages\.sft\.trl\.max_grad_norm: .*valid number.*'abc'"),
+        ("stages.rl.trl={lr_scheduler_type: nonsense}", r"^stages\.rl\.trl: .*nonsense"),
+        ("data.validation=null", r"^data\.validation \(for rl\): missing"),
+    ],
+)
+def test_what_a_later_stage_would_refuse_is_refused_at_once(recipe, tmp_path, override, message):
+    with pytest.raises(InputError, match=message):
+        run_recipe(recipe(override), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mistyped_folder_with_one_slash_is_no_hub_id(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for override in ("model=some/typo", "stages.sft.from=some/typo"):
+        with pytest.raises(InputError, match="some/typo: no such folder here, and the hub does not give it"):
+            run_recipe(recipe(override), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"question": "2+2? <|im_end|>", "answer": "4"}, "im_end"),
+        ({"question": "See above.", "answer": "</answer>"}, "none of the 1 gold answers"),
+    ],
+)
+def test_questions_and_golds_are_tried(recipe, tmp_path, row, message):
+    (tmp_path / "test.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=message):
+        preflight(recipe(f"data.test={{kind: file, path: {tmp_path / 'test.jsonl'}}}"))
+
+
+def _other_type(model):
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+
+
+def _small_vocabulary(model):
+    config = json.loads((model / "config.json").read_text())
+    config["text_config"]["vocab_size"] = 8
+    (model / "config.json").write_text(json.dumps(config))
+
+
+def _no_weights(model):
+    next(model.glob("*.safetensors")).unlink()
+
+
+def _cut_weights(model):
+    path = next(model.glob("*.safetensors"))
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_other_type, "'bert' does not answer about images"),
+        (_small_vocabulary, "the tokenizer has .* tokens, the model 8"),
+        (_no_weights, "without weights"),
+        (_cut_weights, r"cannot load the weights.*\.safetensors|\.safetensors: cannot load the weights"),
+    ],
+)
+def test_a_damaged_model_is_found_without_loading_it(random_model_dir, tmp_path, damage, message):
+    model = tmp_path / "model"
+    shutil.copytree(random_model_dir, model)
+    check_model(str(model))
+    damage(model)
+    with pytest.raises(InputError, match=message):
+        check_model(str(model))
 
 
 def test_rows_given_to_sft_are_read(recipe, tmp_path):

@@ -84,12 +84,17 @@ def test_what_cannot_be_used_is_said_and_nothing_is_written(tmp_path):
     with pytest.raises(InputError, match="2 different images are too few"):
         init_project(tmp_path, None, RECIPE)
     make_folder(tmp_path, 4, name="other.csv")
-    with pytest.raises(InputError, match=r"several \.csv files: other\.csv, qa\.csv -- say which one"):
+    with pytest.raises(
+        InputError, match=r"several \.csv files: other\.csv, qa\.csv -- say which: --csv .*other\.csv"
+    ):
         init_project(tmp_path, None, RECIPE)
     (tmp_path / "p1.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"other\.csv, line 3, field 'image': not an image"):
         init_project(tmp_path, tmp_path / "other.csv", RECIPE)
     (tmp_path / "other.csv").write_text("question,answer\nq,1\n")
     with pytest.raises(InputError, match="no column for the image among question, answer"):
+        init_project(tmp_path, tmp_path / "other.csv", RECIPE)
+    (tmp_path / "other.csv").write_text("question,answer,image\nq,1,p0.png\nr,2,\n")
+    with pytest.raises(InputError, match=r"other\.csv, line 3, field 'image': no image -- name its image"):
         init_project(tmp_path, tmp_path / "other.csv", RECIPE)
     assert not (tmp_path / "vision-r1.yaml").exists()

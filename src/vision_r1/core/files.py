@@ -89,7 +89,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         InputError: a line is not a JSON object, naming file and line.
     """
     try:
-        handle = path.open(encoding="utf-8")
+        handle = path.open(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
     except IsADirectoryError:
@@ -124,7 +124,11 @@ def inside(root: Path, relative: str, where: str) -> Path:
     base = root.resolve()
     path = (base / relative).resolve()
     if not path.is_relative_to(base):
-        raise InputError(f"path {relative!r} leads outside its folder {root}", where=where)
+        raise InputError(
+            f"path {relative!r} leads outside its folder {root}",
+            where=where,
+            fix="move the file into the folder, or set `images` to one that holds all of them",
+        )
     return path
 
 

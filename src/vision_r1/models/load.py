@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,13 @@ from typing import Any, Literal
 
 import torch
 from PIL import Image
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+from safetensors import safe_open
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+)
 
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import read_json
@@ -67,7 +74,7 @@ def load_processor(reference: str) -> Any:
                 fix = "copy the processor files of the base model beside the weights"
                 raise InputError(f"model directory without {what} ({name})", where=place, fix=fix)
     elif not _is_hub_id(place):
-        raise InputError("no such model directory", where=place)
+        raise InputError("no such model directory", where=place, fix="name a folder, a hub id or tiny:base")
     _check_json(folder)
     with _readable("processor", place):
         tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", trust_remote_code=False)
@@ -98,6 +105,9 @@ def _readable(what: str, place: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001  (transformers, tokenizers, safetensors and torch share no base)
+        if _is_hub_id(place) and not Path(place).exists():
+            reason = f"no such folder here, and the hub does not give it ({_one_line(error)[:120]})"
+            raise InputError(reason, where=place, fix="check the spelling, and the network") from None
         raise InputError(f"cannot load the {what}: {_one_line(error)}", where=place) from None
 
 
@@ -149,8 +159,49 @@ def _pixel_budget(place: str) -> tuple[int, int]:
     return low, high
 
 
+def check_model(reference: str) -> Any:
+    """Refuse what `load_model` would refuse, as far as it can be told without reading the weights.
+
+    Returns:
+        The model's processor.
+
+    Raises:
+        InputError: as `load_model`; that tensors are missing or of another shape is not seen here.
+    """
+    place = resolve(reference)
+    folder = Path(place)
+    if folder.is_dir() and not (folder / "config.json").exists():
+        raise InputError(
+            "model directory without config.json", where=place, fix="copy the whole model directory again"
+        )
+    processor = load_processor(reference)
+    with _readable("model", place):
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise InputError(
+            f"a model of type {config.model_type!r} does not answer about images",
+            where=place,
+            fix="name a vision-language model, such as a Qwen2.5-VL",
+        )
+    check_vocabulary(config, processor, place)
+    if folder.is_dir():
+        _check_weight_files(folder)
+    return processor
+
+
+def _check_weight_files(folder: Path) -> None:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files and not any(folder.glob("pytorch_model*.bin")):
+        raise InputError(
+            "model directory without weights (*.safetensors)", where=str(folder), fix="copy them beside it"
+        )
+    for path in files:
+        with _readable("weights", str(path)), safe_open(path, framework="pt"):
+            pass
+
+
 def load_model(reference: str, precision: Precision = "float32") -> LoadedModel:
-    """Load weights and processor from `tiny:base`, a model directory or a hub id.
+    """Load weights and processor from `tiny:base`, a model directory or a hub id, onto `default_device`.
 
     Code that comes with a model is never run.
 
@@ -176,7 +227,14 @@ def load_model(reference: str, precision: Precision = "float32") -> LoadedModel:
     _check_weights(report, bool(getattr(model.config, "tie_word_embeddings", False)), place)
     check_vocabulary(model.config, processor, place, _end_tokens(model))
     model.eval()
-    return LoadedModel(model, processor, reference)
+    return LoadedModel(model.to(default_device()), processor, reference)
+
+
+def default_device() -> torch.device:
+    """Where models are put: this process's CUDA device if there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # set by torchrun and accelerate
 
 
 def _check_weights(report: dict[str, Any], tied: bool, place: str) -> None:

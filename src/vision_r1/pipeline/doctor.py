@@ -39,10 +39,8 @@ class Line:
 
 
 _OPTIONAL: tuple[tuple[str, str, str], ...] = (
-    ("vllm", "fast rollouts on GPUs", "pip install vllm (on a GPU machine)"),
     ("deepspeed", "ZeRO on many GPUs", "pip install deepspeed (on a GPU machine)"),
     ("torchvision", "video input", "not needed for images; install the build that matches torch"),
-    ("flash_attn", "faster attention on GPUs", "pip install flash-attn (on a GPU machine)"),
     ("tensorboard", "tracking with trl.report_to", "pip install tensorboard"),
     ("wandb", "tracking with trl.report_to", "pip install wandb"),
 )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from vision_r1.core.errors import ConfigError, InputError, RunStateError
 from vision_r1.core.files import is_there, user_path
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
-from vision_r1.train.config import CHANGEABLE
+from vision_r1.train.config import CHANGEABLE, Quantile
 
 ArtefactKind = Literal["model", "rows"]
 
@@ -139,6 +139,15 @@ def check_data(recipe: Recipe) -> None:
             )
         if isinstance(stage, GrpoStage) and data.rl is None:
             raise ConfigError("missing, but the stage needs problems", where=f"data.rl (for {p.name})")
+        measured = isinstance(stage, GrpoStage) and any(
+            isinstance(entry.max_completion_length, Quantile) for entry in stage.schedule
+        )
+        if measured and data.validation is None:
+            raise ConfigError(
+                "missing, but a cap is a quantile of lengths",
+                where=f"data.validation (for {p.name})",
+                fix="or give caps as numbers",
+            )
         if isinstance(stage, EvaluateStage) and data.test is None:
             raise ConfigError("missing, but the stage needs problems", where=f"data.test (for {p.name})")
 

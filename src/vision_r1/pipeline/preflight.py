@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from vision_r1.core.errors import InputError
+from vision_r1.core.errors import ConfigError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
 from vision_r1.pipeline.plan import plan, sources
@@ -15,14 +17,11 @@ from vision_r1.train.config import Quantile
 def preflight(recipe: Recipe) -> None:
     """Open everything that the running stages will read, and keep none of it.
 
-    Models on the hub are not asked for; weights are not loaded.
+    Weights are not read, and images are not put through the processor.
 
     Raises:
         InputError: what the stage itself would raise, hours later.
     """
-    from vision_r1.grading.user import load_reward
-    from vision_r1.problems.load import load_problems
-
     data = recipe.data
     models, needed = [recipe.model], list[ProblemsConfig | None]()
     running = [p.name for p in plan(recipe) if not p.skip]
@@ -34,18 +33,46 @@ def preflight(recipe: Recipe) -> None:
             models.append(stage.mllm)
             needed.append(data.cold_start)
         elif isinstance(stage, SftStage):
+            _check_sft(stage, name)
             if "rows" in given or not constructs:
                 _check_rows(recipe, name, stage, given.get("rows"))
         elif isinstance(stage, GrpoStage):
-            load_reward(stage.reward)
+            _check_grpo(stage, name)
             measured = any(isinstance(entry.max_completion_length, Quantile) for entry in stage.schedule)
             needed += [data.rl, data.validation if measured else None]
         elif isinstance(stage, EvaluateStage):
             needed += [data.test, *data.generalisation.values(), data.rl if stage.image_use else None]
-    for model in dict.fromkeys(models):
-        _check_model(model)
-    for section in {config.model_dump_json(): config for config in needed if config is not None}.values():
-        load_problems(section)
+    _check_models(models)
+    _check_problems(recipe, [section for section in needed if section is not None])
+
+
+def _check_sft(stage: SftStage, name: str) -> None:
+    from vision_r1.train.trl_config import sft_config
+
+    with _inside(f"stages.{name}"):
+        sft_config(stage, 1, Path(), 0)
+
+
+def _check_grpo(stage: GrpoStage, name: str) -> None:
+    from vision_r1.grading.user import load_reward
+    from vision_r1.train.trl_config import grpo_config
+
+    load_reward(stage.reward)
+    for entry in stage.schedule:
+        with _inside(f"stages.{name}"):
+            grpo_config(stage, entry, 1, Path(), 0)
+
+
+@contextmanager
+def _inside(key: str) -> Iterator[None]:
+    """Name the place of a setting from the root of the recipe; say nothing else."""
+    from vision_r1.models.quiet import quiet_transformers
+
+    try:
+        with quiet_transformers():
+            yield
+    except ConfigError as error:
+        raise ConfigError(error.what, where=f"{key}.{error.where}", fix=error.fix) from None
 
 
 def _check_rows(recipe: Recipe, name: str, stage: SftStage, given: str | None) -> None:
@@ -56,16 +83,22 @@ def _check_rows(recipe: Recipe, name: str, stage: SftStage, given: str | None) -
     split_rows(rows, stage.validation_share, derive_seed(recipe.seed, name))
 
 
-def _check_model(reference: str) -> None:
-    from vision_r1.models.load import load_processor, resolve
+def _check_models(references: Sequence[str]) -> None:
+    from vision_r1.models.load import check_model
 
-    place = Path(resolve(reference))
-    if (
-        not place.exists()
-        and not reference.startswith(("tiny:", "/", ".", "~"))
-        and reference.count("/") == 1
-    ):
-        return  # a hub id
-    if place.is_dir() and not (place / "config.json").exists():
-        raise InputError("model directory without config.json", where=str(place))
-    load_processor(reference)
+    for reference in dict.fromkeys(references):
+        check_model(reference)
+
+
+def _check_problems(recipe: Recipe, sections: Sequence[ProblemsConfig]) -> None:
+    """Load each section once; every question can be asked, and some gold of the test be reached."""
+    from vision_r1.evals.golds import ungradeable
+    from vision_r1.models.chat import prompt_messages
+    from vision_r1.problems.load import load_problems
+
+    for section in {config.model_dump_json(): config for config in sections}.values():
+        problems = load_problems(section)
+        for problem in problems:
+            prompt_messages(problem.question, len(problem.media), problem.id)
+        if section == recipe.data.test:
+            ungradeable(problems)

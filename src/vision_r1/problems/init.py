@@ -10,13 +10,13 @@ from typing import Any
 from vision_r1.core.config import dump_yaml, to_plain, validate
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import atomic_write_text, user_path
-from vision_r1.problems.columns import USUAL_NAMES, resolve_columns
+from vision_r1.problems.columns import USUAL_NAMES, cell_text, resolve_columns
 from vision_r1.problems.config import ColumnMap, FileData, Take
 from vision_r1.problems.images import ImageCallback
 from vision_r1.problems.load import load_problems, split_keys
 from vision_r1.problems.problem import Problem
 from vision_r1.problems.split import positions
-from vision_r1.problems.tables import Row, column_names, read_table
+from vision_r1.problems.tables import Row, column_names, field, read_table
 
 CONFIG_NAME = "vision-r1.yaml"
 # Shares of a set that is large enough; a small one is cut so that no share is empty.
@@ -154,7 +154,7 @@ def _only_csv(folder: Path) -> Path:
             "no .csv file here", where=str(folder), fix="add one with the columns image, question and answer"
         )
     names = ", ".join(path.name for path in found[:5])
-    raise InputError(f"several .csv files: {names}", where=str(folder), fix="say which one")
+    raise InputError(f"several .csv files: {names}", where=str(folder), fix=f"say which: --csv {found[0]}")
 
 
 def _recognised(rows: list[Row], where: str) -> dict[str, str]:
@@ -165,6 +165,11 @@ def _recognised(rows: list[Row], where: str) -> dict[str, str]:
         raise InputError(
             f"no column for the image among {', '.join(names)}", where=where, fix=f"name it one of {usual}"
         )
+    for row in rows:
+        if not cell_text(row.values.get(columns["image"])):
+            raise InputError(
+                "no image", where=field(row, columns["image"]), fix="name its image, or remove the row"
+            )
     return columns
 
 

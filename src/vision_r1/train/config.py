@@ -11,13 +11,13 @@ from vision_r1.core.config import FrozenConfig
 # TRL's own dials that may pass through the `trl:` block: those that no setting of ours decides.
 GRPO_PASS_THROUGH = (
     "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "weight_decay", "warmup_steps",
-    "lr_scheduler_type", "optim", "gradient_checkpointing", "bf16", "dataloader_num_workers",
+    "lr_scheduler_type", "optim", "gradient_checkpointing", "dataloader_num_workers",
     "ddp_timeout", "deepspeed", "fsdp", "fsdp_config", "report_to", "run_name", "top_p", "top_k", "min_p",
     "repetition_penalty", "epsilon_high", "delta", "importance_sampling_level", "scale_rewards",
     "mask_truncated_completions", "use_liger_kernel",
 )  # fmt: skip
 SFT_PASS_THROUGH = (
-    "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "optim", "gradient_checkpointing", "bf16",
+    "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "optim", "gradient_checkpointing",
     "dataloader_num_workers", "ddp_timeout", "deepspeed", "fsdp", "fsdp_config", "report_to", "run_name",
     "use_liger_kernel",
 )  # fmt: skip

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import typing
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
 from trl import GRPOConfig, SFTConfig
 
 from vision_r1.core.errors import ConfigError
@@ -127,7 +133,27 @@ def _common(precision: str, batch: int, most: int, work: Path, seed: int) -> dic
 
 
 def _built(config: type[Any], options: dict[str, Any], passed: dict[str, Any]) -> Any:
+    """The configuration; what TRL would stumble over later is refused here."""
+    _check_types(config, passed)
     try:
-        return config(**(options | passed))
-    except (TypeError, ValueError) as error:
+        built = config(**(options | passed))
+    except (TypeError, ValueError, ImportError) as error:
         raise ConfigError(f"TRL does not take these settings: {error}", where="trl") from None
+    for name in built.report_to:
+        known = sorted(INTEGRATION_TO_CALLBACK)
+        if name not in known:
+            raise ConfigError(f"unknown {name!r}", where="trl.report_to", fix=f"one of: {', '.join(known)}")
+        if name not in get_available_reporting_integrations():
+            raise ConfigError(f"{name} is not installed", where="trl.report_to", fix=f"pip install {name}")
+    return built
+
+
+def _check_types(config: type[Any], passed: dict[str, Any]) -> None:
+    """Each dial against the type that TRL's dataclass states, for dataclasses do not look."""
+    hints = typing.get_type_hints(config)
+    for key, value in passed.items():
+        try:
+            TypeAdapter(hints[key]).validate_python(value, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ConfigError(f"{first['msg']}, found {value!r}", where=f"trl.{key}") from None
