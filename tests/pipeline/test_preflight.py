@@ -7,6 +7,7 @@ import pytest
 
 from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import InputError
+from vision_r1.core.progress import Silent
 from vision_r1.models.load import check_model
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.preflight import preflight
@@ -129,6 +130,23 @@ def test_a_damaged_model_is_found_without_loading_it(random_model_dir, tmp_path,
     damage(model)
     with pytest.raises(InputError, match=message):
         check_model(str(model))
+
+
+class Said(Silent):
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def test_how_many_problems_have_a_picture_is_said(recipe, tmp_path):
+    (tmp_path / "rl.jsonl").write_text('{"question": "2+2?", "answer": "4", "photo": "a.png"}\n')
+    said = Said()
+    preflight(recipe(f"data.rl={{kind: file, path: {tmp_path / 'rl.jsonl'}}}", "data.test.n=30"), said)
+    assert "data.rl: 1 problems, NONE with a picture" in said.lines
+    assert "data.test: 30 problems, 30 with a picture" in said.lines
+    assert len(said.lines) == 6
 
 
 def test_rows_given_to_sft_are_read(recipe, tmp_path):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from vision_r1.core.errors import ConfigError
+from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
 from vision_r1.pipeline.plan import plan, sources
@@ -14,16 +15,20 @@ from vision_r1.problems.config import ProblemsConfig
 from vision_r1.train.config import Quantile
 
 
-def preflight(recipe: Recipe) -> None:
+def preflight(recipe: Recipe, progress: Progress | None = None) -> None:
     """Open everything that the running stages will read, and keep none of it.
 
     Weights are not read, and images are not put through the processor.
+
+    Args:
+        recipe: what will run.
+        progress: told how many problems each section holds, and how many of them have a picture.
 
     Raises:
         InputError: what the stage itself would raise, hours later.
     """
     data = recipe.data
-    models, needed = [recipe.model], list[ProblemsConfig | None]()
+    models, needed = [recipe.model], dict[str, ProblemsConfig | None]()
     running = [p.name for p in plan(recipe) if not p.skip]
     constructs = any(isinstance(recipe.stages[name], ConstructStage) for name in running)
     for name in running:
@@ -31,7 +36,7 @@ def preflight(recipe: Recipe) -> None:
         models += [given["model"]] if "model" in given else []
         if isinstance(stage, ConstructStage):
             models.append(stage.mllm)
-            needed.append(data.cold_start)
+            needed["cold_start"] = data.cold_start
         elif isinstance(stage, SftStage):
             _check_sft(stage, name)
             if "rows" in given or not constructs:
@@ -39,11 +44,13 @@ def preflight(recipe: Recipe) -> None:
         elif isinstance(stage, GrpoStage):
             _check_grpo(stage, name)
             measured = any(isinstance(entry.max_completion_length, Quantile) for entry in stage.schedule)
-            needed += [data.rl, data.validation if measured else None]
+            needed |= {"rl": data.rl, "validation": data.validation if measured else None}
         elif isinstance(stage, EvaluateStage):
-            needed += [data.test, *data.generalisation.values(), data.rl if stage.image_use else None]
+            needed |= {"test": data.test} | ({"rl": data.rl} if stage.image_use else {})
+            needed |= {f"generalisation.{key}": section for key, section in data.generalisation.items()}
     _check_models(models)
-    _check_problems(recipe, [section for section in needed if section is not None])
+    sections = {key: section for key, section in needed.items() if section is not None}
+    _check_problems(recipe, sections, progress or Silent())
 
 
 def _check_sft(stage: SftStage, name: str) -> None:
@@ -90,14 +97,17 @@ def _check_models(references: Sequence[str]) -> None:
         check_model(reference)
 
 
-def _check_problems(recipe: Recipe, sections: Sequence[ProblemsConfig]) -> None:
+def _check_problems(recipe: Recipe, sections: Mapping[str, ProblemsConfig], progress: Progress) -> None:
     """Load each section once; every question can be asked, and some gold of the test be reached."""
     from vision_r1.evals.golds import ungradeable
     from vision_r1.models.chat import prompt_messages
     from vision_r1.problems.load import load_problems
 
-    for section in {config.model_dump_json(): config for config in sections}.values():
+    for key, section in sections.items():
         problems = load_problems(section)
+        pictured = sum(bool(problem.media) for problem in problems)
+        counts = f"{len(problems):,} problems, {f'{pictured:,}' if pictured else 'NONE'} with a picture"
+        progress.say(f"data.{key}: {counts}")
         for problem in problems:
             prompt_messages(problem.question, len(problem.media), problem.id)
         if section == recipe.data.test:

@@ -60,7 +60,7 @@ def run_recipe(recipe: Recipe, out: Path, progress: Progress | None = None) -> d
     check_data(recipe)
     run = open_run(out)
     if run.identity() is None:
-        preflight(recipe)
+        preflight(recipe, progress)
     with exclusive(run), reported_writes(out):
         finished = _prepare(run, recipe)
         _set_threads(recipe)
