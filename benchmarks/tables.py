@@ -84,7 +84,7 @@ def differences(runs: Sequence[Path]) -> str:
     """The final model against the base, the cold start and the control arms, a column a run."""
     against = [("base, direct", _greedy("base")), ("cold start", _greedy("cold_start"))]
     against.append(("cold start, T = 0.6", _sampled("cold_start")))
-    against += [(ARMS[arm], _arm(arm)) for arm in ARMS]
+    against += [(ARMS[arm], _arm(arm)) for arm in ARMS if any(map(_study, runs))]
     rows = [(name, *(cell(run) for run in runs)) for name, cell in against]
     return table(("Vision-R1 minus", *_seeds(runs)), rows)
 
@@ -124,12 +124,14 @@ def elsewhere(runs: Sequence[Path]) -> str:
         for name in block:
             shares = (percent(r["generalisation"][part][name]["accuracy"]) for r in results)
             rows.append((f"{part.replace('_', ' ')}, {NAMES[name].strip('*')}", *shares))
-    use = [result["image_use"] for result in results]
+    use = [result["image_use"] for result in results if result.get("image_use")]
+    if len(use) < len(runs):
+        return table(("held out", *_seeds(runs)), rows)
     for key, label in PICTURES.items():
         rows.append((label, *(percent(u[key]["accuracy"]) for u in use)))
     rows.append(("another picture: follows it", *(percent(u["swapped"]["follows_new"]) for u in use)))
     rows.append(("another picture: keeps the old answer", *(percent(u["swapped"]["keeps_old"]) for u in use)))
-    return table(("", *_seeds(runs)), rows)
+    return table(("held out, and image use", *_seeds(runs)), rows)
 
 
 def cost(runs: Sequence[Path]) -> str:
@@ -179,7 +181,7 @@ def main() -> None:
     runs: list[Path] = parser.parse_args().runs
     for run, seed in zip(runs, _seeds(runs), strict=True):
         print(f"{seed}\n\n{variants(run)}")
-    for part in (differences, arms, families, elsewhere, cost):
+    for part in (differences, *([arms] if any(map(_study, runs)) else []), families, elsewhere, cost):
         print(part(runs))
 
 

@@ -38,7 +38,9 @@ def _natural(seed: int | None) -> int | None:
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", callback=_natural)]
 RecipeSeed = Annotated[
     int | None,
-    typer.Option(help="Seed of everything random (default: 0, or the file's own).", callback=_natural),
+    typer.Option(
+        help="Seed of the run (default: 0, or the file's); a file's data keep theirs.", callback=_natural
+    ),
 ]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import InputError
+from vision_r1.models.load import load_processor
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.paths import here
 from vision_r1.pipeline.plan import artefact
@@ -53,6 +54,12 @@ def test_a_name_that_can_be_no_path_stays_as_it_is(name):
     assert kept["model"] == kept["stages"]["sft"]["from"] == name
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/model/x", "m" * 300, "a\0b"])
+def test_a_model_that_can_be_no_path_is_one_error(name):
+    with pytest.raises(InputError, match="no such model directory"):
+        load_processor(name)
+
+
 @pytest.mark.parametrize("name", ["~nobody-of-that-name/model", "m" * 300, "a\0b"])
 def test_an_artefact_that_can_be_no_path_is_one_error(name):
     with pytest.raises(InputError, match="no such artefact"):
@@ -60,8 +67,8 @@ def test_an_artefact_that_can_be_no_path_is_one_error(name):
 
 
 @pytest.mark.parametrize("name", ["~nobody-of-that-name/rows.jsonl", "m" * 300])
-def test_data_at_a_path_that_cannot_be_is_one_error(name):
-    section = FileData(path=Path(anchored({"kind": "file", "path": name}, Path("/data"))["path"]))
+def test_data_at_a_path_that_cannot_be_is_one_error(name, tmp_path):
+    section = FileData(path=Path(anchored({"kind": "file", "path": name}, tmp_path)["path"]))
     with pytest.raises(InputError):
         load_problems(section)
 

@@ -90,6 +90,48 @@ def test_a_dial_of_a_whole_finished_rl_stage_may_not_change():
         check_continuation(PLAIN, new, {"ptst_1", "ptst_2"}, "run")
 
 
+def test_a_cap_of_the_evaluation_may_still_be_raised():
+    new = apply_overrides(PLAIN, ["stages.evaluate.max_new_tokens=999"])
+    assert list(check_continuation(PLAIN, new, {"sft"}, "run")) == ["stages.evaluate.max_new_tokens"]
+
+
+def test_a_data_section_with_the_name_of_a_dial_is_no_dial():
+    old = apply_overrides(PLAIN, ["data.generalisation.steps={kind: tiny_world, split: test, n: 3}"])
+    new = apply_overrides(old, ["data.generalisation.steps.n=4"])
+    with pytest.raises(RunStateError, match=r"data\.generalisation\.steps\.n was 3 and is now 4"):
+        check_continuation(old, new, set(), "run")
+
+
+@pytest.mark.parametrize("name", ["images", "image_use", "cold_start-larger"])
+def test_a_model_cannot_have_the_name_of_a_folder_of_the_evaluation(name):
+    with pytest.raises(ConfigError, match="is a folder of every evaluation"):
+        validate(Recipe, apply_overrides(PLAIN, [f"final={name}"]))
+    with pytest.raises(ConfigError, match="is a folder of every evaluation"):
+        validate(Recipe, apply_overrides(PLAIN, [f"stages.rl.schedule.0.name={name}"]))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.sft={kind: chat, path: x, limit: 0}", r"^data\.sft\.limit: "),
+        ("data.sft={kind: caht, path: x}", r"^data\.sft\.kind: unknown 'caht' .*did you mean 'chat'"),
+        ("data.sft=[{kind: chat, path: x, layuot: plain}]", r"^data\.sft\.0\.layuot: .*'layout'"),
+        (
+            "data.sft={kind: gold_answers, problems: {kind: tiny_world, split: trian, n: 3}}",
+            r"problems\.split",
+        ),
+        ("stages.rl.trl={delta: .inf}", r"^stages\.rl\.trl: .*'delta' is not a finite number"),
+        (
+            "stages.rl.schedule.0.max_completion_length=0",
+            r"^stages\.rl\.schedule\.0\.max_completion_length: ",
+        ),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named(override, message):
+    with pytest.raises(ConfigError, match=message):
+        validate(Recipe, apply_overrides(PLAIN, [override]))
+
+
 def test_a_dial_of_the_list_may_change_while_its_stage_is_unfinished():
     new = apply_overrides(PLAIN, ["stages.rl.schedule.1.steps=7"])
     assert list(check_continuation(PLAIN, new, {"construct", "sft", "ptst_1"}, "run")) == [

@@ -63,6 +63,8 @@ def test_models_and_rewards_are_looked_for(recipe, tmp_path, override, message):
             r"^stages\.rl\.trl\.report_to: unknown 'wnadb' -- one of: .*wandb",
         ),
         ("stages.rl.trl={report_to: comet_ml}", r"^stages\.rl\.trl\.report_to: comet_ml is not installed"),
+        ("stages.rl.trl={scale_rewards: nonsense}", r"^stages\.rl\.trl\.scale_rewards: "),
+        ("stages.evaluate.max_new_tokens=50", r"below twice the last stage's cap"),
         ("stages.sft.trl={max_grad_norm: abc}", r"^stages\.sft\.trl\.max_grad_norm: .*valid number.*'abc'"),
         ("stages.rl.trl={lr_scheduler_type: nonsense}", r"^stages\.rl\.trl: .*nonsense"),
         ("data.validation=null", r"^data\.validation \(for rl\): missing"),
@@ -109,6 +111,19 @@ def _no_weights(model):
     next(model.glob("*.safetensors")).unlink()
 
 
+def _missing_shard(model):
+    next(model.glob("*.safetensors")).rename(model / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+
+
+def _other_end(model):
+    config = json.loads((model / "config.json").read_text())
+    for holder in (config, config["text_config"]):
+        holder["eos_token_id"] = 5
+    (model / "config.json").write_text(json.dumps(config))
+
+
 def _cut_weights(model):
     path = next(model.glob("*.safetensors"))
     path.write_bytes(path.read_bytes()[:-100])
@@ -120,6 +135,8 @@ def _cut_weights(model):
         (_other_type, "'bert' does not answer about images"),
         (_small_vocabulary, "the tokenizer has .* tokens, the model 8"),
         (_no_weights, "without weights"),
+        (_missing_shard, "00002-of-00002.*missing|a file of the weights is missing"),
+        (_other_end, "the tokenizer's end token is .*, the model's 5"),
         (_cut_weights, r"cannot load the weights.*\.safetensors|\.safetensors: cannot load the weights"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from vision_r1.core.config import parse_yaml, to_plain, to_yaml, validate
 from vision_r1.core.errors import ConfigError
 from vision_r1.pipeline.config import Recipe
+from vision_r1.pipeline.plan import changed_dials
 from vision_r1.recipes import RECIPES, build, from_file
 from vision_r1.recipes.user import user_recipe
 
@@ -92,6 +93,9 @@ def test_the_short_example_is_the_recipe_with_fewer_problems_and_steps():
     assert short.data.cold_start.n < whole.data.cold_start.n / 2
     steps = [sum(entry.steps for entry in recipe.stages["rl"].schedule) for recipe in (short, whole)]
     assert steps[0] < steps[1] / 4
+    cut = {"n", "leak_test_n", "steps", "max_epochs", "eval_steps", "length_problems", "length_cap"}
+    changes = changed_dials(to_plain(whole), to_plain(short))
+    assert {key.rpartition(".")[2] for key in changes} == cut | {"sampled_problems"}
 
 
 def test_the_name_of_a_folder_beside_a_recipe_file_is_taken(tmp_path):

@@ -59,7 +59,8 @@ def validate_file(model: type[C], data: Any, file: str) -> C:
     try:
         return validate(model, data)
     except ConfigError as error:
-        raise ConfigError(error.what, where=f"{file}: {error.where}", fix=error.fix) from None
+        place = ": ".join(part for part in (file, error.where) if part)
+        raise ConfigError(error.what, where=place, fix=error.fix) from None
 
 
 def _config_error(model: type[BaseModel], error: ValidationError, where: str, data: Any) -> ConfigError:
@@ -97,7 +98,7 @@ def _telling(errors: list[Any]) -> Any:
             return error
     first = errors[0]
     beside = [e for e in errors if e["loc"][: len(first["loc"]) - 1] == first["loc"][:-1]]
-    return max(beside, key=lambda e: len(e["loc"])) if isinstance(first.get("input"), dict) else first
+    return max(beside, key=lambda e: len(e["loc"])) if isinstance(first.get("input"), dict | list) else first
 
 
 def _keys(data: Any, loc: Sequence[str | int], missing: bool) -> list[str]:

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import read_json
+from vision_r1.core.files import is_there, read_json
 from vision_r1.models.chat import IMAGE_TOKENS, prompt_messages, render_prompt
 from vision_r1.models.processor import ImageProcessor, image_processor
 from vision_r1.models.quiet import quiet_transformers
@@ -65,7 +65,7 @@ def load_processor(reference: str) -> Any:
     """
     place = resolve(reference)
     folder = Path(place)
-    if folder.is_dir():
+    if is_there(folder) and folder.is_dir():
         for name, what in (
             ("tokenizer_config.json", "tokenizer"),
             ("preprocessor_config.json", "image processor"),
@@ -105,7 +105,7 @@ def _readable(what: str, place: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001  (transformers, tokenizers, safetensors and torch share no base)
-        if _is_hub_id(place) and not Path(place).exists():
+        if isinstance(error, OSError) and _is_hub_id(place) and not Path(place).exists():
             reason = f"no such folder here, and the hub does not give it ({_one_line(error)[:120]})"
             raise InputError(reason, where=place, fix="check the spelling, and the network") from None
         raise InputError(f"cannot load the {what}: {_one_line(error)}", where=place) from None
@@ -159,45 +159,50 @@ def _pixel_budget(place: str) -> tuple[int, int]:
     return low, high
 
 
-def check_model(reference: str) -> Any:
+def check_model(reference: str) -> None:
     """Refuse what `load_model` would refuse, as far as it can be told without reading the weights.
-
-    Returns:
-        The model's processor.
 
     Raises:
         InputError: as `load_model`; that tensors are missing or of another shape is not seen here.
     """
     place = resolve(reference)
-    folder = Path(place)
-    if folder.is_dir() and not (folder / "config.json").exists():
-        raise InputError(
-            "model directory without config.json", where=place, fix="copy the whole model directory again"
-        )
-    processor = load_processor(reference)
-    with _readable("model", place):
-        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+    processor, config = load_processor(reference), _config(place)
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise InputError(
             f"a model of type {config.model_type!r} does not answer about images",
             where=place,
             fix="name a vision-language model, such as a Qwen2.5-VL",
         )
-    check_vocabulary(config, processor, place)
-    if folder.is_dir():
-        _check_weight_files(folder)
-    return processor
+    check_vocabulary(config, processor, place, _ids_of(config, getattr(config, "text_config", config)))
+    if Path(place).is_dir():
+        _check_weight_files(Path(place))
+
+
+def _config(place: str) -> Any:
+    if Path(place).is_dir() and not (Path(place) / "config.json").exists():
+        fix = "copy the whole model directory again"
+        raise InputError("model directory without config.json", where=place, fix=fix)
+    with _readable("model", place):
+        return AutoConfig.from_pretrained(place, trust_remote_code=False)
 
 
 def _check_weight_files(folder: Path) -> None:
-    files = sorted(folder.glob("*.safetensors"))
-    if not files and not any(folder.glob("pytorch_model*.bin")):
-        raise InputError(
-            "model directory without weights (*.safetensors)", where=str(folder), fix="copy them beside it"
-        )
-    for path in files:
-        with _readable("weights", str(path)), safe_open(path, framework="pt"):
-            pass
+    """The files that transformers would open, in its order: one, or those of an index."""
+    fix = "copy the whole model directory again"
+    for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"):
+        if (folder / name).exists():
+            break
+    else:
+        if not (folder / "pytorch_model.bin.index.json").exists():
+            raise InputError("model directory without weights", where=str(folder), fix=fix)
+        name = "pytorch_model.bin.index.json"
+    names = sorted(set(read_json(folder / name)["weight_map"].values())) if name.endswith(".json") else [name]
+    for path in (folder / file for file in names):
+        if not path.exists():
+            raise InputError("a file of the weights is missing", where=str(path), fix=fix)
+        if path.suffix == ".safetensors":
+            with _readable("weights", str(path)), safe_open(path, framework="pt"):
+                pass
 
 
 def load_model(reference: str, precision: Precision = "float32") -> LoadedModel:
@@ -211,11 +216,8 @@ def load_model(reference: str, precision: Precision = "float32") -> LoadedModel:
             (see `check_vocabulary`).
     """
     place = resolve(reference)
-    processor = load_processor(reference)
-    if Path(place).is_dir() and not (Path(place) / "config.json").exists():
-        raise InputError("model directory without config.json", where=place)
+    processor, config = load_processor(reference), _config(place)
     with _readable("model", place):
-        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
         model, report = AutoModelForImageTextToText.from_pretrained(
             place,
             config=config,
@@ -227,7 +229,9 @@ def load_model(reference: str, precision: Precision = "float32") -> LoadedModel:
     _check_weights(report, bool(getattr(model.config, "tie_word_embeddings", False)), place)
     check_vocabulary(model.config, processor, place, _end_tokens(model))
     model.eval()
-    return LoadedModel(model.to(default_device()), processor, reference)
+    with _readable("model onto its device", place):
+        model.to(default_device())
+    return LoadedModel(model, processor, reference)
 
 
 def default_device() -> torch.device:
@@ -260,8 +264,12 @@ def _check_weights(report: dict[str, Any], tied: bool, place: str) -> None:
 def _end_tokens(model: Any) -> frozenset[int]:
     """The ids that the checkpoint says end a completion; empty where it does not say."""
     text = getattr(model.config, "text_config", model.config)
+    return _ids_of(model.config, text, model.generation_config)
+
+
+def _ids_of(*holders: Any) -> frozenset[int]:
     ids: set[int] = set()
-    for holder in (model.config, text, model.generation_config):
+    for holder in holders:
         found = getattr(holder, "eos_token_id", None)
         ids.update(found if isinstance(found, list | tuple) else [] if found is None else [found])
     return frozenset(ids)

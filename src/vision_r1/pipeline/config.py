@@ -71,6 +71,9 @@ class GoldRows(FrozenConfig):
     thought: str = Field("I look at the image.", min_length=1)
 
 
+Rows = Annotated[ChatData | GoldRows, Field(discriminator="kind")]
+
+
 class DataSections(FrozenConfig):
     """Where each stage's problems come from.
 
@@ -84,7 +87,7 @@ class DataSections(FrozenConfig):
     """
 
     cold_start: ProblemsConfig | None = None
-    sft: ChatData | GoldRows | tuple[ChatData | GoldRows, ...] | None = None
+    sft: Rows | tuple[Rows, ...] | None = None
     rl: ProblemsConfig | None = None
     validation: ProblemsConfig | None = None
     test: ProblemsConfig | None = None
@@ -93,6 +96,8 @@ class DataSections(FrozenConfig):
 
 # Variants that every run may have; a name of the user's must not stand for another model.
 RESERVED = ("base", "base_think", "cold_start")
+# What else has a folder beside the variants'.
+_BESIDE = ("images", "image_use")
 
 
 class Recipe(FrozenConfig):
@@ -138,6 +143,13 @@ class Recipe(FrozenConfig):
             raise ConfigError(
                 f"{self.final!r} is a variant of every run", where="final", fix="name it otherwise"
             )
+        variants = [*self._units(), ("final", self.final)]
+        further = {f"{name}-{key}" for name in (*RESERVED, self.final) for key in self.data.generalisation}
+        for key, name in variants:
+            if name in _BESIDE or name in further:
+                raise ConfigError(
+                    f"{name!r} is a folder of every evaluation", where=key, fix="name it otherwise"
+                )
         return self
 
     def _units(self) -> list[tuple[str, str]]:

@@ -190,7 +190,7 @@ def check_continuation(
     changes = changed_dials(old, new)
     for key, (before, after) in changes.items():
         parts = key.split(".")
-        if not any(part in CHANGEABLE for part in parts[2:]):
+        if parts[0] != "stages" or not any(part in CHANGEABLE for part in parts[2:]):
             raise RunStateError(
                 f"{key} was {before!r} and is now {after!r}; a run cannot be continued with that changed",
                 where=where,

@@ -10,6 +10,7 @@ from vision_r1.core.errors import ConfigError
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
+from vision_r1.pipeline.evaluation import common_cap
 from vision_r1.pipeline.plan import plan, sources
 from vision_r1.problems.config import ProblemsConfig
 from vision_r1.train.config import Quantile
@@ -46,11 +47,23 @@ def preflight(recipe: Recipe, progress: Progress | None = None) -> None:
             measured = any(isinstance(entry.max_completion_length, Quantile) for entry in stage.schedule)
             needed |= {"rl": data.rl, "validation": data.validation if measured else None}
         elif isinstance(stage, EvaluateStage):
+            common_cap(stage, _least_caps(recipe, running))
             needed |= {"test": data.test} | ({"rl": data.rl} if stage.image_use else {})
             needed |= {f"generalisation.{key}": section for key, section in data.generalisation.items()}
     _check_models(models)
     sections = {key: section for key, section in needed.items() if section is not None}
     _check_problems(recipe, sections, progress or Silent())
+
+
+def _least_caps(recipe: Recipe, running: Sequence[str]) -> dict[str, int]:
+    """The cap of each schedule entry that will run; of one that is measured first, the least it can be."""
+    stages = [recipe.stages[name] for name in running]
+    return {
+        entry.name: cap.at_least if isinstance(cap := entry.max_completion_length, Quantile) else cap
+        for stage in stages
+        if isinstance(stage, GrpoStage)
+        for entry in stage.schedule
+    }
 
 
 def _check_sft(stage: SftStage, name: str) -> None:
@@ -110,5 +123,5 @@ def _check_problems(recipe: Recipe, sections: Mapping[str, ProblemsConfig], prog
         progress.say(f"data.{key}: {counts}")
         for problem in problems:
             prompt_messages(problem.question, len(problem.media), problem.id)
-        if section == recipe.data.test:
+        if key == "test" or key.startswith("generalisation."):
             ungradeable(problems)

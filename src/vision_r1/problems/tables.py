@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import read_json, read_jsonl
+from vision_r1.core.files import is_there, read_json, read_jsonl
 
 # A CSV cell above this is broken quoting, not text.
 MAX_CSV_CELL = 10_000_000
@@ -44,7 +44,7 @@ def read_table(path: Path) -> list[Row]:
     Raises:
         InputError: missing, unknown suffix, broken at some row, or without rows.
     """
-    if not path.exists():
+    if not is_there(path):
         raise InputError("no such file", where=str(path), fix=_nearest_file(path))
     if not path.is_file():
         raise InputError("is not a file", where=str(path), fix=f"name a file: {', '.join(SUFFIXES)}")

@@ -30,7 +30,7 @@ CARD = Card(
     deviates=(
         "RL learning rate, batch and rollout settings are not published: EasyR1's defaults of that week",
         "one fixed last checkpoint is evaluated, not the best of the last 50 steps",
-        "tiny scale: caps are quantiles of the cold start's own lengths (the paper's 4K is about its 75th)",
+        "tiny scale: caps are bounded quantiles of the cold start's lengths (the paper's 4K: about its 75th)",
         "tiny scale: the vision tower is frozen in RL, which is not published either way",
     ),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -24,14 +25,16 @@ SFT_PASS_THROUGH = (
 
 # What may be changed when a run is continued; anything else needs a new run directory.
 CHANGEABLE = (
-    "steps", "learning_rate", "save_steps", "train_batch_size", "max_epochs", "guard",
+    "steps", "learning_rate", "save_steps", "train_batch_size", "max_epochs", "guard", "max_new_tokens",
 )  # fmt: skip
 
 
 def _checked(block: dict[str, Any], allowed: tuple[str, ...]) -> dict[str, Any]:
     import difflib
 
-    for key in block:
+    for key, value in block.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{key!r} is not a finite number")
         if key not in allowed:
             close = difflib.get_close_matches(key, allowed, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -112,7 +115,7 @@ class PtstStage(FrozenConfig):
     """
 
     name: str
-    max_completion_length: int | Quantile
+    max_completion_length: Annotated[int, Field(ge=1)] | Quantile
     group_size: int = Field(ge=2)
     steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)

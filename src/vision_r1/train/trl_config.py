@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +17,14 @@ from trl import GRPOConfig, SFTConfig
 from vision_r1.core.errors import ConfigError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.train.config import GrpoSettings, PtstStage, SftSettings
+
+# Trackers whose availability transformers can tell by their package.
+_TRACKERS = ("tensorboard", "wandb", "comet_ml", "mlflow", "trackio", "swanlab")
+# What TRL itself checks only when the trainer is built.
+_CHOICES: dict[str, Any] = {
+    "scale_rewards": bool | Literal["group", "batch", "none"],
+    "importance_sampling_level": Literal["token", "sequence"],
+}
 
 
 def grpo_config(settings: GrpoSettings, stage: PtstStage, cap: int, work: Path, seed: int) -> GRPOConfig:
@@ -133,24 +141,24 @@ def _common(precision: str, batch: int, most: int, work: Path, seed: int) -> dic
 
 
 def _built(config: type[Any], options: dict[str, Any], passed: dict[str, Any]) -> Any:
-    """The configuration; what TRL would stumble over later is refused here."""
+    """The configuration, refused here where TRL's own checks, its types or a tracker say no."""
     _check_types(config, passed)
     try:
         built = config(**(options | passed))
-    except (TypeError, ValueError, ImportError) as error:
+    except (TypeError, ValueError, ImportError, OSError) as error:
         raise ConfigError(f"TRL does not take these settings: {error}", where="trl") from None
     for name in built.report_to:
         known = sorted(INTEGRATION_TO_CALLBACK)
         if name not in known:
             raise ConfigError(f"unknown {name!r}", where="trl.report_to", fix=f"one of: {', '.join(known)}")
-        if name not in get_available_reporting_integrations():
+        if name in _TRACKERS and name not in get_available_reporting_integrations():
             raise ConfigError(f"{name} is not installed", where="trl.report_to", fix=f"pip install {name}")
     return built
 
 
 def _check_types(config: type[Any], passed: dict[str, Any]) -> None:
     """Each dial against the type that TRL's dataclass states, for dataclasses do not look."""
-    hints = typing.get_type_hints(config)
+    hints = typing.get_type_hints(config) | _CHOICES
     for key, value in passed.items():
         try:
             TypeAdapter(hints[key]).validate_python(value, strict=True)
