@@ -7,7 +7,6 @@ import datetime
 import importlib.metadata
 import json
 import platform
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -16,13 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from vision_r1.core.errors import RunStateError
-from vision_r1.core.files import atomic_write_text, read_json, write_json
+from vision_r1.core.files import atomic_write_text, left_by_kill, read_json, write_json
 from vision_r1.core.progress import Progress
 
 _PACKAGES = ("vision-r1", "torch", "transformers", "trl", "accelerate", "datasets", "math-verify", "numpy")
-
-
-_TEMPORARY = re.compile(r"\.(config\.yaml|run\.json)\..*\.tmp")
 
 
 def versions() -> dict[str, str]:
@@ -132,7 +128,7 @@ def open_run(path: Path) -> RunDirectory:
     if path.is_dir() and any(path.iterdir()) and run.identity() is None:
         # What a kill before the first run.json leaves: the lock, temporary files, the config.
         ours = {".lock", run.config.name}
-        if any(e.name not in ours and not _TEMPORARY.fullmatch(e.name) for e in path.iterdir()):
+        if any(e.name not in ours and not left_by_kill(e, "config.yaml", "run.json") for e in path.iterdir()):
             raise RunStateError(
                 "the folder holds other files and is not a run", where=str(path), fix="name another --out"
             )

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from vision_r1.core.errors import InputError, RunStateError
-from vision_r1.core.files import read_json, read_jsonl, write_json, write_jsonl
+from vision_r1.core.files import left_by_kill, read_json, read_jsonl, write_json, write_jsonl
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
 from vision_r1.evals.config import EvaluateSettings
@@ -39,7 +38,6 @@ Decoding = Literal["greedy", "sampled"]
 
 # Values of each tensor that tell one set of weights from another.
 _DIGEST_VALUES = 1024
-_UNFINISHED_PLAN = re.compile(r"\.plan\.json\..*\.tmp")
 
 
 class Generate(Protocol):
@@ -113,7 +111,7 @@ def _claim(out: Path, traces: Path, plan: dict[str, Any]) -> None:
         if traces.exists():
             raise RunStateError("traces of unknown origin are in the way", where=str(traces), fix="move them")
         # Only what a kill while the plan was written leaves may lie there: anything else is not ours.
-        if out.is_dir() and any(not _UNFINISHED_PLAN.fullmatch(entry.name) for entry in out.iterdir()):
+        if out.is_dir() and any(not left_by_kill(entry, path.name) for entry in out.iterdir()):
             raise RunStateError(
                 "the folder holds other files and is not an evaluation",
                 where=str(out),

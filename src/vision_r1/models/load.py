@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import is_there, read_json
+from vision_r1.core.files import is_folder, read_json
 from vision_r1.models.chat import IMAGE_TOKENS, prompt_messages, render_prompt
 from vision_r1.models.processor import ImageProcessor, image_processor
 from vision_r1.models.quiet import quiet_transformers
@@ -28,6 +28,11 @@ from vision_r1.models.tiny import Role, shipped
 
 Precision = Literal["float32", "bfloat16"]
 TINY = "tiny:"
+# In the order in which transformers looks for them.
+_WEIGHTS = (
+    *("model.safetensors", "model.safetensors.index.json"),
+    *("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def load_processor(reference: str) -> Any:
     """
     place = resolve(reference)
     folder = Path(place)
-    if is_there(folder) and folder.is_dir():
+    if is_folder(folder):
         for name, what in (
             ("tokenizer_config.json", "tokenizer"),
             ("preprocessor_config.json", "image processor"),
@@ -187,15 +192,11 @@ def _config(place: str) -> Any:
 
 
 def _check_weight_files(folder: Path) -> None:
-    """The files that transformers would open, in its order: one, or those of an index."""
+    """Look at the files that transformers would open: one, or those of an index."""
     fix = "copy the whole model directory again"
-    for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"):
-        if (folder / name).exists():
-            break
-    else:
-        if not (folder / "pytorch_model.bin.index.json").exists():
-            raise InputError("model directory without weights", where=str(folder), fix=fix)
-        name = "pytorch_model.bin.index.json"
+    name = next((name for name in _WEIGHTS if (folder / name).exists()), None)
+    if name is None:
+        raise InputError("model directory without weights", where=str(folder), fix=fix)
     names = sorted(set(read_json(folder / name)["weight_map"].values())) if name.endswith(".json") else [name]
     for path in (folder / file for file in names):
         if not path.exists():

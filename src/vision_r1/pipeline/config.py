@@ -126,30 +126,26 @@ class Recipe(FrozenConfig):
     @model_validator(mode="after")
     def _plain_names(self) -> Recipe:
         """Names become folders and keys of the results: plain, and each used once."""
-        names = {f"data.generalisation.{name}": name for name in self.data.generalisation}
-        for key, name in [*names.items(), *self._units(), ("final", self.final)]:
+        units = self._units()
+        models = [*units, ("final", self.final)]
+        further = {f"{name}-{key}" for name in (*RESERVED, self.final) for key in self.data.generalisation}
+        for key, name in [*((f"data.generalisation.{k}", k) for k in self.data.generalisation), *models]:
             if not NAME.fullmatch(name):
                 raise ConfigError(
                     f"{name!r} is no plain name", where=key, fix="letters and digits, then also - and _"
                 )
-        seen: dict[str, str] = {}
-        for key, name in self._units():
+        for key, name in models:
             if name in RESERVED:
                 raise ConfigError(f"{name!r} is a variant of every run", where=key, fix="name it otherwise")
-            if name in seen:
-                raise ConfigError(f"{name!r} is the name of {seen[name]} too", where=key, fix="rename one")
-            seen[name] = key
-        if self.final in RESERVED:
-            raise ConfigError(
-                f"{self.final!r} is a variant of every run", where="final", fix="name it otherwise"
-            )
-        variants = [*self._units(), ("final", self.final)]
-        further = {f"{name}-{key}" for name in (*RESERVED, self.final) for key in self.data.generalisation}
-        for key, name in variants:
             if name in _BESIDE or name in further:
                 raise ConfigError(
                     f"{name!r} is a folder of every evaluation", where=key, fix="name it otherwise"
                 )
+        seen: dict[str, str] = {}
+        for key, name in units:
+            if name in seen:
+                raise ConfigError(f"{name!r} is the name of {seen[name]} too", where=key, fix="rename one")
+            seen[name] = key
         return self
 
     def _units(self) -> list[tuple[str, str]]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vision_r1.core.errors import ConfigError, InputError, RunStateError
-from vision_r1.core.files import is_there, user_path
+from vision_r1.core.files import is_file, is_folder, user_path
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
-from vision_r1.train.config import CHANGEABLE, Quantile
+from vision_r1.train.config import CHANGEABLE
 
 ArtefactKind = Literal["model", "rows"]
 
@@ -38,9 +38,9 @@ def artefact(reference: str, where: str) -> tuple[ArtefactKind, str]:
     if reference.startswith("tiny:"):
         return "model", reference
     path = user_path(reference)
-    if is_there(path) and path.is_file() and path.suffix in (".json", ".jsonl", ".parquet"):
+    if is_file(path) and path.suffix in (".json", ".jsonl", ".parquet"):
         return "rows", str(path)
-    if is_there(path) and path.is_dir():
+    if is_folder(path):
         for candidate in (path, path / "model"):
             if (candidate / "config.json").exists():
                 return "model", str(candidate)
@@ -139,10 +139,7 @@ def check_data(recipe: Recipe) -> None:
             )
         if isinstance(stage, GrpoStage) and data.rl is None:
             raise ConfigError("missing, but the stage needs problems", where=f"data.rl (for {p.name})")
-        measured = isinstance(stage, GrpoStage) and any(
-            isinstance(entry.max_completion_length, Quantile) for entry in stage.schedule
-        )
-        if measured and data.validation is None:
+        if isinstance(stage, GrpoStage) and stage.measures_caps and data.validation is None:
             raise ConfigError(
                 "missing, but a cap is a quantile of lengths",
                 where=f"data.validation (for {p.name})",

@@ -44,15 +44,14 @@ def preflight(recipe: Recipe, progress: Progress | None = None) -> None:
                 _check_rows(recipe, name, stage, given.get("rows"))
         elif isinstance(stage, GrpoStage):
             _check_grpo(stage, name)
-            measured = any(isinstance(entry.max_completion_length, Quantile) for entry in stage.schedule)
-            needed |= {"rl": data.rl, "validation": data.validation if measured else None}
+            needed |= {"rl": data.rl, "validation": data.validation if stage.measures_caps else None}
         elif isinstance(stage, EvaluateStage):
             common_cap(stage, _least_caps(recipe, running))
             needed |= {"test": data.test} | ({"rl": data.rl} if stage.image_use else {})
             needed |= {f"generalisation.{key}": section for key, section in data.generalisation.items()}
     _check_models(models)
     sections = {key: section for key, section in needed.items() if section is not None}
-    _check_problems(recipe, sections, progress or Silent())
+    _check_problems(sections, progress or Silent())
 
 
 def _least_caps(recipe: Recipe, running: Sequence[str]) -> dict[str, int]:
@@ -110,7 +109,7 @@ def _check_models(references: Sequence[str]) -> None:
         check_model(reference)
 
 
-def _check_problems(recipe: Recipe, sections: Mapping[str, ProblemsConfig], progress: Progress) -> None:
+def _check_problems(sections: Mapping[str, ProblemsConfig], progress: Progress) -> None:
     """Load each section once; every question can be asked, and some gold of the test be reached."""
     from vision_r1.evals.golds import ungradeable
     from vision_r1.models.chat import prompt_messages

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from vision_r1.core.config import FrozenConfig, validate
 from vision_r1.core.errors import ConfigError
-from vision_r1.core.files import is_there, user_path
+from vision_r1.core.files import is_folder, user_path
 
 # Pillow itself refuses above twice this figure, whatever we say.
 PIXEL_CEILING = 89_478_485
@@ -199,7 +199,7 @@ def anchored(section: dict[str, Any], folder: Path) -> dict[str, Any]:
     name = result.get("name")
     if result.get("kind") == "dataset" and isinstance(name, str) and name:
         local = folder / user_path(name)
-        result["name"] = str(local) if is_there(local) and local.is_dir() else name
+        result["name"] = str(local) if is_folder(local) else name
     return result
 
 

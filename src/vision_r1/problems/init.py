@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vision_r1.core.config import dump_yaml, to_plain, validate
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import atomic_write_text, user_path
+from vision_r1.core.files import atomic_write_text, is_file, user_path
 from vision_r1.problems.columns import USUAL_NAMES, cell_text, resolve_columns
 from vision_r1.problems.config import ColumnMap, FileData, Take
 from vision_r1.problems.images import ImageCallback
@@ -178,8 +177,7 @@ def _images_folder(folder: Path, rows: list[Row], column: str) -> Path:
     names = [row.values[column] for row in rows if isinstance(row.values.get(column), str)]
     subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     for root in (folder, *subfolders):
-        # Path.is_file raises on a name that is too long; a cell may hold anything.
-        if all(os.path.isfile(root / name.strip()) for name in names):  # noqa: PTH113
+        if all(is_file(root / name.strip()) for name in names):
             return root
     return folder
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import is_there, user_path
+from vision_r1.core.files import is_folder, user_path
 from vision_r1.problems.columns import (
     answer_type,
     cell_options,
@@ -74,7 +74,7 @@ def _read(config: FileData | DatasetData) -> tuple[list[Row], str, Path]:
 def image_root(images: Path | None, default: Path) -> Path:
     """The folder that image paths start from. Raises InputError when it does not exist."""
     root = default if images is None else user_path(images)
-    if not (is_there(root) and root.is_dir()):
+    if not is_folder(root):
         raise InputError("no such image folder", where=str(root), fix="set `images` to an existing folder")
     return root
 

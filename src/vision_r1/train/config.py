@@ -182,6 +182,11 @@ class GrpoSettings(FrozenConfig):
     def _known(cls, block: dict[str, Any]) -> dict[str, Any]:
         return _checked(block, GRPO_PASS_THROUGH)
 
+    @property
+    def measures_caps(self) -> bool:
+        """Whether a cap of the schedule is a quantile of the cold start's lengths."""
+        return any(isinstance(entry.max_completion_length, Quantile) for entry in self.schedule)
+
     @field_validator("schedule")
     @classmethod
     def _names(cls, schedule: tuple[PtstStage, ...]) -> tuple[PtstStage, ...]:
