@@ -15,15 +15,9 @@ from typing import Any
 
 from vision_r1.core.files import read_json
 from vision_r1.evals.compare import compare_traces
+from vision_r1.report.figures import in_order, label
 
 Row = Sequence[object]
-NAMES = {
-    "base": "base, direct",
-    "base_think": "base, asked to think",
-    "cold_start": "cold start",
-    "ptst_1": "PTST stage 1",
-    "vision_r1": "**Vision-R1**",
-}
 PICTURES = {"blank": "blank picture", "no_image": "no picture", "question_only": "the question alone"}
 ARMS = {
     "answers_only": "answers only",
@@ -56,7 +50,7 @@ def variants(run: Path) -> str:
     """Every variant of one run."""
     rows = [
         (
-            NAMES[name],
+            label(name),
             percent(block["accuracy"], block["ci95"]),
             percent(block["pass_at_1_sampled"], block["pass_at_1_sampled_ci95"]),
             percent(block["pass_at_8"]),
@@ -82,8 +76,8 @@ def variants(run: Path) -> str:
 
 def differences(runs: Sequence[Path]) -> str:
     """The final model against the base, the cold start and the control arms, a column a run."""
-    against = [("base, direct", _greedy("base")), ("cold start", _greedy("cold_start"))]
-    against.append(("cold start, T = 0.6", _sampled("cold_start")))
+    against = [(label(name), _greedy(name)) for name in ("base", "cold_start")]
+    against.append((f"{label('cold_start')}, T = 0.6", _sampled("cold_start")))
     against += [(ARMS[arm], _arm(arm)) for arm in ARMS if any(map(_study, runs))]
     rows = [(name, *(cell(run) for run in runs)) for name, cell in against]
     return table(("Vision-R1 minus", *_seeds(runs)), rows)
@@ -108,12 +102,12 @@ def arms(runs: Sequence[Path]) -> str:
 def families(runs: Sequence[Path]) -> str:
     """Accuracy by family: the mean over the runs, which share their test problems."""
     results = [read_json(run / "results.json")["variants"] for run in runs]
-    names = [name for name in NAMES if name != "base_think"]
+    names = [name for name in in_order(results[0]) if name != "base_think"]
     rows = []
     for family, block in results[0]["base"]["by_family"].items():
         means = [sum(r[name]["by_family"][family]["accuracy"] for r in results) / len(runs) for name in names]
         rows.append((family, block["n"], *(f"{100 * mean:.0f}" for mean in means)))
-    return table(("family", "n", *(NAMES[name].strip("*") for name in names)), rows)
+    return table(("family", "n", *(label(name) for name in names)), rows)
 
 
 def elsewhere(runs: Sequence[Path]) -> str:
@@ -123,12 +117,12 @@ def elsewhere(runs: Sequence[Path]) -> str:
     for part, block in results[0]["generalisation"].items():
         for name in block:
             shares = (percent(r["generalisation"][part][name]["accuracy"]) for r in results)
-            rows.append((f"{part.replace('_', ' ')}, {NAMES[name].strip('*')}", *shares))
+            rows.append((f"{part.replace('_', ' ')}, {label(name)}", *shares))
     use = [result["image_use"] for result in results if result.get("image_use")]
     if len(use) < len(runs):
         return table(("held out", *_seeds(runs)), rows)
-    for key, label in PICTURES.items():
-        rows.append((label, *(percent(u[key]["accuracy"]) for u in use)))
+    for key, picture in PICTURES.items():
+        rows.append((picture, *(percent(u[key]["accuracy"]) for u in use)))
     rows.append(("another picture: follows it", *(percent(u["swapped"]["follows_new"]) for u in use)))
     rows.append(("another picture: keeps the old answer", *(percent(u["swapped"]["keeps_old"]) for u in use)))
     return table(("held out, and image use", *_seeds(runs)), rows)
