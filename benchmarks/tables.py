@@ -78,7 +78,9 @@ def differences(runs: Sequence[Path]) -> str:
     """The final model against the base, the cold start and the control arms, a column a run."""
     against = [(label(name), _greedy(name)) for name in ("base", "cold_start")]
     against.append((f"{label('cold_start')}, T = 0.6", _sampled("cold_start")))
-    against += [(ARMS[arm], _arm(arm)) for arm in ARMS if any(map(_study, runs))]
+    for arm in ARMS if any(map(_study, runs)) else ():
+        against.append((ARMS[arm], _arm(arm, "final_minus_arm")))
+        against.append((f"{ARMS[arm]}, T = 0.6", _arm(arm, "final_minus_arm_sampled")))
     rows = [(name, *(cell(run) for run in runs)) for name, cell in against]
     return table(("Vision-R1 minus", *_seeds(runs)), rows)
 
@@ -90,13 +92,15 @@ def arms(runs: Sequence[Path]) -> str:
             f"{ARMS[row['arm']]}, {seed}",
             row["steps"],
             percent(row["accuracy"], row["ci95"]),
+            percent(row["pass_at_1_sampled"], row["pass_at_1_sampled_ci95"]),
+            percent(row["pass_at_8"]),
             percent(row["truncation_rate"]),
             f"{row['mean_tokens']:.0f}",
         )
         for run, seed in zip(runs, _seeds(runs), strict=True)
         for row in _study(run)
     ]
-    return table(("arm", "steps", "accuracy", "cut off", "tokens"), rows)
+    return table(("arm", "steps", "accuracy", "pass@1, T = 0.6", "pass@8", "cut off", "tokens"), rows)
 
 
 def families(runs: Sequence[Path]) -> str:
@@ -162,8 +166,10 @@ def _study(run: Path) -> list[dict[str, Any]]:
     return list(read_json(path)) if path.exists() else []
 
 
-def _arm(arm: str) -> Callable[[Path], str]:
-    return lambda run: next((points(row["final_minus_arm"]) for row in _study(run) if row["arm"] == arm), "-")
+def _arm(arm: str, key: str) -> Callable[[Path], str]:
+    return lambda run: next(
+        (points(row[key]) for row in _study(run) if row["arm"] == arm and key in row), "-"
+    )
 
 
 def main() -> None:

@@ -189,8 +189,10 @@ def test_the_controls_run_beside_a_finished_run(finished, tmp_path):
     for row in rows:
         assert row["n"] == row["final_minus_arm"]["n"] == 27
         assert row["steps"] >= 1
-        low, high = row["final_minus_arm"]["ci95"]
-        assert low <= row["final_minus_arm"]["difference"] <= high
+        sampled = row["final_minus_arm_sampled"]
+        assert sampled["first"] == pytest.approx(row["pass_at_1_sampled"])
+        for paired in (row["final_minus_arm"], sampled):
+            assert paired["ci95"][0] <= paired["difference"] <= paired["ci95"][1]
     assert run_study("controls", run) == rows
 
 

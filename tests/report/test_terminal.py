@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vision_r1.core.progress import Progress
-from vision_r1.report.terminal import RichProgress, field_line, results_table
+from vision_r1.report.terminal import RichProgress, field_line, print_study, results_table
 from vision_r1.train.ptst import SHOWN
 
 FIELDS = dict(zip(SHOWN, (0.431, 44.06, 0.031, 0.21), strict=True))
@@ -114,3 +114,19 @@ def test_the_results_table_stands_missing_and_odd_values() -> None:
         }
     )
     assert "–" in text and "[red]evil⟨U+001B⟩" in text
+
+
+def test_a_study_shows_both_paired_gains_and_a_dash_where_nothing_was_sampled() -> None:
+    gain = {"difference": 0.061, "ci95": [0.02, 0.1]}
+    row = {"steps": 40, "seconds": 61.7, "n": 544, "accuracy": 0.7, "ci95": [0.66, 0.74]}
+    rows = [
+        {"arm": "more_sft", **row, "final_minus_arm": gain, "final_minus_arm_sampled": gain},
+        {"arm": "short_sft", **row, "final_minus_arm": gain},
+    ]
+    out = io.StringIO()
+    print_study(rows, Console(file=out, width=140))
+    more, short = (line for line in out.getvalue().splitlines() if "_sft" in line)
+    assert more.count("+6.1 (+2.0 to +10.0)") == 2
+    assert short.count("+6.1 (+2.0 to +10.0)") == 1
+    assert "–" in short
+    assert "70.0 (66.0 to 74.0)" in more

@@ -6,7 +6,6 @@ pydantic's strict mode still takes an array for a tuple and a string for a path.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import types
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vision_r1.core.errors import ConfigError
+from vision_r1.core.errors import ConfigError, nearest
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -70,15 +69,13 @@ def _config_error(model: type[BaseModel], error: ValidationError, where: str, da
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, names[:-1])
-        close = difflib.get_close_matches(names[-1], known, n=1)
-        fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
+        fix = nearest(names[-1], sorted(known), "known keys")
         return ConfigError(f"unknown key{more}", where=key, fix=fix)
     if first["type"] == "union_tag_invalid":
         context = first["ctx"]
         tags = re.findall(r"'([^']*)'", context["expected_tags"])
-        close = difflib.get_close_matches(context["tag"], tags, n=1)
-        fix = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(tags)}"
         place = f"{key}.{context['discriminator'].strip(chr(39))}"
+        fix = nearest(context["tag"], tags, "one of")
         return ConfigError(f"unknown {context['tag'][:40]!r}{more}", where=place, fix=fix)
     raised = first.get("ctx", {}).get("error")
     if isinstance(raised, ConfigError):  # a validator of ours that knows the key below this one
@@ -240,8 +237,7 @@ def _set(node: Any, parts: list[str], value: Any, key: str) -> None:
                 node[part] = value
             else:
                 if node.get(part) is None and part not in node:
-                    close = difflib.get_close_matches(part, list(node), n=1)
-                    fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(node)}"
+                    fix = nearest(part, node, "known keys")
                     raise ConfigError(f"unknown key {part!r}", where=key, fix=fix)
                 if node[part] is None:
                     node[part] = {}

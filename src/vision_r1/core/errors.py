@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -50,3 +52,16 @@ class ImageUseError(VisionR1Error, RuntimeError):
     """The images do not reach the model, so nothing measured after this would mean anything."""
 
     exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The way to mend a misspelt name: the known one that is most like it, else `otherwise` and all of them.
+
+    Args:
+        name: what was written.
+        known: what could have been meant.
+        otherwise: how to call the known ones where none is close, such as "known keys".
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"{otherwise}: {', '.join(names)}"

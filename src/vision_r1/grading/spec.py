@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from vision_r1.core.errors import InputError
+from vision_r1.core.errors import InputError, nearest
 from vision_r1.problems.problem import Problem
 
 AnswerType = Literal["auto", "choice", "number", "list", "text"]
@@ -50,8 +49,7 @@ class GradeSpec:
         if not self.gold.strip():
             raise InputError("the gold answer is empty", where="gold")
         if self.answer_type not in ANSWER_TYPES:
-            close = difflib.get_close_matches(self.answer_type, ANSWER_TYPES, n=1)
-            fix = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(ANSWER_TYPES)}"
+            fix = nearest(self.answer_type, ANSWER_TYPES, "one of")
             raise InputError(f"unknown answer type {self.answer_type!r}", where="answer_type", fix=fix)
         if self.precision is not None and not 0 <= self.precision <= 30:
             raise InputError(f"{self.precision} is not a count of decimals (0 to 30)", where="precision")

@@ -171,8 +171,8 @@ def _train_arm(
 def _compare_arm(
     run: RunDirectory, study: RunDirectory, recipe: Recipe, arm: str, progress: Progress
 ) -> dict[str, Any]:
-    """Greedy accuracy of the arm, and the final model's paired difference to it."""
-    from vision_r1.evals.compare import compare_traces
+    """Accuracy of the arm, and the final model's paired difference to it, greedy and sampled."""
+    from vision_r1.evals.compare import Decoding, compare_traces
     from vision_r1.evals.runner import evaluate_variant
     from vision_r1.models.load import load_model
     from vision_r1.pipeline.config import EvaluateStage
@@ -182,13 +182,15 @@ def _compare_arm(
     if recipe.data.test is None:
         raise RunStateError("has no test problems", where=str(run.path))
     cap = (run.done(name) or {"summary": {}})["summary"]["cap"]
-    greedy = stage.model_copy(update={"sampled_problems": 0})
     folder = study.path / "evaluate" / arm
     block = evaluate_variant(
-        load_model(str(study.stage(arm) / "model")), load_problems(recipe.data.test), greedy, cap, folder,
+        load_model(str(study.stage(arm) / "model")), load_problems(recipe.data.test), stage, cap, folder,
         name=arm, seed=derive_seed(recipe.seed, name), progress=progress,
     )  # fmt: skip
-    paired = compare_traces(folder / "traces.jsonl", run.stage(name) / recipe.final / "traces.jsonl")
+    final = run.stage(name) / recipe.final / "traces.jsonl"
+    decodings: dict[str, Decoding] = {"final_minus_arm": "greedy"}
+    if stage.sampled_problems:
+        decodings["final_minus_arm_sampled"] = "sampled"
     done = study.done(arm) or {}
     return {
         "arm": arm,
@@ -196,9 +198,15 @@ def _compare_arm(
         "seconds": done["seconds"],
         **{
             key: block[key]
-            for key in ("accuracy", "ci95", "n", "format_rate", "truncation_rate", "mean_tokens")
+            for key in (
+                *("accuracy", "ci95", "n", "format_rate", "truncation_rate", "mean_tokens"),
+                *("pass_at_1_sampled", "pass_at_1_sampled_ci95", "pass_at_8"),
+            )
         },
-        "final_minus_arm": paired,
+        **{
+            key: compare_traces(folder / "traces.jsonl", final, decoding=how)
+            for key, how in decodings.items()
+        },
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from vision_r1.core.errors import InputError
+from vision_r1.core.errors import InputError, nearest
 from vision_r1.problems.config import AnswerType, ColumnMap, ProblemLayout
 from vision_r1.problems.tables import Row, field
 
@@ -121,9 +120,7 @@ def require_column(name: str, names: Sequence[str], where: str) -> None:
     """Raise InputError, with the nearest name, when the table has no such column."""
     if name in names:
         return
-    close = difflib.get_close_matches(name, names, n=1)
-    fix = f"did you mean {close[0]!r}?" if close else f"columns: {', '.join(names)}"
-    raise InputError(f"no column {name!r}", where=where, fix=fix)
+    raise InputError(f"no column {name!r}", where=where, fix=nearest(name, names, "columns"))
 
 
 def template_columns(template: str) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from vision_r1.core.config import FrozenConfig, validate
-from vision_r1.core.errors import ConfigError
+from vision_r1.core.errors import ConfigError, nearest
 from vision_r1.core.files import is_folder, user_path
 
 # Pillow itself refuses above twice this figure, whatever we say.
@@ -214,8 +213,7 @@ def parse_data_config(
     kind = data.get("kind")
     model = _KINDS.get(kind) if isinstance(kind, str) else None
     if model is None:
-        close = difflib.get_close_matches(str(kind), _KINDS, n=1)
-        fix = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(_KINDS)}"
         key = f"{where}.kind" if where else "kind"
+        fix = nearest(str(kind), _KINDS, "one of")
         raise ConfigError(f"unknown kind of data {kind!r}", where=key, fix=fix)
     return validate(model, data, where)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vision_r1.core.config import apply_overrides, parse_yaml, validate, validate_file
-from vision_r1.core.errors import ConfigError
+from vision_r1.core.errors import ConfigError, nearest
 from vision_r1.core.stage import Card
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.paths import anchored_data
@@ -37,9 +36,7 @@ def build(name: str, scale: str = "tiny", seed: int = 0) -> Recipe:
         ConfigError: no such recipe or scale; the nearest name is in the message.
     """
     if name not in RECIPES:
-        close = difflib.get_close_matches(name, RECIPES, n=1)
-        fix = f"did you mean {close[0]!r}?" if close else f"known recipes: {', '.join(RECIPES)}"
-        raise ConfigError(f"unknown recipe {name!r}", fix=fix)
+        raise ConfigError(f"unknown recipe {name!r}", fix=nearest(name, RECIPES, "known recipes"))
     if scale not in RECIPES[name].scales:
         raise ConfigError(f"unknown scale {scale!r}", fix=f"one of: {', '.join(RECIPES[name].scales)}")
     return RECIPES[name].build(scale, seed)

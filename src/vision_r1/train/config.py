@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from vision_r1.core.config import FrozenConfig
+from vision_r1.core.errors import ConfigError, nearest
 
 # TRL's own dials that may pass through the `trl:` block: those that no setting of ours decides.
 GRPO_PASS_THROUGH = (
@@ -30,15 +31,12 @@ CHANGEABLE = (
 
 
 def _checked(block: dict[str, Any], allowed: tuple[str, ...]) -> dict[str, Any]:
-    import difflib
-
     for key, value in block.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{key!r} is not a finite number")
+            raise ConfigError(f"{value} is not a finite number", where=key)
         if key not in allowed:
-            close = difflib.get_close_matches(key, allowed, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"{key!r} does not pass through to TRL{hint}")
+            fix = nearest(key, allowed, "what passes")
+            raise ConfigError(f"{key!r} does not pass through to TRL", where=key, fix=fix)
     return block
 
 
