@@ -91,3 +91,17 @@ def test_each_process_has_its_own_cuda_device(monkeypatch, rank, index):
     if rank is not None:
         monkeypatch.setenv("LOCAL_RANK", rank)
     assert default_device() == torch.device("cuda", index)
+
+
+def test_before_a_hub_is_asked_it_is_said_once(monkeypatch, caplog):
+    def refused(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("vision_r1.models.load.AutoTokenizer.from_pretrained", refused)
+    for _ in range(2):
+        with pytest.raises(InputError, match="the hub does not give it"):
+            load_processor("nobody/no-such-model")
+    assert [r.getMessage() for r in caplog.records if "asking the hub" in r.getMessage()] == [
+        "nobody/no-such-model: no such folder here; asking the hub (HF_HUB_OFFLINE=1 does not)"
+    ]

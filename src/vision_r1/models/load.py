@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ from vision_r1.models.tiny import Role, shipped
 
 Precision = Literal["float32", "bfloat16"]
 TINY = "tiny:"
+logger = logging.getLogger(__name__)
 # In the order in which transformers looks for them.
 _WEIGHTS = (
     *("model.safetensors", "model.safetensors.index.json"),
@@ -80,6 +83,8 @@ def load_processor(reference: str) -> Any:
                 raise InputError(f"model directory without {what} ({name})", where=place, fix=fix)
     elif not _is_hub_id(place):
         raise InputError("no such model directory", where=place, fix="name a folder, a hub id or tiny:base")
+    else:
+        _tell_hub(place)
     _check_json(folder)
     with _readable("processor", place):
         tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", trust_remote_code=False)
@@ -133,6 +138,15 @@ def _check_template(processor: Any, place: str) -> None:
 def _template_file(folder: Path) -> str | None:
     path = folder / "chat_template.jinja"
     return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+@functools.cache
+def _tell_hub(place: str) -> None:
+    """Say once that the hub is asked: without a network its client tries for a minute, in silence."""
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if not constants.HF_HUB_OFFLINE and try_to_load_from_cache(place, "config.json") is None:
+        logger.warning("%s: no such folder here; asking the hub (HF_HUB_OFFLINE=1 does not)", place)
 
 
 def _is_hub_id(text: str) -> bool:
