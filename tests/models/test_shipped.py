@@ -12,7 +12,7 @@ from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.in_process import Request, generate
 from vision_r1.teachers.language import facts_of, reading, transcript
-from vision_r1.train.curriculum import PARTS
+from vision_r1.train.curriculum import parts_of
 from vision_r1.train.pretrain import _record
 
 
@@ -34,7 +34,8 @@ def test_they_are_what_the_command_trains(role):
     record = json.loads((shipped(role) / "training.json").read_text())
     history = record.pop("history")
     assert record == _record(role, 0, 1.0)
-    assert [entry["step"] for entry in history if entry["last"]] == [part.steps[role] for part in PARTS]
+    ends = [(entry["part"], entry["step"]) for entry in history if entry["last"]]
+    assert ends == [(index, part.steps[role]) for index, part in parts_of(role).items()]
 
 
 @pytest.mark.parametrize(("role", "says"), [("base", reading), ("teacher", transcript)])

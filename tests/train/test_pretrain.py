@@ -9,8 +9,8 @@ from vision_r1.core.errors import RunStateError
 from vision_r1.models.load import load_model
 from vision_r1.problems.scans import split_indices
 from vision_r1.train import pretrain
-from vision_r1.train.curriculum import PARTS, learning_rate
-from vision_r1.train.lessons import EXAMPLES, arithmetic, longer_text
+from vision_r1.train.curriculum import PARTS, learning_rate, parts_of
+from vision_r1.train.lessons import EXAMPLES, arithmetic, difference, longer_text
 from vision_r1.train.pretrain import Collator, _backward, in_pieces, reply_loss, train_tiny
 
 ALL_PARTS = list(range(len(PARTS)))
@@ -20,7 +20,7 @@ def draw_examples(role, n, split="train"):
     rng = np.random.default_rng(0)
     return [
         EXAMPLES[role](rng, phase, part.mix[role], phase.jitter, split)
-        for part in PARTS
+        for part in parts_of(role).values()
         for phase in part.phases
         for _ in range(n)
     ]
@@ -54,6 +54,19 @@ def test_facts_of_arithmetic_are_right():
         if "=" in example.reply:
             left, right = example.reply.split("=")
             assert eval(left) == int(right)
+
+
+def test_differences_are_right_and_half_of_them_take_away_one_digit():
+    rng = np.random.default_rng(0)
+    small = 0
+    for _ in range(1000):
+        example = difference(rng)
+        asked = example.question.removeprefix("What is ").removeprefix("Calculate ").rstrip("?.")
+        value = eval(asked)
+        assert value >= 0
+        assert example.reply in (str(value), f"{asked}={value}")
+        small += int(asked.split("-")[1]) < 10
+    assert 600 < small < 800  # the other half has small ones among its own
 
 
 def test_longer_text_is_right_and_has_no_picture():

@@ -48,10 +48,13 @@ def build(scale: str, seed: int) -> Recipe:
     return _tiny(seed) if scale == "tiny" else _published(scale, seed)
 
 
-# The less often a glance answers a family (on validation scans), the more often it comes up.
+# Out of 32, each family about as often as the base's glance misses it: its direct answers are wrong in 75%
+# (shapes), 66% (parity), 46% (bars), 34% (sum), 28%, 20%, 12%, 11% and 5% of validation scenes.
 FAMILIES = (
-    *("sum", "shapes", "bars", "count", "shapes", "parity", "table", "sum_minus_largest"),
-    *("bars", "shapes", "order", "bars", "parity", "spread", "shapes", "sum_minus_largest"),
+    *("shapes", "parity", "bars", "sum", "shapes", "sum_minus_largest", "parity", "table"),
+    *("shapes", "bars", "parity", "sum", "shapes", "order", "parity", "bars"),
+    *("shapes", "sum", "parity", "sum_minus_largest", "shapes", "bars", "parity", "spread"),
+    *("shapes", "sum", "parity", "bars", "shapes", "table", "sum_minus_largest", "count"),
 )
 
 
@@ -64,9 +67,9 @@ REASONER = ReasonerRates(recheck=0.8, max_rechecks=10, hmm_one_in=8, restate=0.1
 def _tiny(seed: int) -> Recipe:
     cold_start, rl = (derive_seed(seed, "problems", stage) for stage in ("cold_start", "rl"))
     data = DataSections(
-        cold_start=TinyWorldData(split="train", n=5400, seed=cold_start, families=FAMILIES),
+        cold_start=TinyWorldData(split="train", n=5120, seed=cold_start, families=FAMILIES),
         rl=TinyWorldData(split="train", n=3600, seed=rl, families=FAMILIES),
-        validation=TinyWorldData(split="validation", n=176, seed=3, families=FAMILIES),
+        validation=TinyWorldData(split="validation", n=160, seed=3, families=FAMILIES),
         test=TinyWorldData(split="test", n=544, seed=4, families=FAMILIES),
         generalisation={
             "held_out_family": TinyWorldData(split="test", n=150, seed=5, families=(HELD_OUT_FAMILY,)),
@@ -76,7 +79,7 @@ def _tiny(seed: int) -> Recipe:
     schedule = (
         PtstStage(
             name="ptst_1",
-            max_completion_length=Quantile(quantile=0.3, at_least=104, at_most=112),
+            max_completion_length=Quantile(quantile=0.3, at_least=112, at_most=120),
             group_size=16,
             steps=40,
             learning_rate=1e-4,
@@ -84,9 +87,9 @@ def _tiny(seed: int) -> Recipe:
         ),
         PtstStage(
             name="ptst_2",
-            max_completion_length=Quantile(quantile=0.3, times=2.0, at_least=208, at_most=224),
+            max_completion_length=Quantile(quantile=0.3, times=2.0, at_least=224, at_most=240),
             group_size=8,
-            steps=90,
+            steps=70,
             learning_rate=6e-5,
             reference="stage_start",
         ),
@@ -103,7 +106,7 @@ def _tiny(seed: int) -> Recipe:
                 learning_rate=1e-3,
                 batch_size=8,
                 micro_batch_size=8,
-                max_epochs=3,
+                max_epochs=4,
                 eval_steps=300,
                 max_length=640,
             ),

@@ -31,13 +31,14 @@ class Part:
     """One run of the optimizer.
 
     Attributes:
-        steps: optimizer steps, by role.
+        steps: optimizer steps, by role; a role that is not named skips the part.
         peak: learning rate after the warm-up.
         flat: share of the steps before it falls as a cosine to 2% of the peak; 1 for never.
         phases: the curriculum.
-        mix: cumulative shares of the kinds of examples, by role. Base: reading, arithmetic facts, longer
-            text; the rest are direct answers; then, within the longer text, cumulative shares of single
-            steps and of questions worked in text, the rest being words to repeat and long sums.
+        mix: cumulative shares of the kinds of examples, by role. Base: reading, arithmetic facts,
+            differences (bare, or of the totals of even and odd numbers), longer text; the rest are direct
+            answers; then, within the longer text, cumulative shares of single steps and of questions
+            worked in text, the rest being words to repeat and long sums.
             Teacher: reading, captions, Pseudo-CoTs; the rest are descriptions.
     """
 
@@ -55,16 +56,28 @@ PARTS: tuple[Part, ...] = (
         1.5e-3,
         1.0,
         (Phase(0.08, 1, 0.0), Phase(0.13, 2, 0.1), Phase(0.21, 5, 0.3), Phase(0.8, 0, 1.0), FULL),
-        {"base": (0.30, 0.40, 0.60, 0.30, 0.80), "teacher": (0.15, 0.20, 0.60)},
+        {"base": (0.30, 0.40, 0.40, 0.60, 0.30, 0.80), "teacher": (0.15, 0.20, 0.60)},
     ),
     Part(  # to answer, and to know the words and the steps of a solution
         {"base": 3000, "teacher": 1500},
         1.2e-3,
         0.5,
         (FULL,),
-        {"base": (0.18, 0.28, 0.58, 0.25, 0.85), "teacher": (0.30, 0.34, 0.60)},
+        {"base": (0.18, 0.28, 0.28, 0.58, 0.25, 0.85), "teacher": (0.30, 0.34, 0.60)},
+    ),
+    Part(  # to subtract, and to keep two totals apart, which the parts before leave half known
+        {"base": 1000},
+        6e-4,
+        0.3,
+        (FULL,),
+        {"base": (0.13, 0.19, 0.41, 0.60, 0.25, 0.85)},
     ),
 )
+
+
+def parts_of(role: Role) -> dict[int, Part]:
+    """The parts that this role goes through, by their place in `PARTS`."""
+    return {index: part for index, part in enumerate(PARTS) if role in part.steps}
 
 
 def phase_at(phases: Sequence[Phase], share: float) -> tuple[Phase, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,15 @@ def arithmetic(rng: random.Random) -> Example:
     )
 
 
+def difference(rng: np.random.Generator) -> Example:
+    """A text-only difference, never below zero; half of them take away one digit."""
+    a = int(rng.integers(1, 55))
+    b = int(rng.integers((min(a, 9) if rng.random() < 0.5 else a) + 1))
+    if rng.random() < 0.5:
+        return Example(f"What is {a}-{b}?", str(a - b))
+    return Example(f"Calculate {a}-{b}.", f"{a}-{b}={a - b}")
+
+
 def long_sum(rng: np.random.Generator) -> Example:
     """A text-only sum of several numbers, written out."""
     numbers = [int(n) for n in rng.integers(10, size=int(rng.integers(3, 7)))]
@@ -68,9 +77,9 @@ def long_sum(rng: np.random.Generator) -> Example:
     return Example(f"Add {language.spaced(numbers)}.", ", ".join(sums) + ".")
 
 
-def worked_in_text(rng: np.random.Generator) -> Example:
+def worked_in_text(rng: np.random.Generator, families: Sequence[str] = WORKED_FAMILIES) -> Example:
     """A training question about facts that are given as text, worked out in plain sentences."""
-    family = FAMILIES[WORKED_FAMILIES[int(rng.integers(len(WORKED_FAMILIES)))]]
+    family = FAMILIES[families[int(rng.integers(len(families)))]]
     problem = random_problem(rng, family, "train")
     facts = language.facts_of(problem.meta["scene"])
     solution = solve(problem.question, facts)
@@ -139,7 +148,7 @@ def _reading_scene(rng: np.random.Generator, phase: Phase, jitter: float, split:
 def base_example(
     rng: np.random.Generator, phase: Phase, mix: Mix, jitter: float, split: Split = "train"
 ) -> Example:
-    """Reading, a text-only fact, longer text, or a direct answer."""
+    """Reading, a text-only fact, a difference, longer text, or a direct answer."""
     draw_kind = rng.random()
     if phase.digits or draw_kind < mix[0]:
         scene = _reading_scene(rng, phase, jitter, split)
@@ -147,7 +156,9 @@ def base_example(
     if draw_kind < mix[1]:
         return arithmetic(random.Random(int(rng.integers(2**31))))
     if draw_kind < mix[2]:
-        return longer_text(rng, mix[3:])
+        return difference(rng) if rng.random() < 0.55 else worked_in_text(rng, ("parity",))
+    if draw_kind < mix[3]:
+        return longer_text(rng, mix[4:])
     family = FAMILIES[TRAINING_FAMILIES[int(rng.integers(len(TRAINING_FAMILIES)))]]
     problem = random_problem(rng, family, split, jitter=jitter)
     return Example(problem.question, problem.answer, problem.meta["scene"])

@@ -28,7 +28,7 @@ from vision_r1.models.tiny import SIZES, Role, build_config, build_model, build_
 from vision_r1.problems.drawing import draw
 from vision_r1.problems.tiny_world import FAMILIES
 from vision_r1.teachers.reasoner import sample_corpus
-from vision_r1.train.curriculum import FULL, PARTS, Part, learning_rate, phase_at
+from vision_r1.train.curriculum import FULL, PARTS, Part, learning_rate, parts_of, phase_at
 from vision_r1.train.lessons import EXAMPLES, READ, Example
 
 VOCABULARY = 704
@@ -181,7 +181,7 @@ def train_tiny(
     """
     history = _earlier_parts(role, out, seed, shrink)
     done = {entry["part"] for entry in history if entry["last"]}
-    for index, part in enumerate(PARTS):
+    for index, part in parts_of(role).items():
         if index in done:
             continue
         if index == 0:
@@ -217,7 +217,8 @@ def _earlier_parts(role: Role, out: Path, seed: int, shrink: float) -> list[dict
 def _record(role: Role, seed: int, shrink: float) -> dict[str, Any]:
     """What tells one training from another, as JSON has it."""
     parts = [
-        {"steps": p.steps[role], "peak": p.peak, "flat": p.flat, "mix": list(p.mix[role])} for p in PARTS
+        {"steps": p.steps[role], "peak": p.peak, "flat": p.flat, "mix": list(p.mix[role])}
+        for p in parts_of(role).values()
     ]
     return {"role": role, "seed": seed, "shrink": shrink, "parts": parts}
 
