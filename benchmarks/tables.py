@@ -9,7 +9,8 @@ Shares are in percent, with 95% intervals in brackets; differences are paired by
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +105,25 @@ def arms(runs: Sequence[Path]) -> str:
 
 
 def families(runs: Sequence[Path]) -> str:
-    """Accuracy by family: the mean over the runs, which share their test problems."""
+    """Accuracy by family, mean over the runs (they share their test problems); then all families alike."""
     results = [read_json(run / "results.json")["variants"] for run in runs]
+    mean = statistics.fmean
     names = [name for name in in_order(results[0]) if name != "base_think"]
-    rows = []
-    for family, block in results[0]["base"]["by_family"].items():
-        means = [sum(r[name]["by_family"][family]["accuracy"] for r in results) / len(runs) for name in names]
-        rows.append((family, block["n"], *(f"{100 * mean:.0f}" for mean in means)))
+    counts = {family: block["n"] for family, block in results[0]["base"]["by_family"].items()}
+    means = {
+        family: [
+            statistics.fmean(r[name]["by_family"][family]["accuracy"] for r in results) for name in names
+        ]
+        for family in counts
+    }
+    rows: list[Row] = [(family, counts[family], *_whole(means[family])) for family in counts]
+    alike = (mean(column) for column in zip(*means.values(), strict=True))
+    rows.append(("mean of the families", sum(counts.values()), *_whole(alike)))
     return table(("family", "n", *(label(name) for name in names)), rows)
+
+
+def _whole(shares: Iterable[float]) -> list[str]:
+    return [f"{100 * share:.0f}" for share in shares]
 
 
 def elsewhere(runs: Sequence[Path]) -> str:
