@@ -30,7 +30,8 @@ def wheel(tmp_path_factory):
         shutil.copy(ROOT / name, tree)
     shutil.copytree(ROOT / "src" / "vision_r1", tree / "src" / "vision_r1")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(tree)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
     (path,) = out.glob("*.whl")
     return path
 

@@ -93,6 +93,13 @@ def test_each_process_has_its_own_cuda_device(monkeypatch, rank, index):
     assert default_device() == torch.device("cuda", index)
 
 
+@pytest.mark.parametrize("name", ["runs/my model", "runs/base--v2", "ünï/code", "a/b.git"])
+def test_a_name_that_no_hub_has_is_refused_in_one_line(name, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with pytest.raises(InputError, match="cannot load the processor: HFValidationError"):
+        load_processor(name)
+
+
 def test_before_a_hub_is_asked_it_is_said_once(monkeypatch, caplog):
     def refused(*args, **kwargs):
         raise OSError("no network")

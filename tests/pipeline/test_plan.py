@@ -120,7 +120,8 @@ def test_a_model_cannot_have_the_name_of_a_folder_of_the_evaluation(name):
             "data.sft={kind: gold_answers, problems: {kind: tiny_world, split: trian, n: 3}}",
             r"problems\.split",
         ),
-        ("stages.rl.trl={delta: .inf}", r"^stages\.rl\.trl: .*'delta' is not a finite number"),
+        ("stages.rl.trl={delta: .inf}", r"^stages\.rl\.trl\.delta: inf is not a finite number"),
+        ("stages.rl.trl={detla: 1}", r"^stages\.rl\.trl\.detla: .*to TRL -- did you mean 'delta'"),
         (
             "stages.rl.schedule.0.max_completion_length=0",
             r"^stages\.rl\.schedule\.0\.max_completion_length: ",

@@ -190,6 +190,7 @@ def test_the_controls_run_beside_a_finished_run(finished, tmp_path):
         assert row["n"] == row["final_minus_arm"]["n"] == 27
         assert row["steps"] >= 1
         sampled = row["final_minus_arm_sampled"]
+        assert sampled["n"] == 4
         assert sampled["first"] == pytest.approx(row["pass_at_1_sampled"])
         for paired in (row["final_minus_arm"], sampled):
             assert paired["ci95"][0] <= paired["difference"] <= paired["ci95"][1]

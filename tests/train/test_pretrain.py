@@ -9,8 +9,16 @@ from vision_r1.core.errors import RunStateError
 from vision_r1.models.load import load_model
 from vision_r1.problems.scans import split_indices
 from vision_r1.train import pretrain
-from vision_r1.train.curriculum import PARTS, learning_rate, parts_of
-from vision_r1.train.lessons import EXAMPLES, arithmetic, difference, longer_text
+from vision_r1.train.curriculum import FULL, PARTS, learning_rate, parts_of
+from vision_r1.train.lessons import (
+    EXAMPLES,
+    READ,
+    WORKED_FAMILIES,
+    arithmetic,
+    base_example,
+    difference,
+    longer_text,
+)
 from vision_r1.train.pretrain import Collator, _backward, in_pieces, reply_loss, train_tiny
 
 ALL_PARTS = list(range(len(PARTS)))
@@ -56,7 +64,7 @@ def test_facts_of_arithmetic_are_right():
             assert eval(left) == int(right)
 
 
-def test_differences_are_right_and_half_of_them_take_away_one_digit():
+def test_differences_are_right_and_most_of_them_take_away_one_digit():
     rng = np.random.default_rng(0)
     small = 0
     for _ in range(1000):
@@ -67,6 +75,35 @@ def test_differences_are_right_and_half_of_them_take_away_one_digit():
         assert example.reply in (str(value), f"{asked}={value}")
         small += int(asked.split("-")[1]) < 10
     assert 600 < small < 800  # the other half has small ones among its own
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_the_base_gets_each_kind_as_often_as_the_mix_says(part):
+    mix, n = PARTS[part].mix["base"], 3000
+    rng = np.random.default_rng(1)
+    examples = [base_example(rng, FULL, mix, 1.0) for _ in range(n)]
+    texts = [e for e in examples if e.scene is None]
+    found = {
+        "read": sum(e.question == READ for e in examples),
+        "differences": sum("-" in e.question and e.question[0] in "WC" for e in texts),
+        "parity in text": sum("sum of the even and" in e.question for e in texts),
+        "repeat": sum(e.question.startswith("Repeat: ") for e in texts),
+        "direct": n - len(texts) - sum(e.question == READ for e in examples),
+    }
+    reading, facts, differences, longer, single, worked = mix
+    longer -= differences
+    differences -= facts
+    facts -= reading
+    families = WORKED_FAMILIES.count("parity") / len(WORKED_FAMILIES)
+    wanted = {
+        "read": reading,
+        "differences": facts * 2 / 9 + 0.55 * differences,
+        "parity in text": longer * (worked - single) * families + 0.45 * differences,
+        "repeat": longer * (1 - worked) * 0.7,
+        "direct": 1 - mix[3],
+    }
+    for kind, share in wanted.items():
+        assert found[kind] / n == pytest.approx(share, abs=4 * (share * (1 - share) / n) ** 0.5), kind
 
 
 def test_longer_text_is_right_and_has_no_picture():
@@ -189,6 +226,12 @@ def test_killed_in_the_middle_of_a_part_it_ends_with_the_same_weights(tmp_path, 
     assert weights[0] == weights[1]
     history = json.loads((tmp_path / "killed" / "training.json").read_text())["history"]
     assert [entry["part"] for entry in history if entry["last"]] == ALL_PARTS
+
+
+def test_a_role_skips_the_parts_that_do_not_name_it(tmp_path, quick):
+    train_tiny("teacher", tmp_path / "teacher", shrink=0.001, log=lambda _: None)
+    history = json.loads((tmp_path / "teacher" / "training.json").read_text())["history"]
+    assert [entry["part"] for entry in history if entry["last"]] == [0, 1]
 
 
 def test_a_folder_with_other_things_or_another_training_is_refused(tmp_path, quick):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 
@@ -63,5 +63,10 @@ def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
         otherwise: how to call the known ones where none is close, such as "known keys".
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"{otherwise}: {', '.join(names)}"
+    return did_you_mean(name, names) or f"{otherwise}: {', '.join(names)}"
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The question with the nearest known name; empty where none is close."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""

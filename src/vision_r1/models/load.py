@@ -84,7 +84,8 @@ def load_processor(reference: str) -> Any:
     elif not _is_hub_id(place):
         raise InputError("no such model directory", where=place, fix="name a folder, a hub id or tiny:base")
     else:
-        _tell_hub(place)
+        with _readable("processor", place):  # the hub's client refuses names that it cannot have
+            _tell_hub(place)
     _check_json(folder)
     with _readable("processor", place):
         tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", trust_remote_code=False)

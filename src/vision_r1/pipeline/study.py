@@ -33,7 +33,8 @@ def run_study(name: str, folder: Path, progress: Progress | None = None) -> list
     """Run a study's arms in `RUN/studies/NAME` and compare each with the run's final model.
 
     Returns:
-        One row an arm: accuracy with its interval, and the paired difference of the final model.
+        One row an arm: accuracy with its interval, greedy and sampled, and the paired differences of the
+        final model, `final_minus_arm` and (where the run samples) `final_minus_arm_sampled`.
 
     Raises:
         RunStateError: the run is not finished, or lacks a stage the study compares with.

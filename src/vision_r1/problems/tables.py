@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.errors import InputError
+from vision_r1.core.errors import InputError, did_you_mean
 from vision_r1.core.files import is_there, read_json, read_jsonl
 
 # A CSV cell above this is broken quoting, not text.
@@ -77,8 +76,7 @@ def _nearest_file(path: Path) -> str:
     if not path.parent.is_dir():
         return f"the folder {path.parent} does not exist either"
     names = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in SUFFIXES]
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else "paths are relative to the working directory"
+    return did_you_mean(path.name, names) or "paths are relative to the working directory"
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:

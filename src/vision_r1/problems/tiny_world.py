@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vision_r1.core.errors import ConfigError
+from vision_r1.core.errors import ConfigError, nearest
 from vision_r1.core.seeds import derive_seed
 from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.drawing import BAR_LEVELS, SHAPES, Cell, Layout, Scene, SceneImage
@@ -241,7 +241,7 @@ def make_problems(config: TinyWorldData) -> list[Problem]:
         raise ConfigError(
             f"unknown family {unknown[:1] or 'list (empty)'}",
             where="families",
-            fix=f"known families: {', '.join(FAMILIES)}",
+            fix=nearest("".join(unknown[:1]), FAMILIES, "known families"),
         )
     if config.split != "test" and (config.larger or HELD_OUT_FAMILY in names):
         raise ConfigError(

@@ -38,7 +38,7 @@ def build(name: str, scale: str = "tiny", seed: int = 0) -> Recipe:
     if name not in RECIPES:
         raise ConfigError(f"unknown recipe {name!r}", fix=nearest(name, RECIPES, "known recipes"))
     if scale not in RECIPES[name].scales:
-        raise ConfigError(f"unknown scale {scale!r}", fix=f"one of: {', '.join(RECIPES[name].scales)}")
+        raise ConfigError(f"unknown scale {scale!r}", fix=nearest(scale, RECIPES[name].scales, "one of"))
     return RECIPES[name].build(scale, seed)
 
 

@@ -285,7 +285,8 @@ def _generalisation_table(held_out: Row) -> Table:
 def print_study(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
     """Print the arms of a study beside what the final model has over each, paired by problem."""
     table = Table(title="Control arms (accuracy, %), and what the final model has over each, with 95%")
-    for heading in ("arm", "steps", "seconds", "n", "greedy", "final - arm", "sampled: final - arm"):
+    sampled = "sampled, families alike: final - arm"
+    for heading in ("arm", "steps", "seconds", "n", "greedy", "final - arm", "n", sampled):
         table.add_column(heading, justify="left" if heading == "arm" else "right")
     for row in rows:
         table.add_row(
@@ -295,6 +296,7 @@ def print_study(rows: Sequence[Mapping[str, Any]], console: Console | None = Non
             str(row["n"]),
             "{:.1f} ({:.1f} to {:.1f})".format(*(100 * x for x in (row["accuracy"], *row["ci95"]))),
             _paired(row["final_minus_arm"]),
+            str(row.get("final_minus_arm_sampled", {}).get("n", NONE)),
             _paired(row.get("final_minus_arm_sampled")),
         )
     (console or Console()).print(table)

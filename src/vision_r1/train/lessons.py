@@ -16,7 +16,7 @@ from vision_r1.problems.scans import Split
 from vision_r1.problems.tiny_world import FAMILIES, TRAINING_FAMILIES, random_problem, random_scene
 from vision_r1.teachers import language, prompts
 from vision_r1.teachers.reasoner import sample_corpus
-from vision_r1.teachers.steps import plain, solve
+from vision_r1.teachers.steps import apply, plain, solve
 from vision_r1.train.curriculum import Mix, Phase
 
 READ = "Read the image."
@@ -42,10 +42,7 @@ def arithmetic(rng: random.Random) -> Example:
         if op == "-":
             b = rng.randrange(10) if rng.random() < 0.5 else rng.randrange(a + 1)
             a = max(a, b)
-        value = a + b if op == "+" else a - b if op == "-" else a * b
-        if rng.random() < 0.5:
-            return Example(f"What is {a}{op}{b}?", str(value))
-        return Example(f"Calculate {a}{op}{b}.", f"{a}{op}{b}={value}")
+        return _asked(f"{a}{op}{b}", apply(a, op, b), short=rng.random() < 0.5)
     numbers = [rng.randrange(10) for _ in range(rng.randint(2, 6))]
     text = language.spaced(numbers)
     if kind == 6:
@@ -61,12 +58,16 @@ def arithmetic(rng: random.Random) -> Example:
 
 
 def difference(rng: np.random.Generator) -> Example:
-    """A text-only difference, never below zero; half of them take away one digit."""
+    """A text-only difference, never below zero; three in four take away one digit."""
     a = int(rng.integers(1, 55))
     b = int(rng.integers((min(a, 9) if rng.random() < 0.5 else a) + 1))
-    if rng.random() < 0.5:
-        return Example(f"What is {a}-{b}?", str(a - b))
-    return Example(f"Calculate {a}-{b}.", f"{a}-{b}={a - b}")
+    return _asked(f"{a}-{b}", a - b, short=rng.random() < 0.5)
+
+
+def _asked(term: str, value: int, *, short: bool) -> Example:
+    if short:
+        return Example(f"What is {term}?", str(value))
+    return Example(f"Calculate {term}.", f"{term}={value}")
 
 
 def long_sum(rng: np.random.Generator) -> Example:

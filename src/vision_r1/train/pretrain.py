@@ -1,4 +1,5 @@
-"""Train the tiny models from scratch: first to see, then to read, then to answer (or to describe).
+"""Train the tiny models from scratch: first to see, then to read, then to answer (or to describe);
+the base then mends its arithmetic.
 
 One digit comes first and jitter grows, because a model that starts with whole, freely placed
 rows learns nothing for a long time. Only scans of the train split are ever drawn from; the
@@ -141,7 +142,7 @@ def exact_replies(model: Any, collate: Collator, examples: Sequence[Example]) ->
 
 
 def validation_report(role: Role, model: Any, collate: Collator, n: int, seed: int) -> dict[str, float]:
-    """Share of exact replies on validation scans, by the kind of question."""
+    """Share of exact replies on validation scans, by kind of question; always of the second part's mix."""
     rng = np.random.default_rng(derive_seed(seed, "validation"))
     examples = [EXAMPLES[role](rng, FULL, PARTS[1].mix[role], 1.0, "validation") for _ in range(n)]
     right = exact_replies(model, collate, examples)
