@@ -19,6 +19,7 @@ from vision_r1.evals.compare import compare_traces
 from vision_r1.report.figures import in_order, label
 
 Row = Sequence[object]
+WORDS = ("Wait", "Hmm")
 PICTURES = {"blank": "blank picture", "no_image": "no picture", "question_only": "the question alone"}
 ARMS = {
     "answers_only": "answers only",
@@ -144,6 +145,35 @@ def elsewhere(runs: Sequence[Path]) -> str:
     return table(("held out, and image use", *_seeds(runs)), rows)
 
 
+def construction(runs: Sequence[Path]) -> str:
+    """What data construction made and dropped, and how its filter and its leak test came out."""
+    found = [read_json(run / "stages" / "construct" / "summary.json") for run in runs]
+    words = [f["reflection_words"] for f in found]
+    wrong = [[f["leak_test"]["arms"][arm]["returns_wrong"] for arm in ("wrong", "none")] for f in found]
+    control = [f["caption_control"] for f in found]
+    rows: list[Row] = [
+        ("problems", *(f["n"] for f in found)),
+        ("kept", *(f["kept"] for f in found)),
+        ("descriptions that are exact", *(_counted(f["description"]["exact"]) for f in found)),
+        ("filter: rows with a known fault", *(f["filter"]["faulty"] for f in found)),
+        ("filter: precision", *(f"{f['filter']['precision']:.2f}" for f in found)),
+        ("filter: recall", *(f"{f['filter']['recall']:.2f}" for f in found)),
+        ("told a wrong answer: returned", *(_counted(told) for told, _ in wrong)),
+        ("told none: that answer returned", *(_counted(none) for _, none in wrong)),
+        ("right from a plain caption", *(_counted(c["caption"]) for c in control)),
+        ("right from the description", *(_counted(c["description"]) for c in control)),
+        *(
+            (f"{word} a kept trace", *(f"{w['counts'][word] / w['rows']:.2f}" for w in words))
+            for word in WORDS
+        ),
+    ]
+    return table(("data construction", *_seeds(runs)), rows)
+
+
+def _counted(share: dict[str, Any]) -> str:
+    return percent(share["share"], share["ci95"])
+
+
 def cost(runs: Sequence[Path]) -> str:
     """Seconds a stage, and memory."""
     results = [read_json(run / "results.json") for run in runs]
@@ -193,7 +223,15 @@ def main() -> None:
     runs: list[Path] = parser.parse_args().runs
     for run, seed in zip(runs, _seeds(runs), strict=True):
         print(f"{seed}\n\n{variants(run)}")
-    for part in (differences, *([arms] if any(map(_study, runs)) else []), families, elsewhere, cost):
+    parts = (
+        differences,
+        *([arms] if any(map(_study, runs)) else []),
+        families,
+        elsewhere,
+        construction,
+        cost,
+    )
+    for part in parts:
         print(part(runs))
 
 
