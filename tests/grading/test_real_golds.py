@@ -46,7 +46,8 @@ def near_misses(spec):
         return [letter for letter in "ABCDE" if letter != spec.gold] + ["A or B", f"{spec.gold} or E"]
     number = parse_number(plain_math(spec.gold), spec.unit)
     if number is None:
-        return [f"not {spec.gold}", f"{spec.gold} or Mars", spec.gold[:-1] or "?", f"{spec.gold} {spec.gold}"]
+        shorter = spec.gold[:-2] if spec.gold.endswith("years") else spec.gold[:-1]  # "50-64 year" is no miss
+        return [f"not {spec.gold}", f"{spec.gold} or Mars", shorter or "?", f"{spec.gold} {spec.gold}"]
     shift = 1 if number.decimals is None else 2 / 10**number.decimals
     places = number.decimals or 0
     off = f"{float(number.value) + shift:.{max(places, 2)}f}"

@@ -16,6 +16,7 @@ from vision_r1.grading.text import normalize_text, plain_math, unwrap
 _LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[]?\s?([A-Za-z])\s?[)\]]?\s?[.:)]?", re.IGNORECASE)
 _LETTER_TEXT = re.compile(r"[(\[]?([A-Z])(?:[)\]][.:]?|\s?[.:=])\s?(\S.*)", re.DOTALL)
 _LETTERS = re.compile(r"\(?([A-J])\)?(?:\s?(?:,|;|&|and)\s?\(?([A-J])\)?)+")
+_RUN = re.compile(r"[A-J]{2,10}")
 _IGNORED = str.maketrans("", "", " ~$")
 _LONE_LETTER = re.compile(r"(?<![A-Za-z])[A-J](?![A-Za-z])")
 
@@ -33,6 +34,12 @@ def letters_of(text: str) -> frozenset[int]:
     if not _LETTERS.fullmatch(unwrap(text)):
         return frozenset()
     return frozenset(ord(letter) - 65 for letter in _LONE_LETTER.findall(text))
+
+
+def run_of_letters(text: str) -> frozenset[int]:
+    """Several letters written together ("BD"), as indices; for golds that are several letters."""
+    plain = unwrap(text)
+    return frozenset(ord(letter) - 65 for letter in plain) if _RUN.fullmatch(plain) else frozenset()
 
 
 def is_letter(text: str) -> bool:

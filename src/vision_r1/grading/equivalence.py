@@ -11,15 +11,18 @@ import re
 from functools import lru_cache
 
 from vision_r1.grading import choice, symbolic
-from vision_r1.grading.number import Number, close_to, compare_numbers, parse_number
+from vision_r1.grading.number import Number, approximates, close_to, compare_numbers, parse_number
 from vision_r1.grading.spec import GradeSpec
+from vision_r1.grading.structured import same_form
 from vision_r1.grading.text import has_foreign_digits, hedges, normalize_text, plain_math, unwrap
 from vision_r1.grading.verdict import Status, Verdict
 
 _MAX_ANSWER = 1000
 _LIST_MARKS = re.compile(r"\s*(?:[,;]\s+|;|\s+and\s+)(?:and\s+)?\s*")
 _ANY_MARKS = re.compile(r"\s*(?:[,;/|\n]|\bor\b|\band\b)\s*", re.IGNORECASE | re.ASCII)
+_EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
+_SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
 
@@ -59,12 +62,27 @@ def _compare(text: str, spec: GradeSpec) -> _Result:
         return "right", "equal", None
     if spec.kind == "text":
         return _DIFFERENT
+    alike = same_form(plain_math(text), plain_math(gold), lambda one, other: _same_item(one, other, spec))
+    if alike is None:
+        return _compare_plain(text, gold, spec)
+    return ("right", "equal", None) if alike else _DIFFERENT
+
+
+def _compare_plain(text: str, gold: str, spec: GradeSpec) -> _Result:
+    """A list, an equation or a value."""
     if spec.kind == "list" or (gold_list := _auto_list(plain_math(gold))):
         items = gold_list if spec.kind != "list" else _items(plain_math(gold))
         return _compare_list(text, gold, items, spec)
     if "=" in gold:
         return _compare_equation(text, gold, spec)
     return _compare_value(text, gold, spec)
+
+
+def _same_item(item: str, wanted: str, spec: GradeSpec) -> bool:
+    if normalize_text(item) == normalize_text(wanted):
+        return True
+    own = GradeSpec(wanted, "number", (), spec.precision, spec.unit)
+    return _compare_value(item, wanted, own)[0] == "right"
 
 
 def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
@@ -75,10 +93,12 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     if gold_number and number:
         found = compare_numbers(gold_number, number, spec.precision, spec.unit)
         return ("right" if found == "equal" else "wrong"), found, str(number)
-    return _compare_symbolic(plain, plain_math(gold), gold_number, spec)
+    return _compare_symbolic(plain, plain_math(gold), gold_number, spec, number)
 
 
-def _compare_symbolic(answer: str, gold: str, gold_number: Number | None, spec: GradeSpec) -> _Result:
+def _compare_symbolic(
+    answer: str, gold: str, gold_number: Number | None, spec: GradeSpec, number: Number | None = None
+) -> _Result:
     if hedges(answer) or _adds_relation(answer, gold):
         return _DIFFERENT
     if gold_number and symbolic.is_bare_arithmetic(answer):
@@ -97,6 +117,8 @@ def _compare_symbolic(answer: str, gold: str, gold_number: Number | None, spec: 
         and (gold_number.decimals is not None or spec.precision is not None)
         and close_to(gold_number, outcome.value, spec.precision)
     )
+    if number and not gold_number and outcome.gold_value is not None and spec.precision is None:
+        by_value = approximates(outcome.gold_value, number)
     if outcome.status == "equal" or by_value:
         return "right", "equal" if outcome.status == "equal" else "equal_value", answer_latex
     return "wrong", "different", answer_latex
@@ -120,7 +142,7 @@ def _has(text: str, mark: str) -> bool:
 def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
     several = choice.letters_of(gold)
     if several:
-        same = choice.letters_of(text) == several
+        same = (choice.letters_of(text) or choice.run_of_letters(text)) == several
         return ("right" if same else "wrong"), "equal" if same else "different", text
     wanted = choice.resolve(gold, spec.options)
     named = choice.resolve(text, spec.options)
@@ -143,12 +165,20 @@ def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
 
 
 def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
-    """Both sides must be equal in order: math-verify would read "y = -3" as just -3."""
+    """Both sides must be equal: math-verify would read "y = -3" as just -3.
+
+    The bare number is enough for a gold such as "n = 4", but not for "y = 4", which may be a line.
+    """
     plain, wanted = plain_math(text), plain_math(gold)
+    solved = _SOLVED.fullmatch(wanted)
+    if solved and parse_number(plain) and "=" not in plain:
+        return _compare_value(text, solved[1], GradeSpec(solved[1], "number", (), spec.precision, spec.unit))
     if not _EQUATION.fullmatch(plain) or not _EQUATION.fullmatch(wanted):
         return _DIFFERENT
     left, right = (side.strip() for side in plain.split("="))
     gold_left, gold_right = (side.strip() for side in wanted.split("="))
+    if right.replace(" ", "") == gold_left.replace(" ", ""):
+        left, right = right, left
     if left.replace(" ", "") != gold_left.replace(" ", ""):
         return _DIFFERENT
     if right.replace(" ", "") == gold_right.replace(" ", ""):
@@ -177,7 +207,7 @@ def _items(text: str) -> tuple[str, ...]:
 
 def _compare_list(text: str, gold: str, items: tuple[str, ...], spec: GradeSpec) -> _Result:
     """Item by item, in order. Different brackets are different things: (3, 4) is not [3, 4]."""
-    plain = plain_math(text)
+    plain = _EITHER.sub(", ", plain_math(text))
     marks = [side[0] for side in (plain, plain_math(gold)) if side[:1] in _BRACKETS]
     found = _items(plain)
     if len(found) != len(items) or len(set(marks)) > 1:

@@ -1,8 +1,9 @@
-r"""Numbers as answers: integers, decimals, fractions, mixed numbers, percents, thousands, units.
+r"""Numbers as answers: integers, decimals, fractions, mixed numbers, powers of ten, percents, words, units.
 
 Values are exact fractions. A decimal gold is right when the answer rounds to it: with d decimals
 (the gold's own, or the benchmark's `precision`) the answer may differ by at most 0.5 * 10^-d.
-Integer and fraction golds are compared exactly unless a precision is given.
+Integer and fraction golds are compared exactly unless a precision is given; a fraction without an end
+in decimals (1/3) may be given as a decimal of three digits or more that it rounds to (0.333).
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from vision_r1.grading.words import magnitude, with_digits
+
 _MAX_DIGITS = 60
+_ROUNDED = 6  # from millions on, and below thousandths, a figure with a point is taken for rounded
 
 _FRAC = (
     r"\\[dt]?frac\s?(?:\{\s?(?P<fa>-?[0-9]+)\s?\}\s?\{\s?(?P<fb>[0-9]+)\s?\}|(?P<sa>[0-9])\s?(?P<sb>[0-9]))"
@@ -28,6 +32,13 @@ _VARIABLE = re.compile(
     r"(?:m?\\?(?:angle|triangle)\s?)?[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?\s?=\s?(?=[^=\s])"
 )
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?|\\degree|º")
+# "6.02 \times 10^{23}", "6.02×10^23", "10^5": the same as 6.02e23 and 1e5.
+_POWER_OF_TEN = re.compile(
+    r"(?P<times>(?<=[0-9])\s?(?:\\times|\\cdot|[×·*xX])\s?|^[+-]?\s?)10\s?\^\s?"
+    r"(?:\{\s?(?P<braced>[+-]?[0-9]{1,2})\s?\}|(?P<bare>[+-]?[0-9]{1,2})(?![0-9]))"
+)
+_RAISED = re.compile(r"10([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,2})")
+_LOWERED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _SPACING = re.compile(r"\\[,;:! ]|~")
 
 _UNIT_NAMES: dict[str, str] = {
@@ -72,7 +83,8 @@ class Number:
 
     Attributes:
         value: the exact value as written; a percent keeps its figure (50% has the value 50).
-        decimals: digits after the point; None for an integer or a fraction.
+        decimals: digits after the point; None for an integer or a fraction. Below zero for the rounded
+            figures of large powers of ten ("1.4 billion" has -8).
         unit: canonical name of the unit, "%" for a percent; None if none is written.
     """
 
@@ -81,7 +93,7 @@ class Number:
     unit: str | None
 
     def __str__(self) -> str:
-        if self.decimals is None:
+        if self.decimals is None or self.decimals <= 0:
             shown = str(self.value)
         else:
             scaled = abs(self.value) * 10**self.decimals
@@ -116,19 +128,38 @@ def parse_number(text: str, unit: str | None = None) -> Number | None:
     text = _DEGREE.sub("°", text.replace("{,}", ",").replace("\\%", "%").replace("\\!", ""))
     text = _SPACING.sub(" ", text).strip()
     text = _VARIABLE.sub("", text, count=1) if _VARIABLE.match(text) else text
-    match = _NUMBER.match(text)
+    text = _POWER_OF_TEN.sub(_exponent, _RAISED.sub(_raised, text))
+    match = _NUMBER.match(with_digits(text) if text[:1].isalpha() else text)
     if match is None or sum(map(str.isdigit, text)) > _MAX_DIGITS:
         return None
     if match["sign"] and match["sign2"]:
         return None
-    found = _unit(match["rest"].strip(), match["currency"].lstrip("\\"), unit)
+    power, rest = magnitude(match["rest"])
+    found = _unit(rest.strip(), match["currency"].lstrip("\\"), unit)
     value = _value(match)
     if value is None or found is None:
         return None
     negative = "-" in (match["sign"], match["sign2"])
-    body = match["body"]
-    decimals = len(body.partition(".")[2]) or None if body and not match["exp"] else None
-    return Number(-value if negative else value, decimals, found or None)
+    scaled = value * 10**power
+    return Number(-scaled if negative else scaled, _decimals(match, power), found or None)
+
+
+def _exponent(match: re.Match[str]) -> str:
+    power, lead = match["braced"] or match["bare"], match["times"].strip()
+    return f"{lead}1e{power}" if lead in ("", "+", "-") else f"e{power}"
+
+
+def _raised(match: re.Match[str]) -> str:
+    return f"10^{{{match[1].translate(_LOWERED)}}}"
+
+
+def _decimals(match: re.Match[str], power: int) -> int | None:
+    """Digits after the point; with a large power of ten ("1.4 billion") those of the whole figure."""
+    written = len((match["body"] or "").partition(".")[2])
+    shift = power + int(match["exp"] or 0)
+    if not written:
+        return None
+    return written if not shift else written - shift if shift >= _ROUNDED or shift <= -3 else None
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
@@ -185,7 +216,31 @@ def compare_numbers(gold: Number, answer: Number, precision: int | None, unit: s
     elif gold_unit and answer.unit and gold_unit != answer.unit:
         return "other_unit"
     near = any(close_to(gold, value, precision) for value in values)
-    return "equal" if near else "different"
+    if near or (precision is None and gold.decimals is None and rounds_to(gold.value, answer)):
+        return "equal"
+    return "different"
+
+
+def rounds_to(exact: Fraction, answer: Number) -> bool:
+    """Whether a decimal answer of three digits or more is what a fraction without end rounds to."""
+    return not _ends(exact) and approximates(exact, answer)
+
+
+def approximates(exact: Fraction, answer: Number) -> bool:
+    """Whether a decimal answer of three digits or more, two of them decimals, is `exact` rounded."""
+    if answer.decimals is None or answer.decimals < 2:
+        return False
+    digits = len(str(abs(answer.value.numerator * 10**answer.decimals // answer.value.denominator)))
+    return digits >= 3 and abs(exact - answer.value) <= Fraction(1, 2 * 10**answer.decimals)
+
+
+def _ends(value: Fraction) -> bool:
+    """Whether the decimals of a fraction end: its denominator has no factors but 2 and 5."""
+    rest = value.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest == 1
 
 
 def close_to(gold: Number, value: Fraction, precision: int | None) -> bool:
@@ -193,7 +248,7 @@ def close_to(gold: Number, value: Fraction, precision: int | None) -> bool:
     decimals = precision if precision is not None else gold.decimals
     if decimals is None:
         return gold.value == value
-    slack = Fraction(1, 2 * 10**decimals)
+    slack = Fraction(10) ** -decimals / 2
     if decimals >= 10:
         # Golds such as 0.30000000000000004 carry floating-point noise, not ten real decimals.
         slack = max(slack, abs(gold.value) / 10**9)

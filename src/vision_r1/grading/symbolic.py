@@ -44,10 +44,11 @@ _FUNCTIONS = ("sqrt", "pi")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the worker found: equality, and the answer's real value where it has one."""
+    """What the worker found: equality, and the real values of unequal sides that have one."""
 
     status: Literal["equal", "different", "unparseable", "timeout"]
     value: Fraction | None = None
+    gold_value: Fraction | None = None
 
 
 def to_latex(text: str) -> str | None:
@@ -57,6 +58,7 @@ def to_latex(text: str) -> str | None:
     """
     if len(text) > _MAX_LENGTH:
         return None
+    text = re.sub(r"√\s?([0-9]+|[A-Za-z])", r"\\sqrt{\1}", text)
     text = text.replace("π", r"\pi ").replace("√", r"\sqrt").replace("×", r"\times ").replace("·", r"\cdot ")
     text = text.replace("\\,", " ").replace("\\!", "").replace("~", " ").replace("**", "^").replace("$", " ")
     text = re.sub(rf"(?<![\\A-Za-z])({'|'.join(_FUNCTIONS)})(?![A-Za-z])", r"\\\1 ", text)
@@ -120,8 +122,8 @@ class SymbolicWorker:
                 self._kill()
                 self._start()
                 return Outcome("timeout")
-        value = reply.get("value")
-        return Outcome(reply["status"], Fraction(value) if value is not None else None)
+        values = (reply.get(key) for key in ("value", "gold_value"))
+        return Outcome(reply["status"], *(None if value is None else Fraction(value) for value in values))
 
     def close(self) -> None:
         """Kill the worker; a later comparison starts a new one."""

@@ -18,7 +18,7 @@ def compare(gold: str, answer: str) -> dict[str, Any]:
     """Compare two LaTeX expressions.
 
     Returns:
-        {"status": "equal" | "different" | "unparseable", "value": the answer's real value or None}.
+        {"status": "equal" | "different" | "unparseable", "value", "gold_value": real values or None}.
     """
     from math_verify import LatexExtractionConfig, parse, verify
 
@@ -30,9 +30,10 @@ def compare(gold: str, answer: str) -> dict[str, Any]:
     ]
     if not all(read):
         # An unreadable gold ("65+") is no fault of the answer, which is then just not equal to it.
-        return {"status": "different" if read[1] else "unparseable", "value": None}
+        return {"status": "different" if read[1] else "unparseable", "value": None, "gold_value": None}
     equal = verify(read[0], read[1], timeout_seconds=None)
-    return {"status": "equal" if equal else "different", "value": None if equal else _value(read[1][0])}
+    values = (None, None) if equal else (_value(read[1][0]), _value(read[0][0]))
+    return {"status": "equal" if equal else "different", "value": values[0], "gold_value": values[1]}
 
 
 def _value(expression: Any) -> str | None:

@@ -29,6 +29,12 @@ _WRAPPERS = (
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}")
 _SIZED_BRACKET = re.compile(r"\\(?:left|right)(?=[()\[\]|\\])")
 _DAY_HALF = re.compile(r"\b([ap])\.\s?m\b\.?")
+_HYPHEN = re.compile(r"(?<=[a-z]{3})-(?=[a-z]{3})")
+_OVERLINE = re.compile(r"\\(?:overline|widehat)\s?\{([^{}]*)\}")
+_SYMBOLS = {
+    "\\triangle": " triangle ", "△": " triangle ", "\\angle": " angle ", "∠": " angle ",
+    "\\infty": " infinity ", "∞": " infinity ",
+}  # fmt: skip
 _ARTICLE = re.compile(r"the (?=\S)|an? (?=[a-z]{3})")
 _CHARACTERS = str.maketrans({"−": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
 
@@ -72,6 +78,9 @@ def _encloses(inner: str, left: str, right: str) -> bool:
 def normalize_text(answer: str) -> str:
     """The form in which two texts are compared: case, spacing, articles and end marks are gone."""
     text = _TEXT_COMMAND.sub(r" \1 ", unwrap(answer)).translate(_CHARACTERS).casefold()
+    text = _HYPHEN.sub(" ", _OVERLINE.sub(r"\1", text))
+    for symbol, word in _SYMBOLS.items():
+        text = text.replace(symbol, word)
     text = " ".join(_DAY_HALF.sub(r"\1m", text).split()).rstrip(".,;:!").strip()
     article = _ARTICLE.match(text)
     return text[article.end() :] if article else text

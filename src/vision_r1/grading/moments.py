@@ -1,0 +1,67 @@
+"""Times of day and dates as answers: "3:45 PM" is 15:45, "4 July 2020" is 2020-07-04."""
+
+from __future__ import annotations
+
+import re
+
+_TIME = re.compile(
+    r"(?P<hour>[0-9]{1,2})(?:[:.](?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9]))?)?"
+    r"\s?(?:(?P<half>[ap])\.?\s?m\b\.?)?",
+    re.IGNORECASE | re.ASCII,
+)
+_NAMES = "january february march april may june july august september october november december"
+_MONTHS = {
+    name[:length]: place for place, name in enumerate(_NAMES.split(), start=1) for length in (3, len(name))
+}
+_MONTHS["sept"] = 9
+_MONTH = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\.?"
+_DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?P<year>[0-9]{4})"
+_WEEKDAY = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s)?"
+_DATES = tuple(
+    re.compile(rf"{_WEEKDAY}(?:the\s)?{form}", re.IGNORECASE | re.ASCII)
+    for form in (
+        rf"{_MONTH}\s{_DAY}(?:,?\s{_YEAR})?",
+        rf"{_DAY}\s(?:of\s)?{_MONTH}(?:,?\s{_YEAR})?",
+        rf"{_MONTH},?\s{_YEAR}",
+        r"(?P<year>[0-9]{4})[-/](?P<month>[0-9]{1,2})[-/](?P<day>[0-9]{1,2})",
+    )
+)
+
+Moment = tuple[str, int | None, int | None, int | None]
+
+
+def parse_moment(text: str) -> Moment | None:
+    """A time ("time", hour of 24, minute, second) or a date ("date", year, month, day); else None.
+
+    A time of twelve hours without "am" or "pm" is none of the two halves: ("clock", 3, 45, 0). What a
+    date leaves out is None.
+    """
+    return _time(text) or _date(text)
+
+
+def _time(text: str) -> Moment | None:
+    match = _TIME.fullmatch(text)
+    if match is None or not (match["minute"] or match["half"]):
+        return None
+    hour, minute, second = (int(match[name] or 0) for name in ("hour", "minute", "second"))
+    if match["half"]:
+        if not 1 <= hour <= 12:
+            return None
+        return "time", hour % 12 + 12 * (match["half"].casefold() == "p"), minute, second
+    if hour > 23 or ":" not in text:  # 3.45 is a number
+        return None
+    return ("time" if hour > 12 or hour == 0 else "clock"), hour, minute, second
+
+
+def _date(text: str) -> Moment | None:
+    for pattern in _DATES:
+        match = pattern.fullmatch(text)
+        if match is not None:
+            found = match.groupdict()
+            name = found["month"].casefold()
+            month = _MONTHS.get(name) or int(name)
+            day, year = (int(found[key]) if found.get(key) else None for key in ("day", "year"))
+            fits = 1 <= month <= 12 and (day is None or 1 <= day <= 31)
+            return ("date", year, month, day) if fits else None
+    return None

@@ -1,0 +1,69 @@
+"""Numbers that are spelt out, and words of magnitude: "twenty-one", "1.4 billion"."""
+
+from __future__ import annotations
+
+import re
+
+_ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen"""
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_SMALL = {word: value for value, word in enumerate(_ONES.split())}
+_SMALL |= {word: 10 * place for place, word in enumerate(_TENS.split(), start=2)}
+_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_WORD = re.compile(r"[A-Za-z]+")
+_GAP = re.compile(r"(?:\s?-\s?|\s(?:and\s)?)")
+_SIGN = re.compile(r"(?:minus|negative)\s", re.IGNORECASE | re.ASCII)
+_MAGNITUDE = re.compile(r"\s?(hundred|thousand|million|billion|trillion|mn|bn)\b", re.IGNORECASE | re.ASCII)
+_POWERS = {"hundred": 2, "thousand": 3, "million": 6, "mn": 6, "billion": 9, "bn": 9, "trillion": 12}
+
+
+def with_digits(text: str) -> str:
+    """`text` with a number that it begins with in words written in digits: "seven cm" -> "7 cm".
+
+    A text that begins otherwise comes back as it is.
+    """
+    sign = _SIGN.match(text)
+    start = sign.end() if sign else 0
+    spelt, end = _spelt(text, start)
+    if spelt is None:
+        return f"-{text[start:]}" if sign else text
+    return f"{'-' if sign else ''}{spelt}{text[end:]}"
+
+
+def magnitude(text: str) -> tuple[int, str]:
+    """The power of ten of a word that `text` begins with, and what follows: " billion $" -> (9, "$")."""
+    match = _MAGNITUDE.match(text)
+    return (_POWERS[match[1].casefold()], text[match.end() :].strip()) if match else (0, text)
+
+
+def _spelt(text: str, start: int) -> tuple[int | None, int]:
+    """The number in words from `start` on, and where it ends; at most ten words are read."""
+    total, group, last, end, found = 0, 0, 10**15, start, False
+    place = start
+    for _ in range(10):
+        match = _WORD.match(text, place)
+        word = match[0].casefold() if match else ""
+        if match is None or not (word in _SMALL or (found and word in _SCALES)):
+            break
+        if word in _SMALL:
+            value = _SMALL[word]
+            if found and value >= _room(last):  # "seven eight" are two numbers
+                return None, start
+            group, last = group + value, value
+        elif word == "hundred":
+            group, last = group * 100, 100
+        else:
+            total, group, last = total + group * _SCALES[word], 0, _SCALES[word]
+        found, end = True, match.end()
+        gap = _GAP.match(text, end)
+        if gap is None:
+            break
+        place = gap.end()
+    return (total + group if found else None), end
+
+
+def _room(last: int) -> int:
+    """What may follow a word in the same number: units after tens, less than a hundred after hundreds."""
+    if last >= 100:
+        return 100
+    return 10 if last >= 20 and last % 10 == 0 else 0
