@@ -10,6 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from vision_r1.recipes import build
+
 COMMAND = [sys.executable, "-m", "vision_r1"]
 
 
@@ -207,6 +209,45 @@ def test_init_makes_a_config_that_resolves_and_never_overwrites(tmp_path):
     before = config.read_text()
     assert "exists already" in refused("init", folder)
     assert config.read_text() == before
+
+
+def test_eval_takes_the_test_problems_of_a_recipe(tmp_path, random_model_dir):
+    folder = user_folder(tmp_path / "mine")
+    assert call("init", folder).returncode == 0
+    config = folder / "vision-r1.yaml"
+    few = ["sampled_problems=0", "max_new_tokens=4", "image_use=false"]
+    result = call("eval", random_model_dir, "--data", config, "--out", tmp_path / "out", *few)
+    assert result.returncode == 0, result.stderr
+    recipe = yaml.safe_load(config.read_text())
+    recipe["data"]["test"] = None
+    config.write_text(yaml.safe_dump(recipe))
+    line = refused("eval", random_model_dir, "--data", config, "--out", tmp_path / "other")
+    assert "data.test: the recipe has no test problems" in line
+
+
+def test_the_default_run_folder_tells_projects_apart(tmp_path):
+    from vision_r1.cli import _run_name
+
+    resolved = build("vision-r1", seed=3)
+    (tmp_path / "mine").mkdir()
+    for name in ("vision-r1.yaml", "short.yaml"):
+        (tmp_path / "mine" / name).touch()
+    assert _run_name("vision-r1", resolved) == "vision-r1-tiny-seed3"
+    assert _run_name(str(tmp_path / "mine" / "vision-r1.yaml"), resolved) == "mine-seed3"
+    assert _run_name(str(tmp_path / "mine" / "short.yaml"), resolved) == "short-seed3"
+
+
+def test_files_of_others_are_not_written_over(tmp_path):
+    rows, notes = tmp_path / "rows.jsonl", tmp_path / "notes.txt"
+    rows.write_text('{"id": 1, "gold": "4", "response": "4"}\n')
+    notes.write_text("years of work")
+    assert "is another file" in refused("grade", rows, "--out", notes)
+    assert "is another file" in refused("report", tmp_path / "a", tmp_path / "b", "--out", notes)
+    assert notes.read_text() == "years of work"
+    assert "is for several runs" in refused("report", tmp_path, "--out", tmp_path / "x.md")
+    assert "named twice" in refused("report", tmp_path, tmp_path)
+    for _ in range(2):  # its own verdicts may be made anew
+        assert call("grade", rows, "--out", tmp_path / "verdicts.jsonl").returncode == 0
 
 
 @pytest.mark.slow

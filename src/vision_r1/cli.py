@@ -60,6 +60,15 @@ def _resolve(recipe: str, overrides: list[str] | None, scale: str | None, seed: 
     return validate(Recipe, apply_overrides(to_plain(built), overrides or []))
 
 
+def _run_name(recipe: str, resolved: Any) -> str:
+    """The default run folder: by recipe and scale, or by the file; a project's config by its folder."""
+    path = Path(recipe)
+    if not path.is_file():
+        return f"{resolved.recipe}-{resolved.scale}-seed{resolved.seed}"
+    stem = path.resolve().parent.name if path.stem == "vision-r1" else path.stem
+    return f"{stem}-seed{resolved.seed}"
+
+
 @app.command("list")
 def list_recipes() -> None:
     """The recipes, each with its paper."""
@@ -97,8 +106,8 @@ def run(
 ) -> None:
     """Run a recipe from start to report; run it again to continue where it was killed."""
     resolved = _resolve(recipe, overrides, scale, seed)
-    folder = out or Path("runs") / f"{resolved.recipe}-{resolved.scale}-seed{resolved.seed}"
-    from vision_r1.pipeline.run import run_recipe
+    folder = out or Path("runs") / _run_name(recipe, resolved)
+    from vision_r1.pipeline.run import final_model, run_recipe
     from vision_r1.report.html import write_report
     from vision_r1.report.terminal import RichProgress, print_results
 
@@ -107,6 +116,8 @@ def run(
     report_path = write_report(folder)
     print_results(results)
     typer.echo(f"results: {folder / 'results.json'}\nreport:  {report_path}")
+    if (model := final_model(resolved, folder)) is not None:
+        typer.echo(f"model:   {model}")
 
 
 @app.command()
@@ -167,10 +178,17 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Markdown file for a comparison of several runs.")] = None,
 ) -> None:
     """Write a run's report page again, or compare several runs (several seeds) in one table."""
+    from vision_r1.core.errors import InputError
     from vision_r1.core.files import atomic_write_text
     from vision_r1.report.html import write_report
-    from vision_r1.report.studies import compare_runs
+    from vision_r1.report.studies import TITLE, compare_runs
 
+    if out is not None and len(runs) == 1:
+        raise InputError("is for several runs", where="--out", fix="the page of one run is RUN/report.html")
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise InputError("a run is named twice", where="RUNS", fix="name each run once")
+    if out is not None and out.exists() and not out.read_bytes().startswith(TITLE.encode()):
+        raise InputError("is another file", where=str(out), fix="name another --out")
     if len(runs) == 1:
         typer.echo(write_report(runs[0]))
         return

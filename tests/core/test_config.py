@@ -80,6 +80,23 @@ def test_a_rate_may_be_written_as_people_write_it(written):
     assert parse_yaml(f"rate: {written}", "here") == {"rate": 1e-4}
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", r"x, line 3: not valid YAML: the key 'a' stands here a second time"),
+        ("a: {b: 1, b: 2}\n", r"x, line 1: not valid YAML: the key 'b' stands here a second time"),
+        (
+            "a0: &a0 [x]\n"
+            + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30)),
+            r"not valid YAML: its aliases make more than 100,000 values",
+        ),
+    ],
+)
+def test_yaml_that_says_a_thing_twice_or_without_end_is_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_yaml(text, "x")
+
+
 @pytest.mark.parametrize("written", [".inf", "-.inf", ".nan", "1e999"])
 def test_a_number_is_finite(written):
     with pytest.raises(ConfigError, match=r"inner\.rates\.0: Input should be a finite number"):

@@ -100,6 +100,16 @@ def test_a_name_that_no_hub_has_is_refused_in_one_line(name, monkeypatch):
         load_processor(name)
 
 
+def test_a_stage_folder_is_its_model_and_a_run_names_its_models(random_model_dir, tmp_path):
+    stage = tmp_path / "run" / "stages" / "sft"
+    shutil.copytree(random_model_dir, stage / "model")
+    assert resolve(str(stage)) == str(stage / "model")
+    assert load_model(str(stage)).name == str(stage)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(InputError, match=r"is a run directory, not a model -- name one .*stages/sft/model"):
+        load_processor(str(tmp_path / "run"))
+
+
 def test_before_a_hub_is_asked_it_is_said_once(monkeypatch, caplog):
     def refused(*args, **kwargs):
         raise OSError("no network")

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from vision_r1.core.config import apply_overrides, to_plain, validate
-from vision_r1.core.errors import RunStateError
+from vision_r1.core.errors import RunStateError, VisionR1Error
 from vision_r1.pipeline import evaluation
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.run import run_recipe
@@ -94,6 +94,60 @@ def test_a_finished_run_is_left_as_it_is(finished, random_model_dir):
     run_recipe(small(random_model_dir), finished)
     after = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file() and p.name != ".lock"}
     assert before == after
+
+
+@pytest.mark.parametrize("damage", ["{", "null", '{"variants": 3}'])
+def test_damaged_results_of_a_finished_run_are_made_again(finished, random_model_dir, tmp_path, damage):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    (run / "results.json").write_text(damage)
+    run_recipe(small(random_model_dir), run)
+    assert comparable(run) == comparable(finished)
+
+
+def test_a_damaged_stage_is_named_with_the_way_to_mend(finished, random_model_dir, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    shutil.rmtree(run / "stages" / "ptst_1" / "model")
+    with pytest.raises(
+        RunStateError, match=r"ptst_1: the stage is finished, but its model is gone -- remove"
+    ):
+        run_recipe(small(random_model_dir), run)
+    shutil.copytree(finished / "stages" / "ptst_1" / "model", run / "stages" / "ptst_1" / "model")
+    (run / "results.json").unlink()
+    (run / "stages" / "sft" / "done.json").write_text("[")
+    with pytest.raises(
+        RunStateError, match=r"done.json: the record of the finished stage is damaged -- remove"
+    ):
+        run_recipe(small(random_model_dir), run)
+
+
+def test_data_that_change_under_a_run_are_refused_and_a_changed_reward_is_put_on_record(
+    random_model_dir, tmp_path
+):
+    table, reward, run = tmp_path / "qa.jsonl", tmp_path / "my.py", tmp_path / "run"
+    rows = [{"id": str(i), "question": f"What is {i}+1?", "answer": str(i + 1)} for i in range(8)]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reward.write_text("def fn(completion, problem, stop_reason):\n    raise ValueError('a bug')\n")
+    data = f"{{kind: file, path: {table}}}"
+    recipe = small(
+        random_model_dir, f"data.rl={data}", f"data.test={data}", "data.generalisation={}",
+        f"stages.rl.from={random_model_dir}", f"stages.rl.reward={reward}:fn", "stages.evaluate.image_use=false",
+    )  # fmt: skip
+    with pytest.raises(VisionR1Error, match="a bug"):
+        run_recipe(recipe, run)
+    changed = [{**row, "answer": "7"} for row in rows]
+    table.write_text("".join(json.dumps(row) + "\n" for row in changed))
+    with pytest.raises(
+        RunStateError, match=r"^data\.rl\.path: its file has changed since the run was started"
+    ):
+        run_recipe(recipe, run)
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reward.write_text("def fn(completion, problem, stop_reason):\n    return len(completion) % 2\n")
+    run_recipe(recipe, run)
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    (dial,) = [event for event in events if event["event"] == "dial changed"]
+    assert dial["key"].startswith("stages.rl.reward") and dial["before"] != dial["after"]
 
 
 def test_another_run_in_the_same_place_is_refused_and_nothing_is_lost(finished, random_model_dir):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vision_r1.core.errors import InputError
 from vision_r1.problems import load_problems
-from vision_r1.problems.config import parse_data_config
+from vision_r1.problems.config import anchored, parse_data_config
 from vision_r1.problems.init import describe_user_data, init_project
 
 RECIPE = {"recipe": "vision-r1", "data": {"train": "@train", "validation": "@validation"}, "eval": ["@test"]}
@@ -29,10 +29,12 @@ def test_a_folder_becomes_a_config_that_loads(tmp_path, count, images):
     path, data = result.config, result.data
     assert result.line().startswith(f"wrote {path}: {count} problems ({data.counts['train']} train, ")
     assert path == tmp_path / "vision-r1.yaml"
+    assert ("measure next to nothing" in result.line()) == (data.counts["test"] < 30)
     written = yaml.safe_load(path.read_text())
     assert written["recipe"] == "vision-r1"
     sections = {**written["data"], "test": written["eval"][0]}
-    parts = {name: load_problems(parse_data_config(section)) for name, section in sections.items()}
+    moved = tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
+    parts = {name: load_problems(parse_data_config(anchored(part, moved))) for name, part in sections.items()}
     assert {name: len(part) for name, part in parts.items()} == data.counts
     assert sum(data.counts.values()) == count and min(data.counts.values()) >= 1
     assert data.counts["train"] >= count // 3

@@ -25,6 +25,7 @@ stages:
   rl:
     beta: 0.01
     epsilon: 0.2
+    reward: hfrrf
     schedule:
     - {name: ptst_1, max_completion_length: 96, group_size: 16, steps: 60, learning_rate: 0.0003}
     - {name: ptst_2, max_completion_length: 192, group_size: 8, steps: 60, learning_rate: 0.0003}

@@ -234,7 +234,7 @@ def test_a_killed_stage_is_named_with_its_step_and_half_a_line_is_passed_over(ow
     (stage / "done.json").unlink()
     log = (stage / "log.jsonl").read_text().splitlines()
     (stage / "log.jsonl").write_text("\n".join([*log[:31], log[31][:40]]))
-    (own_run / "results.json").write_text('{"variants": ')
+    (own_run / "results.json").unlink()
     _, page = page_of(own_run)
     assert "Stage ptst_2 was begun and is not finished (step 31 of 60)." in page.shown
     assert "ptst_2/log.jsonl, line 32" in page.shown
@@ -251,6 +251,23 @@ def test_a_step_that_was_logged_twice_counts_once(own_run: Path) -> None:
     rows = read_run(own_run).stage("ptst_1").log
     assert [row["step"] for row in rows] == list(range(1, 61))
     assert rows[-1]["reward"] == 0.5
+
+
+@pytest.mark.parametrize("damage", ["{", "null", "[]"])
+def test_a_damaged_result_leaves_the_page_alone(own_run: Path, damage: str) -> None:
+    page = write_report(own_run)
+    before = page.read_bytes()
+    (own_run / "results.json").write_text(damage)
+    with pytest.raises(InputError, match=r"results\.json"):
+        write_report(own_run)
+    assert page.read_bytes() == before
+
+
+def test_the_page_names_the_reward_of_the_run(own_run: Path) -> None:
+    config = own_run / "config.yaml"
+    assert "reward 1 for the right format" in write_report(own_run).read_text()
+    config.write_text(re.sub(r"reward: hfrrf", "reward: /tmp/my.py:fn", config.read_text()))
+    assert "reinforcement (GRPO): reward /tmp/my.py:fn" in write_report(own_run).read_text()
 
 
 def test_what_is_no_run_directory_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vision_r1.core.progress import Progress
+from vision_r1.report.figures import margin
 from vision_r1.report.terminal import RichProgress, field_line, print_study, results_table
 from vision_r1.train.ptst import SHOWN
 
@@ -130,3 +131,9 @@ def test_a_study_shows_both_paired_gains_and_a_dash_where_nothing_was_sampled() 
     assert short.count("+6.1 (+2.0 to +10.0)") == 1
     assert "–" in short
     assert "70.0 (66.0 to 74.0)" in more
+
+
+def test_a_margin_reaches_to_the_farther_end_of_its_interval() -> None:
+    assert margin(0.0, (0.0, 0.041)) == "±4.1"
+    assert margin(0.5, (0.45, 0.56)) == "±6.0"
+    assert margin(None, (0.0, 1.0)) == margin(0.5, None) == ""

@@ -176,12 +176,47 @@ _Loader.add_implicit_resolver(
 _Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 
+_MOST_NODES = 100_000
+
+
 def _load_yaml(text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            _check_node(node, {})
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except (ValueError, RecursionError) as error:
         # A number of more than 4,300 digits, a `!!timestamp` that is none, nesting beyond the stack.
         raise yaml.YAMLError(str(error) or type(error).__name__) from None
+
+
+def _check_node(node: Any, sizes: dict[int, int]) -> int:
+    """The size of a node with its aliases written out; refuses twice the same key, and sizes without end."""
+    if id(node) in sizes:
+        return sizes[id(node)]
+    sizes[id(node)] = 1  # a node inside itself is refused where it becomes plain data
+    children: list[Any] = []
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands here a second time", key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+            children += [key, value]
+    elif isinstance(node, yaml.SequenceNode):
+        children = node.value
+    size = 1 + sum(_check_node(child, sizes) for child in children)
+    if size > _MOST_NODES:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"its aliases make more than {_MOST_NODES:,} values", node.start_mark
+        )
+    sizes[id(node)] = size
+    return size
 
 
 def parse_yaml(text: str, where: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.errors import RunStateError
+from vision_r1.core.errors import InputError, RunStateError
 from vision_r1.core.files import atomic_write_text, left_by_kill, read_json, write_json
 from vision_r1.core.progress import Progress
 
@@ -71,7 +71,15 @@ class RunDirectory:
     def done(self, name: str) -> dict[str, Any] | None:
         """The record of a finished stage, or None."""
         path = self.stage(name) / "done.json"
-        return read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return dict(read_json(path))
+        except (InputError, TypeError, ValueError):
+            fix = f"remove {path.parent}: the stage is then made again"
+            raise RunStateError(
+                "the record of the finished stage is damaged", where=str(path), fix=fix
+            ) from None
 
     def clock(self, name: str) -> StageClock:
         """Start the clock of a stage, or let it go on."""

@@ -48,12 +48,15 @@ def grade_file(path: Path, out: Path | None) -> Summary:
         out: where the verdict rows go, replaced as a whole; None prints them.
 
     Raises:
-        InputError: a bad row (file, line and field), a repeated id, no rows, an unwritable file.
+        InputError: a bad row (file, line and field), a repeated id, no rows, an unwritable file, or one
+            that holds something else.
     """
     if out is not None and out.exists() and out.samefile(path):
         raise InputError(
             "the verdicts would overwrite their input", where=str(out), fix="choose another file"
         )
+    if out is not None and out.exists() and not _holds_verdicts(out):
+        raise InputError("is another file, not one of verdicts", where=str(out), fix="choose another file")
     rows: list[dict[str, Any]] = []
     benchmarks: dict[str, list[bool]] = {}
     lines: dict[str, int] = {}
@@ -80,6 +83,16 @@ def grade_file(path: Path, out: Path | None) -> Summary:
         dict(Counter(row["reason"] for row in rows)),
         {name: (sum(right), len(right)) for name, right in sorted(benchmarks.items())},
     )
+
+
+def _holds_verdicts(path: Path) -> bool:
+    """Whether a file begins like one that an earlier call wrote, which may be replaced."""
+    try:
+        with path.open(encoding="utf-8") as handle:
+            row = json.loads(handle.readline())
+    except (OSError, ValueError):
+        return False
+    return isinstance(row, dict) and {"id", "correct", "status", "extracted"} <= row.keys()
 
 
 def _verdict_row(key: Any, verdict: Verdict) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import is_folder, read_json
+from vision_r1.core.files import is_file, is_folder, read_json
 from vision_r1.models.chat import IMAGE_TOKENS, prompt_messages, render_prompt
 from vision_r1.models.processor import ImageProcessor, image_processor
 from vision_r1.models.quiet import quiet_transformers
@@ -54,14 +54,31 @@ class LoadedModel:
 
 
 def resolve(reference: str) -> str:
-    """Turn `tiny:base` into the shipped folder; leave folders and hub ids as they are."""
+    """Turn `tiny:base` into the shipped folder, and a stage's folder into its model; leave the rest.
+
+    Raises:
+        InputError: no such tiny model, or a run directory, which holds several.
+    """
     if not reference.startswith(TINY):
-        return reference
+        return _model_folder(reference)
     role: Role
     for role in ("base", "teacher"):
         if reference == f"{TINY}{role}":
             return str(shipped(role))
     raise InputError(f"no shipped model {reference!r}", fix="tiny:base or tiny:teacher")
+
+
+def _model_folder(reference: str) -> str:
+    folder = Path(reference)
+    if not is_folder(folder) or is_file(folder / "config.json"):
+        return reference
+    if is_file(folder / "model" / "config.json"):
+        return str(folder / "model")
+    if is_file(folder / "run.json"):
+        inside = sorted(str(path) for path in folder.glob("stages/*/model"))
+        fix = f"name one of its models: {', '.join(inside)}" if inside else "it holds no model yet"
+        raise InputError("is a run directory, not a model", where=reference, fix=fix)
+    return reference
 
 
 def load_processor(reference: str) -> Any:

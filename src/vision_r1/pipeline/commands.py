@@ -15,7 +15,7 @@ from vision_r1.rollout.trace import Trace
 
 
 def data_config(path: Path) -> ProblemsConfig:
-    """A data config from a YAML file; its relative paths are relative to the file.
+    """A data config from a YAML file, or the test section of a recipe; paths are relative to the file.
 
     Raises:
         ConfigError: no such file, not a mapping, or not a set of problems.
@@ -26,6 +26,10 @@ def data_config(path: Path) -> ProblemsConfig:
         raise ConfigError("no such file", where=str(path)) from None
     except (UnicodeDecodeError, OSError):
         raise ConfigError("not a YAML text file", where=str(path)) from None
+    if isinstance(sections := data.get("data"), dict) and "stages" in data:
+        if not isinstance(sections.get("test"), dict):
+            raise ConfigError("the recipe has no test problems", where=f"{path}, data.test")
+        data = sections["test"]
     config = parse_data_config(anchored(data, path.resolve().parent), str(path))
     if isinstance(config, ChatData):
         raise ConfigError("these are conversations, not problems", where=str(path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,34 @@ def stored_recipe(run: RunDirectory) -> Recipe:
     """
     file = str(run.config)
     return validate_file(Recipe, parse_yaml(run.config.read_text(encoding="utf-8"), file), file)
+
+
+def input_digests(recipe: Recipe) -> dict[str, str]:
+    """Key -> digest of each file that the recipe reads: tables of its data, rows to start from, the reward.
+
+    Pictures and folders are not read.
+
+    Args:
+        recipe: with whole paths, see `here`.
+    """
+    return {key: _digest(path) for key, path in _input_files(to_plain(recipe), "") if path.is_file()}
+
+
+def _input_files(node: Any, key: str) -> Iterator[tuple[str, Path]]:
+    name = key.rpartition(".")[2]
+    if isinstance(node, dict):
+        for inner, value in node.items():
+            yield from _input_files(value, f"{key}.{inner}" if key else str(inner))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _input_files(value, f"{key}.{index}")
+    elif isinstance(node, str) and name in ("path", "from", "reward"):
+        yield key, Path(node.rpartition(":")[0] if name == "reward" else node)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:24]
 
 
 def here(recipe: Recipe) -> Recipe:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from vision_r1.core.config import to_plain, to_yaml
-from vision_r1.core.errors import CollapseError
+from vision_r1.core.errors import CollapseError, InputError, RunStateError
 from vision_r1.core.files import atomic_write_text, read_json, reported_writes, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.run import RunDirectory, Ticking, exclusive, open_run, versions
 from vision_r1.core.seeds import derive_seed
 from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
-from vision_r1.pipeline.paths import here, stored_recipe
+from vision_r1.pipeline.paths import here, input_digests, stored_recipe
 from vision_r1.pipeline.plan import check_continuation, check_data, plan, sources
 from vision_r1.pipeline.preflight import preflight
 from vision_r1.problems.problem import Problem
@@ -64,9 +64,9 @@ def run_recipe(recipe: Recipe, out: Path, progress: Progress | None = None) -> d
     with exclusive(run), reported_writes(out):
         finished = _prepare(run, recipe)
         _set_threads(recipe)
-        if finished and run.results.exists():
+        if finished and (results := _readable_results(run)):
             progress.say(f"{out}: finished already, nothing to do")
-            return dict(read_json(run.results))
+            return results
         state = State(recipe.model, recipe.model)
         for planned in plan(recipe):
             if planned.skip:
@@ -76,10 +76,32 @@ def run_recipe(recipe: Recipe, out: Path, progress: Progress | None = None) -> d
         return _write_results(run, recipe, state)
 
 
+def _readable_results(run: RunDirectory) -> dict[str, Any] | None:
+    """The results of a finished run; None where there are none, or none that can be read."""
+    try:
+        found = read_json(run.results) if run.results.exists() else None
+    except InputError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("variants"), dict) else None
+
+
+def final_model(recipe: Recipe, out: Path) -> Path | None:
+    """The folder of the last model that a run trained; None where it trained none."""
+    units = [
+        unit
+        for name, stage in recipe.stages.items()
+        if isinstance(stage, SftStage | GrpoStage)
+        for unit in _unit_names(recipe, name)
+    ]
+    folders = [RunDirectory(out).stage(unit) / "model" for unit in units]
+    return next((folder for folder in reversed(folders) if folder.is_dir()), None)
+
+
 def _prepare(run: RunDirectory, recipe: Recipe) -> bool:
     """Create the run or check that it may be continued; True where every stage is done."""
     if run.identity() is None:
-        identity = {"recipe": recipe.recipe, "scale": recipe.scale, "seed": recipe.seed}
+        identity: dict[str, Any] = {"recipe": recipe.recipe, "scale": recipe.scale, "seed": recipe.seed}
+        identity["inputs"] = input_digests(recipe)
         run.create(to_yaml(recipe), identity)
         run.event("started", versions=versions())
         return False
@@ -91,9 +113,37 @@ def _prepare(run: RunDirectory, recipe: Recipe) -> bool:
     if changes:
         atomic_write_text(run.config, to_yaml(recipe))
     names = {name for p in plan(recipe) if not p.skip for name in _unit_names(recipe, p.name)}
+    _check_models(run, recipe, finished)
     if not names <= finished:
+        _check_inputs(run, recipe)
         run.event("continued", finished=sorted(finished), versions=versions())
     return names <= finished and not changes
+
+
+def _check_models(run: RunDirectory, recipe: Recipe, finished: set[str]) -> None:
+    """Refuse to go on from a finished training stage whose model is gone."""
+    for name, stage in recipe.stages.items():
+        for unit in _unit_names(recipe, name) if isinstance(stage, SftStage | GrpoStage) else ():
+            folder = run.stage(unit)
+            if unit in finished and not (folder / "model" / "config.json").is_file():
+                fix = f"remove {folder}: the stage is then made again"
+                raise RunStateError(
+                    "the stage is finished, but its model is gone", where=str(folder), fix=fix
+                )
+
+
+def _check_inputs(run: RunDirectory, recipe: Recipe) -> None:
+    """Refuse changed data files; a changed reward file is a changed dial, and put on record."""
+    identity = run.identity() or {}
+    old, new = identity.get("inputs", {}), input_digests(recipe)
+    for key in sorted(old.keys() & new.keys()):
+        if old[key] == new[key]:
+            continue
+        if not key.endswith(".reward"):
+            fix = "put it back as it was, or name another --out"
+            raise RunStateError("its file has changed since the run was started", where=key, fix=fix)
+        run.event("dial changed", key=f"{key} (the file's text)", before=old[key], after=new[key])
+        write_json(run.path / "run.json", {**identity, "inputs": new})
 
 
 def _unit_names(recipe: Recipe, name: str) -> list[str]:
@@ -256,7 +306,7 @@ def _write_results(run: RunDirectory, recipe: Recipe, state: State) -> dict[str,
         "seed": recipe.seed,
         "versions": (run.identity() or {}).get("versions", {}),
     }
-    if not run.results.exists() or read_json(run.results) != results:
+    if _readable_results(run) != results:
         write_json(run.results, results)
         run.event("finished")
     return results

@@ -20,6 +20,7 @@ from vision_r1.problems.tables import Row, column_names, field, read_table
 CONFIG_NAME = "vision-r1.yaml"
 # Shares of a set that is large enough; a small one is cut so that no share is empty.
 CUTS = (0.8, 0.9)
+FEW = 30  # test problems below which an interval spans a third of the scale
 PLACEHOLDERS = ("@train", "@validation", "@test")
 
 
@@ -55,7 +56,9 @@ class InitResult:
     def line(self) -> str:
         """One line for the terminal."""
         parts = ", ".join(f"{count} {name}" for name, count in self.data.counts.items())
-        return f"wrote {self.config}: {sum(self.data.counts.values())} problems ({parts})"
+        line = f"wrote {self.config}: {sum(self.data.counts.values())} problems ({parts})"
+        few = self.data.counts.get("test", 0)
+        return f"{line}; {few} test problems measure next to nothing" if few < FEW else line
 
 
 def init_project(
@@ -82,10 +85,20 @@ def init_project(
             "exists already", where=str(path), fix="edit it, or move it away and call init again"
         )
     data = describe_user_data(folder, csv, progress)
-    sections = dict(zip(PLACEHOLDERS, (data.train, data.validation, data.test), strict=True))
+    shares = (_relative(each, folder.resolve()) for each in (data.train, data.validation, data.test))
+    sections = dict(zip(PLACEHOLDERS, shares, strict=True))
     text = dump_yaml(_filled(recipe_part, sections))
     atomic_write_text(path, text)
     return InitResult(path, data)
+
+
+def _relative(section: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The section with paths relative to the config where they are below it, so that the folder may move."""
+    paths = {key: Path(section[key]) for key in ("path", "images") if key in section}
+    below: dict[str, Any] = {
+        key: str(path.relative_to(folder)) for key, path in paths.items() if path.is_relative_to(folder)
+    }
+    return {**section, **below}
 
 
 def _filled(node: Any, sections: dict[str, dict[str, Any]]) -> Any:
@@ -104,7 +117,7 @@ def describe_user_data(
 ) -> UserData:
     """Find columns and images, check every row, and cut train, validation and test.
 
-    Paths are written absolute, so that the config works from any folder.
+    Paths are absolute here; `init_project` writes them relative to the config.
 
     Raises:
         InputError: no folder, none or several CSV files, no column for image, question or answer, a bad

@@ -56,9 +56,11 @@ def span(pair: tuple[float, float] | None) -> str:
     return NONE if pair is None else f"{100 * pair[0]:.1f}–{100 * pair[1]:.1f}"
 
 
-def margin(pair: tuple[float, float] | None) -> str:
-    """Half the width of an interval in points, as "±3.1"; Wilson intervals are nearly symmetric."""
-    return "" if pair is None else f"±{50 * (pair[1] - pair[0]):.1f}"
+def margin(value: float | None, pair: tuple[float, float] | None) -> str:
+    """How far an interval reaches from the figure at most, in points: "±3.1"; near 0 it is one-sided."""
+    if value is None or pair is None:
+        return ""
+    return f"±{100 * max(pair[1] - value, value - pair[0]):.1f}"
 
 
 def whole(value: float | None) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from vision_r1.core.files import atomic_write_text
+from vision_r1.core.errors import InputError
+from vision_r1.core.files import atomic_write_text, read_json
 from vision_r1.report import construction, scores, training
 from vision_r1.report.clean import clean, cut
 from vision_r1.report.figures import duration, whole
@@ -30,9 +31,13 @@ def write_report(run: Path) -> Path:
     A run that was killed, or lacks stages, gives a page that says what is missing.
 
     Raises:
-        InputError: `run` is not a run directory.
+        InputError: `run` is not a run directory, or its results.json is damaged; the page is left alone.
     """
     path = run / REPORT_NAME
+    if (run / "results.json").exists() and not isinstance(read_json(run / "results.json"), dict):
+        raise InputError(
+            "expected a JSON object", where=str(run / "results.json"), fix="run the recipe again"
+        )
     atomic_write_text(path, render(read_run(run)))
     return path
 

@@ -72,6 +72,7 @@ class RunRecord:
         root: the directory.
         info: `run.json`.
         config_text: `config.yaml` as it stands.
+        config: the same as plain data; empty where it cannot be read.
         results: `results.json`; empty until the run has finished.
         stages: in order, absent ones included.
         traces: greedy evaluation rows by variant, then by problem id, in the order of the file.
@@ -83,6 +84,7 @@ class RunRecord:
     root: Path
     info: Row
     config_text: str
+    config: Row
     results: Row
     stages: tuple[StageRecord, ...]
     traces: dict[str, dict[str, Row]]
@@ -144,6 +146,7 @@ def read_run(root: Path) -> RunRecord:
         root=root,
         info=_object(root / "run.json", notes),
         config_text=config_text,
+        config=config,
         results=results,
         stages=tuple(_stage(root, name, notes) for name in _stage_names(root, config)),
         traces=_traces(root / "stages" / "evaluate", table(results, "variants"), notes),

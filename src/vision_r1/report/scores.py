@@ -52,7 +52,7 @@ def _bar(name: str, row: Row) -> View:
     pair = interval(row)
     low, high = (max(0.0, pair[0]), min(1.0, pair[1])) if pair else (accuracy, accuracy)
     return {
-        "name": name, "label": label(name), "percent": percent(accuracy), "margin": margin(pair),
+        "name": name, "label": label(name), "percent": percent(accuracy), "margin": margin(accuracy, pair),
         "span": span(pair), "width": f"{100 * accuracy:.2f}", "low": f"{100 * low:.2f}",
         "wide": f"{100 * max(0.0, high - low):.2f}", "final": name == FINAL,
     }  # fmt: skip

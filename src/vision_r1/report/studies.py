@@ -21,6 +21,7 @@ from vision_r1.report.figures import (
 )
 from vision_r1.report.read import Row, interval, number, table
 
+TITLE = "### Runs"
 _ESCAPED = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "\n": " ", "`": "'"})
 
 
@@ -56,7 +57,7 @@ def compare_runs(runs: list[Path]) -> str:
     results = [_results(run) for run in runs]
     names = [_name(run, result) for run, result in zip(runs, results, strict=True)]
     return "\n".join([
-        "### Runs\n",
+        f"{TITLE}\n",
         study_table([*(_run_row(n, r) for n, r in zip(names, results, strict=True)), _mean_row(results)]),
         "### Variants, mean over the runs (lowest to highest)\n",
         study_table(_variant_rows(results)),

@@ -240,11 +240,11 @@ def _variant_table(variants: Mapping[str, Row]) -> Table:
         accuracy = number(row, "accuracy")
         grid.add_row(
             Text(clean(label(name))),
-            f"{percent(accuracy)} {margin(interval(row))}".strip(),
+            f"{percent(accuracy)} {margin(accuracy, interval(row))}".strip(),
             percent(number(row, "pass_at_8")),
             percent(number(row, "format_rate")),
             percent(number(row, "truncation_rate")),
-            decimal(number(row, "mean_tokens"), 1),
+            whole(number(row, "mean_tokens")),
             points(accuracy - base if accuracy is not None and base is not None else None),
             points(accuracy - cold if accuracy is not None and cold is not None else None),
             style="bold" if name == FINAL else None,
@@ -277,7 +277,8 @@ def _generalisation_table(held_out: Row) -> Table:
     seen = {variant: None for name in sets for variant in table(held_out, name)}
     for variant in in_order(seen):
         cells = [table(held_out, name, variant) for name in sets]
-        shown = [f"{percent(number(cell, 'accuracy'))} {margin(interval(cell))}".strip() for cell in cells]
+        shares = [(number(cell, "accuracy"), interval(cell)) for cell in cells]
+        shown = [f"{percent(share)} {margin(share, pair)}".strip() for share, pair in shares]
         grid.add_row(Text(clean(label(variant))), *shown)
     return grid
 

@@ -57,7 +57,7 @@ def stage_table(run: RunRecord) -> View:
             stage.seconds if stage.seconds is not None else number(run.results, "seconds", stage.name)
         )
         rows.append({
-            "name": stage.name, "status": stage.status, "what": _what(stage), "in": _in(run, stage),
+            "name": stage.name, "status": stage.status, "what": _what(run, stage), "in": _in(run, stage),
             "out": _out(run, stage, made), "accuracy": percent(accuracy),
             "gain": difference, "seconds": duration(done_seconds),
             "stopped": _stopped(stage),
@@ -68,9 +68,18 @@ def stage_table(run: RunRecord) -> View:
     return {"rows": rows, "total": duration(total) if total else "–"}
 
 
-def _what(stage: StageRecord) -> str:
+_REWARDS = {
+    "hfrrf": "reward 1 for the right format with the right answer, else 0",
+    "soft": "half a reward for the right format, half for the right answer",
+}
+
+
+def _what(run: RunRecord, stage: StageRecord) -> str:
     if stage.is_rl or stage.name.startswith("ptst_"):
-        return "reinforcement (GRPO): reward 1 for the right format with the right answer, else 0"
+        reward = next(
+            (r for s in table(run.config, "stages").values() if (r := table(s).get("reward"))), "hfrrf"
+        )
+        return f"reinforcement (GRPO): {_REWARDS.get(str(reward), f'reward {plain(reward)}')}"
     return _WHAT.get(stage.name, "")
 
 
