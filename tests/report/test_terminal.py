@@ -137,3 +137,26 @@ def test_a_margin_reaches_to_the_farther_end_of_its_interval() -> None:
     assert margin(0.0, (0.0, 0.041)) == "±4.1"
     assert margin(0.5, (0.45, 0.56)) == "±6.0"
     assert margin(None, (0.0, 1.0)) == margin(0.5, None) == ""
+
+
+def test_the_widest_figures_stand_whole_in_eighty_columns() -> None:
+    wide = {"pass_at_8": 1.0, "format_rate": 1.0, "truncation_rate": 1.0, "mean_tokens": 1343.7}
+    shares = {"base": 1.0, "base_think": 0.0, "cold_start": 0.5, "ptst_1": 0.6, "vision_r1": 0.0}
+    variants = {
+        name: {**wide, "accuracy": share, "ci95": [max(0, share - 0.11), min(1, share + 0.12)]}
+        for name, share in shares.items()
+    }
+    out = io.StringIO()
+    Console(file=out, width=80).print(results_table({"variants": variants}))
+    (last,) = (line for line in out.getvalue().splitlines() if "Vision-R1" in line)
+    assert last.split() == [
+        "Vision-R1",
+        "0.0%",
+        "±12.0",
+        "100.0%",
+        "100.0%",
+        "100.0%",
+        "1,344",
+        "−100.0",
+        "−50.0",
+    ]

@@ -228,7 +228,7 @@ def _variant_table(variants: Mapping[str, Row]) -> Table:
         title="Greedy accuracy on held-out problems, 95% intervals",
         title_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     grid.add_column("variant", min_width=20)
     for name in ("accuracy", "pass@8", "format", "cut off", "tokens", "over\nbase", "over\ncold"):
