@@ -3,7 +3,7 @@ import pytest
 from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import ConfigError, InputError, RunStateError
 from vision_r1.pipeline.config import Recipe
-from vision_r1.pipeline.plan import changed_dials, check_continuation, check_data, plan
+from vision_r1.pipeline.plan import artefact, changed_dials, check_continuation, check_data, plan
 from vision_r1.recipes import build
 
 PLAIN = to_plain(build("vision-r1"))
@@ -45,6 +45,14 @@ def test_sft_from_rows_needs_no_construction(rows):
 def test_sft_from_a_model_still_needs_rows(model, rows):
     assert running(f"stages.sft.from={model}") == ["construct", "sft", "rl", "evaluate"]
     assert running(f"stages.sft.from=[{model}, {rows}]") == ["sft", "rl", "evaluate"]
+
+
+def test_a_file_that_holds_no_rows_is_named_with_those_that_do(tmp_path):
+    (tmp_path / "qa.csv").write_text("image,question,answer")
+    with pytest.raises(
+        InputError, match=r"stages\.sft\.from: .*qa\.csv: a \.csv file holds no rows -- rows are"
+    ):
+        artefact(str(tmp_path / "qa.csv"), "stages.sft.from")
 
 
 def test_a_stage_folder_of_another_run_stands_for_its_artefact(tmp_path, model):

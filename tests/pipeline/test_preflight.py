@@ -67,6 +67,10 @@ def test_models_and_rewards_are_looked_for(recipe, tmp_path, override, message):
         ("stages.evaluate.max_new_tokens=50", r"below twice the last stage's cap"),
         ("stages.sft.trl={max_grad_norm: abc}", r"^stages\.sft\.trl\.max_grad_norm: .*valid number.*'abc'"),
         ("stages.rl.trl={lr_scheduler_type: nonsense}", r"^stages\.rl\.trl: .*nonsense"),
+        (
+            "data.rl.families=[shpaes]",
+            r"^data\.rl, families: unknown family \['shpaes'\] -- did you mean 'shapes'",
+        ),
         ("data.validation=null", r"^data\.validation \(for rl\): missing"),
     ],
 )
@@ -86,7 +90,7 @@ def test_a_mistyped_folder_with_one_slash_is_no_hub_id(recipe, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"question": "2+2? <|im_end|>", "answer": "4"}, "im_end"),
+        ({"question": "2+2? <|im_end|>", "answer": "4"}, r"^data\.test, problem \S+: .*im_end"),
         ({"question": "See above.", "answer": "</answer>"}, "none of the 1 gold answers"),
     ],
 )

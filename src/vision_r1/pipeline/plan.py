@@ -27,6 +27,9 @@ class Planned:
     skip: str = ""
 
 
+ROW_FILES = (".json", ".jsonl", ".parquet")
+
+
 def artefact(reference: str, where: str) -> tuple[ArtefactKind, str]:
     """What a `from` names, and the place itself: a model directory or hub id, or a rows file.
 
@@ -38,7 +41,12 @@ def artefact(reference: str, where: str) -> tuple[ArtefactKind, str]:
     if reference.startswith("tiny:"):
         return "model", reference
     path = user_path(reference)
-    if is_file(path) and path.suffix in (".json", ".jsonl", ".parquet"):
+    if is_file(path):
+        if path.suffix not in ROW_FILES:
+            fix = f"rows are {', '.join(ROW_FILES)}; questions and answers belong in a data section"
+            raise InputError(
+                f"a {path.suffix or 'nameless'} file holds no rows", where=f"{where}: {path}", fix=fix
+            )
         return "rows", str(path)
     if is_folder(path):
         for candidate in (path, path / "model"):

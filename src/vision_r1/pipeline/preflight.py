@@ -94,6 +94,15 @@ def _inside(key: str) -> Iterator[None]:
         raise ConfigError(error.what, where=f"{key}.{error.where}", fix=error.fix) from None
 
 
+@contextmanager
+def _section(key: str) -> Iterator[None]:
+    """Name the data section whose setting is wrong."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(error.what, where=f"{key}, {error.where}", fix=error.fix) from None
+
+
 def _check_rows(recipe: Recipe, name: str, stage: SftStage, given: str | None) -> None:
     from vision_r1.pipeline.rows import rows_file, section_rows, split_rows
     from vision_r1.problems.chat import load_chat_rows
@@ -116,11 +125,12 @@ def _check_problems(sections: Mapping[str, ProblemsConfig], progress: Progress) 
     from vision_r1.problems.load import load_problems
 
     for key, section in sections.items():
-        problems = load_problems(section)
+        with _section(f"data.{key}"):
+            problems = load_problems(section)
         pictured = sum(bool(problem.media) for problem in problems)
         counts = f"{len(problems):,} problems, {f'{pictured:,}' if pictured else 'NONE'} with a picture"
         progress.say(f"data.{key}: {counts}")
         for problem in problems:
-            prompt_messages(problem.question, len(problem.media), problem.id)
+            prompt_messages(problem.question, len(problem.media), f"data.{key}, problem {problem.id}")
         if key == "test" or key.startswith("generalisation."):
             ungradeable(problems)

@@ -78,9 +78,14 @@ def _controls(run: RunDirectory, recipe: Recipe, progress: Progress) -> list[dic
 def _stages(recipe: Recipe) -> tuple[SftStage, GrpoStage, ConstructStage]:
     """The three stages that the controls need."""
     found: dict[type, Any] = {type(stage): stage for stage in recipe.stages.values()}
-    missing = [kind.__name__ for kind in (SftStage, GrpoStage, ConstructStage) if kind not in found]
+    kinds = {"sft": SftStage, "grpo": GrpoStage, "construct": ConstructStage}
+    missing = [name for name, kind in kinds.items() if kind not in found]
     if missing:
-        raise RunStateError(f"the recipe has no {missing[0]}", where="study controls")
+        raise RunStateError(
+            f"the run has no stage of kind {missing[0]}",
+            where="study controls",
+            fix="the controls stand beside a run with construct, sft and grpo stages",
+        )
     return found[SftStage], found[GrpoStage], found[ConstructStage]
 
 
