@@ -69,7 +69,7 @@ def test_models_and_rewards_are_looked_for(recipe, tmp_path, override, message):
         ("stages.rl.trl={lr_scheduler_type: nonsense}", r"^stages\.rl\.trl: .*nonsense"),
         (
             "data.rl.families=[shpaes]",
-            r"^data\.rl, families: unknown family \['shpaes'\] -- did you mean 'shapes'",
+            r"^data\.rl\.families: unknown family \['shpaes'\] -- did you mean 'shapes'",
         ),
         ("data.validation=null", r"^data\.validation \(for rl\): missing"),
     ],

@@ -94,15 +94,6 @@ def _inside(key: str) -> Iterator[None]:
         raise ConfigError(error.what, where=f"{key}.{error.where}", fix=error.fix) from None
 
 
-@contextmanager
-def _section(key: str) -> Iterator[None]:
-    """Name the data section whose setting is wrong."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(error.what, where=f"{key}, {error.where}", fix=error.fix) from None
-
-
 def _check_rows(recipe: Recipe, name: str, stage: SftStage, given: str | None) -> None:
     from vision_r1.pipeline.rows import rows_file, section_rows, split_rows
     from vision_r1.problems.chat import load_chat_rows
@@ -125,7 +116,7 @@ def _check_problems(sections: Mapping[str, ProblemsConfig], progress: Progress) 
     from vision_r1.problems.load import load_problems
 
     for key, section in sections.items():
-        with _section(f"data.{key}"):
+        with _inside(f"data.{key}"):
             problems = load_problems(section)
         pictured = sum(bool(problem.media) for problem in problems)
         counts = f"{len(problems):,} problems, {f'{pictured:,}' if pictured else 'NONE'} with a picture"
