@@ -168,12 +168,13 @@ GOOD_ROW = {"id": 1, "gold": "12", "response": "12"}
 )
 def test_a_bad_row_names_file_line_and_field_and_leaves_the_old_output(tmp_path, row, field):
     path = write(tmp_path / "in.jsonl", GOOD_ROW, row)
-    out = write(tmp_path / "out.jsonl", "old\n")
+    old = '{"id": 0, "correct": true, "status": "right", "extracted": "4"}\n'
+    out = write(tmp_path / "out.jsonl", old)
     with pytest.raises(InputError) as caught:
         grade_file(path, out)
     assert f"{path}, line 2" in caught.value.line()
     assert field in caught.value.line()
-    assert out.read_text(encoding="utf-8") == "old\n"
+    assert out.read_text(encoding="utf-8") == old
 
 
 def test_empty_missing_and_self_overwriting_files(tmp_path):
