@@ -7,7 +7,8 @@ in the same way for the RL problems (so that it sees the same problems). `short_
 the shorter half of the rows of each question, since RL also shortens. `answers_only` spends cold start
 and RL together on SFT from the base, on gold answers without thoughts, over both problem sets. The steps
 of the first two are the RL seconds by the seconds a step of the cold start took; those of the third are
-as many tokens. Each arm keeps its checkpoint of lowest validation loss.
+as many tokens. Steps are rounded up to whole epochs, in the arm's favour; each arm keeps its checkpoint of
+lowest validation loss.
 """
 
 from __future__ import annotations
