@@ -108,7 +108,6 @@ def arms(runs: Sequence[Path]) -> str:
 def families(runs: Sequence[Path]) -> str:
     """Accuracy by family, mean over the runs (they share their test problems); then all families alike."""
     results = [read_json(run / "results.json")["variants"] for run in runs]
-    mean = statistics.fmean
     names = [name for name in in_order(results[0]) if name != "base_think"]
     counts = {family: block["n"] for family, block in results[0]["base"]["by_family"].items()}
     means = {
@@ -118,7 +117,7 @@ def families(runs: Sequence[Path]) -> str:
         for family in counts
     }
     rows: list[Row] = [(family, counts[family], *_whole(means[family])) for family in counts]
-    alike = (mean(column) for column in zip(*means.values(), strict=True))
+    alike = (statistics.fmean(column) for column in zip(*means.values(), strict=True))
     rows.append(("mean of the families", sum(counts.values()), *_whole(alike)))
     return table(("family", "n", *(label(name) for name in names)), rows)
 
@@ -162,10 +161,9 @@ def construction(runs: Sequence[Path]) -> str:
         ("told none: that answer returned", *(_counted(none) for _, none in wrong)),
         ("right from a plain caption", *(_counted(c["caption"]) for c in control)),
         ("right from the description", *(_counted(c["description"]) for c in control)),
-        *(
-            (f"{word} a kept trace", *(f"{w['counts'][word] / w['rows']:.2f}" for w in words))
-            for word in WORDS
-        ),
+    ]
+    rows += [
+        (f"{word} a kept trace", *(f"{w['counts'][word] / w['rows']:.2f}" for w in words)) for word in WORDS
     ]
     return table(("data construction", *_seeds(runs)), rows)
 
@@ -223,14 +221,9 @@ def main() -> None:
     runs: list[Path] = parser.parse_args().runs
     for run, seed in zip(runs, _seeds(runs), strict=True):
         print(f"{seed}\n\n{variants(run)}")
-    parts = (
-        differences,
-        *([arms] if any(map(_study, runs)) else []),
-        families,
-        elsewhere,
-        construction,
-        cost,
-    )
+    parts = [differences, families, elsewhere, construction, cost]
+    if any(map(_study, runs)):
+        parts.insert(1, arms)
     for part in parts:
         print(part(runs))
 

@@ -62,7 +62,11 @@ def _compare(text: str, spec: GradeSpec) -> _Result:
         return "right", "equal", None
     if spec.kind == "text":
         return _DIFFERENT
-    alike = same_form(plain_math(text), plain_math(gold), lambda one, other: _same_item(one, other, spec))
+    alike = same_form(
+        plain_math(text),
+        plain_math(gold),
+        lambda item, wanted: _compare_item(item, wanted, spec)[0] == "right",
+    )
     if alike is None:
         return _compare_plain(text, gold, spec)
     return ("right", "equal", None) if alike else _DIFFERENT
@@ -78,11 +82,16 @@ def _compare_plain(text: str, gold: str, spec: GradeSpec) -> _Result:
     return _compare_value(text, gold, spec)
 
 
-def _same_item(item: str, wanted: str, spec: GradeSpec) -> bool:
+def _compare_item(item: str, wanted: str, spec: GradeSpec) -> _Result:
+    """One item of a list or a set, or one cell."""
     if normalize_text(item) == normalize_text(wanted):
-        return True
-    own = GradeSpec(wanted, "number", (), spec.precision, spec.unit)
-    return _compare_value(item, wanted, own)[0] == "right"
+        return "right", "equal", None
+    return _compare_part(item, wanted, spec)
+
+
+def _compare_part(part: str, wanted: str, spec: GradeSpec) -> _Result:
+    """A part of the answer with the part of the gold that it stands for."""
+    return _compare_value(part, wanted, GradeSpec(wanted, "number", (), spec.precision, spec.unit))
 
 
 def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
@@ -172,7 +181,7 @@ def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
     plain, wanted = plain_math(text), plain_math(gold)
     solved = _SOLVED.fullmatch(wanted)
     if solved and parse_number(plain) and "=" not in plain:
-        return _compare_value(text, solved[1], GradeSpec(solved[1], "number", (), spec.precision, spec.unit))
+        return _compare_part(text, solved[1], spec)
     if not _EQUATION.fullmatch(plain) or not _EQUATION.fullmatch(wanted):
         return _DIFFERENT
     left, right = (side.strip() for side in plain.split("="))
@@ -183,7 +192,7 @@ def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
         return _DIFFERENT
     if right.replace(" ", "") == gold_right.replace(" ", ""):
         return "right", "equal", plain
-    return _compare_value(right, gold_right, GradeSpec(gold_right, "number", (), spec.precision, spec.unit))
+    return _compare_part(right, gold_right, spec)
 
 
 @lru_cache(maxsize=4096)
@@ -215,9 +224,7 @@ def _compare_list(text: str, gold: str, items: tuple[str, ...], spec: GradeSpec)
     for item, wanted in zip(found, items, strict=True):
         if not item or not wanted:
             return _DIFFERENT
-        if normalize_text(item) == normalize_text(wanted):
-            continue
-        result = _compare_value(item, wanted, GradeSpec(wanted, "number", (), spec.precision, spec.unit))
+        result = _compare_item(item, wanted, spec)
         if result[0] != "right":
             return result[0], result[1], ", ".join(found)
     return "right", "equal", ", ".join(found)

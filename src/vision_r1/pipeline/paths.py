@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_r1.core.config import parse_yaml, to_plain, validate, validate_file
-from vision_r1.core.files import is_there, user_path
+from vision_r1.core.files import is_file, is_there, user_path
 from vision_r1.core.run import RunDirectory
 from vision_r1.pipeline.config import Recipe
 from vision_r1.problems.config import anchored
@@ -44,7 +44,7 @@ def input_digests(recipe: Recipe) -> dict[str, str]:
     Args:
         recipe: with whole paths, see `here`.
     """
-    return {key: _digest(path) for key, path in _input_files(to_plain(recipe), "") if path.is_file()}
+    return {key: _digest(path) for key, path in _input_files(to_plain(recipe), "") if is_file(path)}
 
 
 def _input_files(node: Any, key: str) -> Iterator[tuple[str, Path]]:

@@ -87,13 +87,7 @@ def _readable_results(run: RunDirectory) -> dict[str, Any] | None:
 
 def final_model(recipe: Recipe, out: Path) -> Path | None:
     """The folder of the last model that a run trained; None where it trained none."""
-    units = [
-        unit
-        for name, stage in recipe.stages.items()
-        if isinstance(stage, SftStage | GrpoStage)
-        for unit in _unit_names(recipe, name)
-    ]
-    folders = [RunDirectory(out).stage(unit) / "model" for unit in units]
+    folders = [RunDirectory(out).stage(unit) / "model" for unit in _training_units(recipe)]
     return next((folder for folder in reversed(folders) if folder.is_dir()), None)
 
 
@@ -122,14 +116,11 @@ def _prepare(run: RunDirectory, recipe: Recipe) -> bool:
 
 def _check_models(run: RunDirectory, recipe: Recipe, finished: set[str]) -> None:
     """Refuse to go on from a finished training stage whose model is gone."""
-    for name, stage in recipe.stages.items():
-        for unit in _unit_names(recipe, name) if isinstance(stage, SftStage | GrpoStage) else ():
-            folder = run.stage(unit)
-            if unit in finished and not (folder / "model" / "config.json").is_file():
-                fix = f"remove {folder}: the stage is then made again"
-                raise RunStateError(
-                    "the stage is finished, but its model is gone", where=str(folder), fix=fix
-                )
+    for unit in _training_units(recipe):
+        folder = run.stage(unit)
+        if unit in finished and not (folder / "model" / "config.json").is_file():
+            fix = f"remove {folder}: the stage is then made again"
+            raise RunStateError("the stage is finished, but its model is gone", where=str(folder), fix=fix)
 
 
 def _check_inputs(run: RunDirectory, recipe: Recipe) -> None:
@@ -144,6 +135,16 @@ def _check_inputs(run: RunDirectory, recipe: Recipe) -> None:
             raise RunStateError("its file has changed since the run was started", where=key, fix=fix)
         run.event("dial changed", key=f"{key} (the file's text)", before=old[key], after=new[key])
         write_json(run.path / "run.json", {**identity, "inputs": new})
+
+
+def _training_units(recipe: Recipe) -> list[str]:
+    """The folders of the stages that train a model, in order."""
+    return [
+        unit
+        for name, stage in recipe.stages.items()
+        if isinstance(stage, SftStage | GrpoStage)
+        for unit in _unit_names(recipe, name)
+    ]
 
 
 def _unit_names(recipe: Recipe, name: str) -> list[str]:
