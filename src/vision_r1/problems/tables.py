@@ -168,10 +168,18 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         raise InputError(f"not a readable parquet file: {detail}", where=str(path)) from None
 
 
-def read_dataset(name: str, split: str, revision: str | None = None) -> list[Row]:
+def read_dataset(
+    name: str, split: str, revision: str | None = None, config: str | None = None
+) -> list[Row]:
     """Read a split of a local `datasets` directory, a local folder of parquet, or a hub data set.
 
     Images are not decoded here.
+
+    Args:
+        name: folder or hub id.
+        split: which split.
+        revision: commit or tag of the hub.
+        config: configuration of the hub data set, where it has several.
 
     Raises:
         InputError: no such folder, data set or split; no network; or without rows.
@@ -185,7 +193,7 @@ def read_dataset(name: str, split: str, revision: str | None = None) -> list[Row
         raise InputError(
             "no such folder, and not a hub id", where=name, fix="give a folder, or OWNER/NAME of the hub"
         )
-    return not_empty(_hub_rows(name, split, revision), f"{name}, split {split}")
+    return not_empty(_hub_rows(name, split, revision, config), f"{name}, split {split}")
 
 
 def _shard_rows(folder: Path, split: str) -> Iterator[Row]:
@@ -217,11 +225,11 @@ def _saved_rows(folder: Path, split: str) -> Iterator[Row]:
     yield from _dataset_rows(data, f"{folder}, split {split}")
 
 
-def _hub_rows(name: str, split: str, revision: str | None) -> Iterator[Row]:
+def _hub_rows(name: str, split: str, revision: str | None, config: str | None) -> Iterator[Row]:
     import datasets
 
     try:
-        data = datasets.load_dataset(name, split=split, revision=revision)
+        data = datasets.load_dataset(name, config, split=split, revision=revision)
     except Exception as error:  # noqa: BLE001  (network, hub, cache and format errors share no base class)
         raise InputError(
             f"cannot load split {split!r} from the hub: {_brief(error)}",

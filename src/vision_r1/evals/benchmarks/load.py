@@ -1,0 +1,209 @@
+"""Rows of a benchmark -> items, with every row that cannot be used or scored listed by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vision_r1.core.errors import InputError
+from vision_r1.core.files import is_folder
+from vision_r1.core.progress import Progress, Silent
+from vision_r1.evals.benchmarks.benchmark import Benchmark, Item, RowFault, RowReader, Source
+from vision_r1.grading import GradeSpec, grade_response
+from vision_r1.problems.config import DEFAULT_MAX_PIXELS
+from vision_r1.problems.images import FileImage
+from vision_r1.problems.problem import Media
+from vision_r1.problems.tables import Row, read_dataset, read_table
+
+ROWS = "problems.jsonl"
+# Between them the published rules read these: bare, in brackets, stated, boxed.
+GOLD_FORMS = ("{}", "({})", "The answer is {}.", "\\boxed{{{}}}", "Answer: {}")
+_DATASET_MARKS = ("dataset_dict.json", "state.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row that cannot be asked, or whose score needs a second look.
+
+    Attributes:
+        kind: "unusable" rows are not asked and count as wrong; "gold" rows are asked although their
+            own gold is not graded as right; "noted" rows are asked and scored.
+        id: of the problem; empty where the row has none.
+        where: file and row.
+        reason: one line.
+    """
+
+    kind: Literal["unusable", "gold", "noted"]
+    id: str
+    where: str
+    reason: str
+
+    def plain(self) -> dict[str, str]:
+        """As results are written."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A benchmark's rows.
+
+    Attributes:
+        items: what is asked.
+        faults: what is odd, in the order of the rows.
+        rows: how many rows there were, the unusable ones included.
+        source: the folder or hub id that was read.
+    """
+
+    items: tuple[Item, ...]
+    faults: tuple[Fault, ...]
+    rows: int
+    source: str
+
+    @property
+    def unusable(self) -> int:
+        """Rows that are not asked."""
+        return sum(fault.kind == "unusable" for fault in self.faults)
+
+
+def load_benchmark(
+    benchmark: Benchmark,
+    folder: Path | None = None,
+    *,
+    limit: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
+) -> Loaded:
+    """Read, check and self-grade the rows of a benchmark.
+
+    Every image is decoded once, and every gold is graded against itself, by the strict grader and by
+    the benchmark's own rule.
+
+    Args:
+        benchmark: which.
+        folder: a local copy: a saved data set, parquet, `problems.jsonl`, or the original release's
+            files. None loads it from the hub.
+        limit: at most so many rows, the first ones; groups are not cut apart.
+        max_pixels: larger images make a row unusable.
+        progress: told how many rows are read.
+
+    Raises:
+        InputError: no such folder or data set, no table in it, or more than half of its rows unusable.
+    """
+    rows, root = _rows(benchmark.source, folder)
+    source = str(folder) if folder is not None else benchmark.source.hub
+    items: list[Item] = []
+    faults: list[Fault] = []
+    seen: dict[str, str] = {}
+    decoded: dict[object, str] = {}
+    shown = progress or Silent()
+    shown.start(f"read {benchmark.name}", len(rows), "row")
+    for number, row in enumerate(rows, start=1):
+        reader = RowReader(row, root, max_pixels)
+        try:
+            item = benchmark.read(reader)
+            _check_unique(item, row, seen)
+            _check_images(item.problem.media, decoded)
+        except (RowFault, InputError) as error:
+            reason = error.what if isinstance(error, InputError) else str(error)
+            faults.append(Fault("unusable", "", row.where, reason))
+            continue
+        items.append(item)
+        faults += [Fault("noted", item.problem.id, row.where, note) for note in reader.notes]
+        faults += _gold_faults(benchmark, item, row.where)
+        shown.advance(number)
+    shown.finish()
+    kept = _limited(items, limit)
+    if limit is not None:
+        names = {item.problem.id for item in kept} | {""}
+        faults = [fault for fault in faults if fault.id in names]
+    result = Loaded(tuple(kept), tuple(faults), len(kept) + sum(f.kind == "unusable" for f in faults), source)
+    _refuse_broken(benchmark, result)
+    return result
+
+
+def _refuse_broken(benchmark: Benchmark, loaded: Loaded) -> None:
+    """More than half of the rows unusable means another data set or lost images, not odd rows."""
+    if 2 * loaded.unusable > loaded.rows or not loaded.items:
+        bad = [fault for fault in loaded.faults if fault.kind == "unusable"]
+        first = f"; first {bad[0].where}: {bad[0].reason}" if bad else ""
+        raise InputError(
+            f"{loaded.unusable} of {loaded.rows} rows cannot be used as {benchmark.title}{first}",
+            where=loaded.source,
+            fix="check that the folder holds this benchmark with its images",
+        )
+
+
+def _rows(source: Source, folder: Path | None) -> tuple[list[Row], Path]:
+    """The rows, and the folder that image paths start from."""
+    if folder is None:
+        name = source.hub if source.config is None else f"{source.hub}:{source.config}"
+        return read_dataset(source.hub, source.split, config=source.config), Path(name)
+    if not is_folder(folder):
+        raise InputError("no such folder", where=str(folder), fix="give the folder with the benchmark's rows")
+    if any((folder / name).exists() for name in _DATASET_MARKS):
+        return read_dataset(str(folder), source.split), folder
+    for pattern in (ROWS, *source.files):
+        if found := sorted(folder.glob(pattern)):
+            return [row for path in found for row in _table(path, source.stem)], folder
+    if any(folder.rglob("*.parquet")):
+        return read_dataset(str(folder), source.split), folder
+    expected = ", ".join((ROWS, *source.files, f"{source.split}*.parquet"))
+    raise InputError("holds no rows of this benchmark", where=str(folder), fix=f"one of {expected}")
+
+
+def _table(path: Path, stem: str | None) -> list[Row]:
+    rows = read_table(path)
+    if stem is None:
+        return rows
+    return [Row(row.where, {stem: path.stem, **row.values}) for row in rows]
+
+
+def _check_unique(item: Item, row: Row, seen: dict[str, str]) -> None:
+    other = seen.setdefault(item.problem.id, row.where)
+    if other is not row.where:
+        raise RowFault(f"id {item.problem.id[:60]!r} is already that of {other}")
+
+
+def _check_images(media: Sequence[Media], decoded: dict[object, str]) -> None:
+    """Decode each image once; a file that several rows share is remembered by its path."""
+    for image in media:
+        key: object = image.source if isinstance(image, FileImage) else id(image)
+        if key not in decoded:
+            try:
+                image.load()
+                decoded[key] = ""
+            except InputError as error:
+                decoded[key] = error.what
+        if decoded[key]:
+            raise RowFault(decoded[key])
+
+
+def _gold_faults(benchmark: Benchmark, item: Item, where: str) -> list[Fault]:
+    """What is wrong with a gold that is no right answer to its own question."""
+    gold = item.problem.answer
+    faults = []
+    verdict = grade_response(f"<answer> Final Answer:{gold} </answer>", GradeSpec.of(item.problem))
+    if not verdict.correct:
+        reason = f"the strict grader does not find {gold[:60]!r} equal to itself: {verdict.reason}"
+        faults.append(Fault("gold", item.problem.id, where, reason))
+    outcomes = [benchmark.official(item, form.format(gold)) for form in GOLD_FORMS]
+    if not any(outcome.correct for outcome in outcomes):
+        reason = f"the official rule accepts its own gold {gold[:60]!r} in no form: {outcomes[0].reason}"
+        faults.append(Fault("gold", item.problem.id, where, reason))
+    return faults
+
+
+def _limited(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """The first `limit` items, and the rest of the group that the last one belongs to."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    kept = list(items[:limit])
+    groups = {item.group for item in kept}
+    return kept + [item for item in items[limit:] if item.group in groups]
+
+
+def fault_counts(faults: Sequence[Fault]) -> dict[str, Any]:
+    """Counts by kind."""
+    return {kind: sum(fault.kind == kind for fault in faults) for kind in ("unusable", "gold", "noted")}
