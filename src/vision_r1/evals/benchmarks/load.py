@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, Literal
 
 from vision_r1.core.errors import InputError
@@ -188,11 +189,24 @@ def _gold_faults(benchmark: Benchmark, item: Item, where: str) -> list[Fault]:
     if not verdict.correct:
         reason = f"the strict grader does not find {gold[:60]!r} equal to itself: {verdict.reason}"
         faults.append(Fault("gold", item.problem.id, where, reason))
-    outcomes = [benchmark.official(item, form.format(gold)) for form in GOLD_FORMS]
+    outcomes = [
+        benchmark.official(item, form.format(name)) for name in _names(item) for form in GOLD_FORMS
+    ]
     if not any(outcome.correct for outcome in outcomes):
         reason = f"the official rule accepts its own gold {gold[:60]!r} in no form: {outcomes[0].reason}"
         faults.append(Fault("gold", item.problem.id, where, reason))
     return faults
+
+
+def _names(item: Item) -> tuple[str, ...]:
+    """The gold as written, and as the other of letter and option text."""
+    gold, options = item.problem.answer, item.problem.options
+    letter = gold.strip("(). ").upper()
+    if gold in options:
+        return gold, ascii_uppercase[options.index(gold)]
+    if len(letter) == 1 and letter in ascii_uppercase[: len(options)]:
+        return gold, options[ascii_uppercase.index(letter)]
+    return (gold,)
 
 
 def _limited(items: Sequence[Item], limit: int | None) -> list[Item]:
