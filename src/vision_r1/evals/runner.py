@@ -250,8 +250,7 @@ def trace_row(problem: Problem, trace: Trace, decoding: Decoding) -> Row:
         "correct": verdict.correct,
         "status": verdict.status,
         "extracted": verdict.extracted,
-        "format_ok": trace.stop_reason not in ("length", "error")
-        and isinstance(split_parts(trace.text), Parts),
+        "format_ok": ended and isinstance(split_parts(trace.text), Parts),
         "image_key": " ".join(media.key for media in problem.media),
     }
 
