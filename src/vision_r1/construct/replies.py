@@ -36,7 +36,9 @@ def control_token(text: str) -> str | None:
 
 
 def check_reply(step: str, trace: Trace) -> Dropped | None:
-    """Refuse a reply that was cut off or that spells out a control token."""
+    """Refuse a reply that never came, was cut off, or spells out a control token."""
+    if trace.stop_reason == "error":
+        return Dropped(f"{step}_unanswered", trace.error)
     if trace.stop_reason == "length":
         return Dropped(f"{step}_truncated", f"the reply did not end within {trace.tokens} tokens")
     mark = control_token(trace.text)

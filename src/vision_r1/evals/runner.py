@@ -26,6 +26,7 @@ from vision_r1.evals.config import EvaluateSettings
 from vision_r1.evals.golds import ungradeable
 from vision_r1.evals.summary import Row, variant_block
 from vision_r1.grading import GradeSpec, Parts, grade_response, split_parts
+from vision_r1.models.digest import weights_digest
 from vision_r1.models.load import LoadedModel
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout import in_process
@@ -35,9 +36,6 @@ from vision_r1.rollout.trace import Trace
 
 Prompt = Literal["direct", "think"]
 Decoding = Literal["greedy", "sampled"]
-
-# Values of each tensor that tell one set of weights from another.
-_DIGEST_VALUES = 1024
 
 
 class Generate(Protocol):
@@ -236,6 +234,7 @@ def trace_row(problem: Problem, trace: Trace, decoding: Decoding) -> Row:
     completion has not got it. The answer is graded apart, by the tolerant extraction.
     """
     verdict = grade_response(trace.text, GradeSpec.of(problem))
+    ended = trace.stop_reason not in ("length", "error")
     level = problem.meta.get("level")
     return {
         "problem_id": problem.id,
@@ -251,7 +250,7 @@ def trace_row(problem: Problem, trace: Trace, decoding: Decoding) -> Row:
         "correct": verdict.correct,
         "status": verdict.status,
         "extracted": verdict.extracted,
-        "format_ok": trace.stop_reason != "length" and isinstance(split_parts(trace.text), Parts),
+        "format_ok": ended and isinstance(split_parts(trace.text), Parts),
         "image_key": " ".join(media.key for media in problem.media),
     }
 
@@ -281,16 +280,6 @@ def decoding_order(problems: Sequence[Problem], question: Callable[[Problem], st
         return -tokens, problem.question, index
 
     return sorted(range(len(problems)), key=key)
-
-
-def weights_digest(model: Any) -> str:
-    """A name for a model's weights, from evenly spaced values of each tensor; cheap for large models."""
-    digest = hashlib.sha256()
-    for name, tensor in model.named_parameters():
-        flat = tensor.detach().flatten()
-        values = flat[:: max(1, flat.numel() // _DIGEST_VALUES)].float().cpu().numpy()
-        digest.update(f"{name} {tuple(tensor.shape)}".encode() + values.tobytes())
-    return digest.hexdigest()[:24]
 
 
 def _problems_digest(problems: Sequence[Problem]) -> str:

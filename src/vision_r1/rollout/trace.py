@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-StopReason = Literal["eos", "stop_string", "length"]
+StopReason = Literal["eos", "stop_string", "length", "error"]
 SegmentKind = Literal["model", "injected", "tool"]
 
 
@@ -16,12 +16,19 @@ class Segment:
     Attributes:
         kind: who wrote it; only "model" segments carry loss.
         text: decoded, special tokens left out.
-        token_ids: its tokens, the end-of-sequence token included.
+        token_ids: its tokens, the end-of-sequence token included; empty where an endpoint wrote it.
+        count: how many tokens an endpoint says it was; None where `token_ids` tells.
     """
 
     kind: SegmentKind
     text: str
     token_ids: tuple[int, ...] = ()
+    count: int | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Number of its tokens."""
+        return len(self.token_ids) if self.count is None else self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +39,13 @@ class Trace:
         problem_id: which problem it answers.
         sample_index: 0-based among the completions of that problem.
         segments: its text in order.
-        stop_reason: `eos`, `stop_string`, or `length` when it was cut off.
+        stop_reason: `eos`, `stop_string`, `length` when it was cut off, or `error` when the engine gave
+            up on it: such a trace has no text, is never graded as an answer, and is counted apart.
         prompt_tokens: length of the prompt, image tokens included.
         model: reference of the model that wrote it.
         settings: the sampling settings as plain data, seed included.
         parent: key of the trace it forked from or revises, if any.
+        error: why the engine gave up, where the stop reason is `error`.
     """
 
     problem_id: str
@@ -47,6 +56,7 @@ class Trace:
     model: str
     settings: dict[str, Any] = field(default_factory=dict, compare=False, hash=False)
     parent: str | None = None
+    error: str = ""
 
     @property
     def text(self) -> str:
@@ -56,7 +66,7 @@ class Trace:
     @property
     def tokens(self) -> int:
         """Number of completion tokens."""
-        return sum(len(segment.token_ids) for segment in self.segments)
+        return sum(segment.tokens for segment in self.segments)
 
     def row(self) -> dict[str, Any]:
         """Plain data for a JSON Lines file."""
