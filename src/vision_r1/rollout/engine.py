@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:  # a served model needs no torch here
     from vision_r1.models.load import LoadedModel
     from vision_r1.rollout.config import Sampling
-    from vision_r1.rollout.in_process import Request
+    from vision_r1.rollout.request import Request
     from vision_r1.rollout.trace import Trace
 
 OnDone = Callable[[int], None]
@@ -44,11 +44,11 @@ class Engine(Protocol):
 
         Returns:
             Traces, `n` for each request, in order; one that the engine gave up on has the stop
-            reason `error` and the reason.
+            reason `error` and the reason (a prompt that does not fit, an endpoint's refusal).
 
         Raises:
-            VisionR1Error: nothing can be completed (a prompt that does not fit, an endpoint that
-                refuses the key or cannot be reached).
+            VisionR1Error: nothing can be completed (an endpoint that refuses the key or cannot be
+                reached, images and marks that differ).
         """
         ...
 
@@ -72,4 +72,4 @@ class InProcessEngine:
         def told(done: int) -> None:
             on_done(done * sampling.n)
 
-        return generate(self.loaded, requests, sampling, seed, told)
+        return generate(self.loaded, requests, sampling, seed, told, skip_long=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,19 +18,10 @@ from PIL import Image
 from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.load import LoadedModel, encode_prompts, forbidden_tokens
-from vision_r1.problems.problem import Media
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.grouped import Warp, sample_groups, warp_of
+from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Segment, StopReason, Trace
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One prompt to complete."""
-
-    id: str
-    question: str
-    media: tuple[Media, ...] = ()
 
 
 def generate(
@@ -40,12 +30,23 @@ def generate(
     sampling: Sampling,
     seed: int,
     on_batch: Callable[[int], None] = lambda done: None,
+    *,
+    skip_long: bool = False,
 ) -> list[Trace]:
     """Complete each request `sampling.n` times.
 
     The noise of a completion is keyed by seed, request id, sample index and position, so a
     completion does not depend on its neighbours in the batch but for rounding (the fallback for
     other model families is keyed by batch).
+
+    Args:
+        loaded: the model.
+        requests: prompts with unique ids.
+        sampling: how to decode.
+        seed: of the noise.
+        on_batch: called with the number of requests that have just ended.
+        skip_long: give a prompt that does not fit the context traces of stop reason `error` instead
+            of raising.
 
     Returns:
         Traces, `n` for each request, in order.
@@ -57,9 +58,30 @@ def generate(
     traces: list[Trace] = []
     for start in range(0, len(requests), per_batch):
         chunk = requests[start : start + per_batch]
-        traces += _complete(loaded, chunk, sampling, seed)
+        traces += (_complete_fitting if skip_long else _complete)(loaded, chunk, sampling, seed)
         on_batch(len(chunk))
     return traces
+
+
+def _complete_fitting(
+    loaded: LoadedModel, chunk: Sequence[Request], sampling: Sampling, seed: int
+) -> list[Trace]:
+    """As `_complete`; prompts that do not fit are found one by one, once a batch has refused."""
+    try:
+        return _complete(loaded, chunk, sampling, seed)
+    except ContextError as error:
+        if len(chunk) == 1:
+            settings = {**sampling.model_dump(), "seed": seed}
+            return [
+                Trace(chunk[0].id, index, (), "error", 0, loaded.name, settings, error=error.what)
+                for index in range(sampling.n)
+            ]
+    half = len(chunk) // 2
+    return [
+        trace
+        for part in (chunk[:half], chunk[half:])
+        for trace in _complete_fitting(loaded, part, sampling, seed)
+    ]
 
 
 def _complete(loaded: LoadedModel, chunk: Sequence[Request], sampling: Sampling, seed: int) -> list[Trace]:
@@ -161,12 +183,16 @@ def _segment(processor: Any, ids: list[int]) -> tuple[Segment, StopReason]:
     return Segment("model", processor.tokenizer.decode(ids, skip_special_tokens=True), tuple(ids)), stop
 
 
+class ContextError(InputError):
+    """A prompt and its cap exceed the model's context."""
+
+
 def check_context(loaded: LoadedModel, prompt: int, completion: int, problem: str) -> None:
     """Refuse a prompt and cap that do not fit the model's positions together."""
     text = getattr(loaded.model.config, "text_config", loaded.model.config)
     room = int(text.max_position_embeddings)
     if prompt + completion > room:
-        raise InputError(
+        raise ContextError(
             f"prompt of {prompt} tokens and a cap of {completion} exceed the context of {room}",
             where=f"problem {problem}",
             fix="lower the cap, shorten the question or shrink its images",
