@@ -12,7 +12,7 @@ from vision_r1.models.load import LoadedModel
 from vision_r1.models.tiny import SIZES, build_config, build_model, build_processor, train_tokenizer
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.in_process import Request
+from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Segment, StopReason, Trace
 
 # (problem id, sample index, greedy) -> (text, stop reason, tokens)

@@ -15,9 +15,11 @@ from vision_r1.core.errors import InputError, RunStateError
 from vision_r1.core.files import read_jsonl
 from vision_r1.evals.config import EvaluateSettings
 from vision_r1.evals.golds import ungradeable
-from vision_r1.evals.runner import decoding_order, evaluate_variant, spread
+from vision_r1.evals.order import decoding_order
+from vision_r1.evals.runner import evaluate_variant, spread
 from vision_r1.problems.drawing import BlankImage
 from vision_r1.problems.problem import Problem
+from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import StopReason
 
 CAP = 64
@@ -269,7 +271,7 @@ def test_batches_hold_prompts_of_like_length() -> None:
         Problem(f"{i}", "short" if i % 2 else "a longer question", "1", (BlankImage(28 * (1 + i % 4), 28),))
         for i in range(40)
     ]
-    order = decoding_order(problems, lambda problem: problem.question)
+    order = decoding_order([Request(p.id, p.question, p.media) for p in problems])
     lengths = [problems[i].media[0].load().size[0] // 28 + len(problems[i].question) // 4 for i in order]
     assert sorted(order) == list(range(40))
     assert lengths == sorted(lengths, reverse=True)

@@ -10,7 +10,8 @@ from vision_r1.models.tiny import shipped
 from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.in_process import Request, generate
+from vision_r1.rollout.in_process import generate
+from vision_r1.rollout.request import Request
 from vision_r1.teachers.language import facts_of, reading, transcript
 from vision_r1.train.curriculum import parts_of
 from vision_r1.train.pretrain import _record

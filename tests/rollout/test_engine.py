@@ -9,7 +9,8 @@ from vision_r1.models.digest import folder_digest, weights_digest
 from vision_r1.models.load import load_model
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.engine import InProcessEngine
-from vision_r1.rollout.in_process import Request, generate
+from vision_r1.rollout.in_process import generate
+from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Segment, Trace
 
 

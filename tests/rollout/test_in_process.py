@@ -6,7 +6,8 @@ from vision_r1.models.load import forbidden_tokens, load_model
 from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.in_process import Request, _generated, generate
+from vision_r1.rollout.in_process import _generated, generate
+from vision_r1.rollout.request import Request
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from vision_r1.construct.replies import Generate
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.load import LoadedModel, load_model, load_processor
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.in_process import Request, generate
+from vision_r1.rollout.in_process import generate
+from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Trace
 
 

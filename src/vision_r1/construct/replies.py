@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vision_r1.core.errors import InputError
 from vision_r1.models.chat import IMAGE_MARK, SPECIAL_MARKS, user_content
 from vision_r1.problems.problem import Problem
-from vision_r1.rollout.in_process import Request
+from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Trace
 
 Generate = Callable[[Sequence[Request]], Sequence[Trace]]

@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -24,6 +24,7 @@ from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
 from vision_r1.evals.config import EvaluateSettings
 from vision_r1.evals.golds import ungradeable
+from vision_r1.evals.order import decoding_order
 from vision_r1.evals.summary import Row, variant_block
 from vision_r1.grading import GradeSpec, Parts, grade_response, split_parts
 from vision_r1.models.digest import weights_digest
@@ -31,7 +32,7 @@ from vision_r1.models.load import LoadedModel
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout import in_process
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.in_process import Request
+from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Trace
 
 Prompt = Literal["direct", "think"]
@@ -179,7 +180,7 @@ class _Job:
 
     def chunks(self) -> list[_Chunk]:
         """All work, longest prompts first, so that what does not fit shows at once."""
-        order = decoding_order(self.problems, self._question)
+        order = decoding_order([self._request(problem) for problem in self.problems])
         chosen = set(spread(self.problems, self.settings.sampled_problems))
         work: list[tuple[Decoding, list[int], int]] = [
             ("greedy", order, 1),
@@ -195,16 +196,15 @@ class _Job:
     def rows(self, chunk: _Chunk, generate: Generate) -> list[Row]:
         """Generate and grade one chunk."""
         members = [self.problems[index] for index in chunk.members]
-        requests = [Request(p.id, self._question(p), p.media) for p in members]
+        requests = [self._request(problem) for problem in members]
         seed = derive_seed(self.seed, "evaluate", chunk.decoding)
         traces = generate(self.loaded, requests, self.sampling(chunk.decoding), seed)
         by_id = {problem.id: problem for problem in members}
         return [trace_row(by_id[trace.problem_id], trace, chunk.decoding) for trace in traces]
 
-    def _question(self, problem: Problem) -> str:
-        if self.prompt == "direct":
-            return problem.prompt
-        return f"{problem.prompt}\n{self.settings.think_instruction}"
+    def _request(self, problem: Problem) -> Request:
+        think = f"\n{self.settings.think_instruction}" if self.prompt == "think" else ""
+        return Request(problem.id, problem.prompt + think, problem.media)
 
 
 def _run(job: _Job, work: Path, name: str, progress: Progress, generate: Generate) -> list[Row]:
@@ -264,22 +264,6 @@ def spread(problems: Sequence[Problem], count: int) -> list[int]:
         ranked.append((turns[family], index))
         turns[family] += 1
     return sorted(index for _, index in sorted(ranked)[:count])
-
-
-def decoding_order(problems: Sequence[Problem], question: Callable[[Problem], str]) -> list[int]:
-    """Indices sorted so that prompts of one batch are about equally long, longest first.
-
-    Image tokens are estimated at one per 28x28 pixels and text at four characters a token. Equal
-    questions stand side by side: their answers end at about the same length, so a batch ends soon.
-    """
-
-    def key(index: int) -> tuple[int, str, int]:
-        problem = problems[index]
-        sizes = [media.load().size for media in problem.media]
-        tokens = sum(width * height for width, height in sizes) // 784 + len(question(problem)) // 4
-        return -tokens, problem.question, index
-
-    return sorted(range(len(problems)), key=key)
 
 
 def _problems_digest(problems: Sequence[Problem]) -> str:

@@ -67,7 +67,8 @@ def infer_command(
     picture.load()
     from vision_r1.models.load import load_model
     from vision_r1.rollout.config import Sampling
-    from vision_r1.rollout.in_process import Request, generate
+    from vision_r1.rollout.in_process import generate
+    from vision_r1.rollout.request import Request
 
     sampling = validate(Sampling, {"max_new_tokens": max_new_tokens, "temperature": temperature})
     return generate(load_model(model), [Request("infer", question, (picture,))], sampling, seed)[0]

@@ -1,0 +1,169 @@
+"""Ask a model a benchmark's questions: items -> answers.jsonl. A killed call continues.
+
+An answer is never sampled again, except under the paper's protocol, which rolls one without
+`</answer>` again; every roll is kept. Finished parts are files of their own, written whole, and the
+cut depends on items and settings alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.errors import VisionR1Error
+from vision_r1.core.files import read_jsonl, write_jsonl
+from vision_r1.core.progress import Progress
+from vision_r1.core.seeds import derive_seed
+from vision_r1.evals.benchmarks import Item
+from vision_r1.evals.config import BenchmarkSettings
+from vision_r1.evals.order import decoding_order
+from vision_r1.evals.paper_protocol import unfinished
+from vision_r1.rollout.config import Sampling
+from vision_r1.rollout.engine import Engine
+from vision_r1.rollout.request import Request
+from vision_r1.rollout.trace import Trace
+
+Row = dict[str, Any]
+
+
+def prompt_of(item: Item, settings: BenchmarkSettings) -> str:
+    """What the model is asked."""
+    prompt = item.prompt if settings.prompt == "benchmark" else item.problem.prompt
+    return f"{prompt}\n{settings.instruction}" if settings.instruction else prompt
+
+
+def prompts_digest(items: Sequence[Item], settings: BenchmarkSettings) -> str:
+    """A name for everything that the model is shown: ids, prompts and images, in order."""
+    digest = hashlib.sha256()
+    for item in items:
+        keys = [media.key for media in item.problem.media]
+        digest.update(json.dumps([item.problem.id, prompt_of(item, settings), keys]).encode())
+    return digest.hexdigest()[:24]
+
+
+def collect_answers(
+    engine: Engine,
+    items: Sequence[Item],
+    settings: BenchmarkSettings,
+    out: Path,
+    *,
+    name: str,
+    seed: int,
+    progress: Progress,
+) -> list[Row]:
+    """All answers, from `out/answers.jsonl` if it is there, else asked for and written.
+
+    Returns:
+        Rows in the order of the items, samples in order: `{"id", "sample_index", "text",
+        "stop_reason", "tokens", "prompt_tokens", "error", "rolls"}`; `rolls` holds the earlier rolls
+        of an answer, empty but for the paper's protocol.
+
+    Raises:
+        VisionR1Error: the engine cannot answer at all, or not one prompt.
+    """
+    path = out / "answers.jsonl"
+    if not path.exists():
+        rows = _ask_all(engine, items, settings, out / "work", name, seed, progress)
+        _refuse_silence(rows, engine)
+        write_jsonl(path, rows)
+    shutil.rmtree(out / "work", ignore_errors=True)
+    return [row for _, row in read_jsonl(path)]
+
+
+def _ask_all(
+    engine: Engine,
+    items: Sequence[Item],
+    settings: BenchmarkSettings,
+    work: Path,
+    name: str,
+    seed: int,
+    progress: Progress,
+) -> list[Row]:
+    requests = [Request(item.problem.id, prompt_of(item, settings), item.problem.media) for item in items]
+    order = decoding_order(requests)
+    size = max(1, settings.batch_size // settings.samples)
+    parts = [[requests[index] for index in order[at : at + size]] for at in range(0, len(order), size)]
+    progress.start(f"ask {name}", len(requests) * settings.samples, "answer")
+    rows: list[Row] = []
+    for number, part in enumerate(parts):
+        shard = work / f"{number:05d}.jsonl"
+        if not shard.exists():
+            before = len(rows)
+            made = _ask(engine, part, settings, seed, lambda done: progress.advance(before + done))  # noqa: B023
+            write_jsonl(shard, made)
+        rows += [row for _, row in read_jsonl(shard)]
+        progress.advance(len(rows), truncation=_share(rows, "length"), errors=_share(rows, "error"))
+    progress.finish()
+    place = {request.id: index for index, request in enumerate(requests)}
+    return sorted(rows, key=lambda row: (place[row["id"]], row["sample_index"]))
+
+
+def _share(rows: Sequence[Row], stop_reason: str) -> float:
+    return sum(row["stop_reason"] == stop_reason for row in rows) / len(rows)
+
+
+def _ask(
+    engine: Engine, part: Sequence[Request], settings: BenchmarkSettings, seed: int, told: Any
+) -> list[Row]:
+    """One part, with its re-rolls; the last roll is the answer, as in the paper's client."""
+    sampling = Sampling(
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        n=settings.samples,
+        batch_size=settings.batch_size,
+    )
+    done = 0
+
+    def on_done(more: int) -> None:
+        nonlocal done
+        done += more
+        told(done)
+
+    rows = [_row(trace) for trace in engine.complete(part, sampling, derive_seed(seed, "ask"), on_done)]
+    asked = {request.id: request for request in part}
+    for roll in range(1, settings.rerolls + 1):
+        again = [row for row in rows if unfinished(row)]
+        if not again:
+            break
+        once = sampling.model_copy(update={"n": 1})
+        requests = [_numbered(asked[row["id"]], row["sample_index"]) for row in again]
+        traces = engine.complete(requests, once, derive_seed(seed, "roll", roll))
+        for row, trace in zip(again, traces, strict=True):
+            earlier = {key: row[key] for key in ("text", "stop_reason", "tokens")}
+            fresh = _row(trace) | {"id": row["id"], "sample_index": row["sample_index"]}
+            row.update(fresh | {"rolls": [*row["rolls"], earlier]})
+    return rows
+
+
+def _numbered(request: Request, sample_index: int) -> Request:
+    """Samples of one question that roll again must have ids of their own: the id keys the noise."""
+    return Request(f"{request.id}\x1f{sample_index}", request.question, request.media)
+
+
+def _row(trace: Trace) -> Row:
+    return {
+        "id": trace.problem_id,
+        "sample_index": trace.sample_index,
+        "text": trace.text,
+        "stop_reason": trace.stop_reason,
+        "tokens": trace.tokens,
+        "prompt_tokens": trace.prompt_tokens,
+        "error": trace.error,
+        "rolls": [],
+    }
+
+
+def _refuse_silence(rows: Sequence[Row], engine: Engine) -> None:
+    """Not one answer is no score of 0: something is wrong with the endpoint, the cap or the images."""
+    failed = [row for row in rows if row["stop_reason"] == "error"]
+    if len(failed) == len(rows):
+        raise VisionR1Error(
+            f"none of {len(rows)} answers came; the first: {failed[0]['error']}",
+            where=engine.name,
+            fix="mend that and run the same command again",
+        )
