@@ -103,7 +103,7 @@ def _ask_all(
 
 
 def _share(rows: Sequence[Row], stop_reason: str) -> float:
-    return sum(row["stop_reason"] == stop_reason for row in rows) / len(rows)
+    return sum(bool(row["stop_reason"] == stop_reason) for row in rows) / len(rows)
 
 
 def _ask(

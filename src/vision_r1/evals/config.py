@@ -81,7 +81,9 @@ class BenchmarkSettings(FrozenConfig):
     @model_validator(mode="after")
     def _greedy_once(self) -> BenchmarkSettings:
         if self.temperature == 0 and self.samples > 1:
-            raise ValueError("greedy decoding gives the same completion every time: set temperature, or samples=1")
+            raise ValueError(
+                "greedy decoding gives the same completion every time: set temperature, or samples=1"
+            )
         if self.temperature == 0 and self.rerolls:
             raise ValueError("greedy decoding cannot roll again: set temperature, or rerolls=0")
         return self

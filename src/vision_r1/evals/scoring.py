@@ -71,22 +71,33 @@ def score(benchmark: Benchmark, item: Item, answer: Row, judge: Ask | None, pape
         "stop_reason": answer["stop_reason"],
         "tokens": answer["tokens"],
         "rolls": 1 + len(answer["rolls"]),
-        "format_ok": answer["stop_reason"] not in ("length", "error") and isinstance(split_parts(text), Parts),
+        "format_ok": answer["stop_reason"] not in ("length", "error")
+        and isinstance(split_parts(text), Parts),
     }
     if failed:
         none = {"correct": False, "extracted": None, "reason": "error"}
-        return row | {STRICT: none | {"status": "unparseable"}, **{name: none for name in _others(benchmark, judge)}}
+        if paper:
+            row["first_roll"] = {STRICT: False, OFFICIAL: False}
+        return row | {
+            STRICT: none | {"status": "unparseable"},
+            **{name: none for name in _others(benchmark, judge)},
+        }
     row[STRICT] = _strict(text, item)
     row[OFFICIAL] = asdict(benchmark.official(item, shown))
     if judge is not None and benchmark.judged is not None:
         row[JUDGED] = asdict(benchmark.judged(item, shown, judge))
-    if answer["rolls"]:
-        first = answer["rolls"][0]["text"]
-        row["first_roll"] = {
-            STRICT: _strict(first, item)["correct"],
-            OFFICIAL: benchmark.official(item, prediction(first) if paper else first).correct,
-        }
+    if paper:
+        row["first_roll"] = _first_roll(benchmark, item, answer, row)
     return row
+
+
+def _first_roll(benchmark: Benchmark, item: Item, answer: Row, row: Row) -> dict[str, bool]:
+    """Whether the first roll was right: what the same model scores without a second chance."""
+    if not answer["rolls"]:
+        return {STRICT: row[STRICT]["correct"], OFFICIAL: row[OFFICIAL]["correct"]}
+    text = answer["rolls"][0]["text"]
+    official = benchmark.official(item, prediction(text))
+    return {STRICT: _strict(text, item)["correct"], OFFICIAL: official.correct}
 
 
 def _others(benchmark: Benchmark, judge: Ask | None) -> tuple[str, ...]:
@@ -126,4 +137,3 @@ def disagreements(rows: Sequence[Row], texts: Mapping[tuple[str, int], str]) -> 
                 "id": row["id"], "sample_index": row["sample_index"], "gold": row["gold"], **verdicts,
                 "response_end": text[-200:],
             }  # fmt: skip
-

@@ -7,14 +7,16 @@ first averaged within its problem and then resampled by problem.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from vision_r1.analysis import intervals
 
+T = TypeVar("T")
 Floats = npt.NDArray[np.float64]
 
 # Resamples are drawn in blocks of about this many indices, so that memory stays bounded.
@@ -176,3 +178,80 @@ def by_length(tokens: Sequence[int], correct: Sequence[bool], cap: int) -> list[
             share, accuracy = len(inside) / len(pairs), sum(inside) / len(inside)
             rows.append({"from": low, "to": high, "share": share, "accuracy": accuracy})
     return rows
+
+
+def bootstrap_groups(
+    values: Sequence[float] | Floats, groups: Sequence[str], resamples: int, seed: int
+) -> Interval:
+    """Mean of one value a problem, with the percentile bootstrap that draws whole groups.
+
+    Problems of one group (sub-questions, variants of one seed) are not independent; without groups of
+    several this is `bootstrap_mean`.
+
+    Args:
+        values: float, shape (problems,).
+        groups: the group of each problem.
+        resamples: how often the groups are drawn anew.
+        seed: same seed, same interval.
+
+    Raises:
+        ValueError: no values, or shapes that differ.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if len(groups) != array.size:
+        raise ValueError(f"{array.size} values, but {len(groups)} groups")
+    _, index = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    sizes = np.bincount(index).astype(np.float64)
+    if len(sizes) == array.size or (array[0] in (0.0, 1.0) and (array == array[0]).all()):
+        return bootstrap_mean(array, resamples, seed)
+    sums = np.bincount(index, weights=array)
+    rng = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    for start in range(0, resamples, block := max(1, _BLOCK // len(sizes))):
+        draw = rng.integers(len(sizes), size=(min(block, resamples - start), len(sizes)))
+        means[start : start + block] = sums[draw].sum(1) / sizes[draw].sum(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(float(array.mean()), float(low), float(high))
+
+
+def block_jackknife(
+    items: Sequence[T],
+    group_of: Callable[[T], str],
+    statistic: Callable[[Sequence[T]], dict[str, float]],
+    blocks: int = 100,
+) -> dict[str, tuple[float, list[float] | None]]:
+    """Named statistics of a set with 95% intervals from the delete-a-block jackknife (Shao and Wu 1989).
+
+    For statistics that are no mean over problems, such as a score over groups of sub-questions.
+
+    Args:
+        items: the set.
+        group_of: groups are deleted whole.
+        statistic: items -> named values.
+        blocks: groups are dealt to at most so many blocks, in turn.
+
+    Returns:
+        name -> (value, `[low, high]`); no interval where there are fewer than two groups, or where a
+        value is not defined without some block.
+    """
+    whole = statistic(items)
+    names = list(dict.fromkeys(group_of(item) for item in items))
+    count = min(blocks, len(names))
+    block = {name: index % count for index, name in enumerate(names)}
+    parts = (
+        [
+            statistic([item for item in items if block[group_of(item)] != left_out])
+            for left_out in range(count)
+        ]
+        if count > 1
+        else []
+    )
+    result: dict[str, tuple[float, list[float] | None]] = {}
+    for name, value in whole.items():
+        found = np.asarray([part[name] for part in parts if name in part])
+        if len(parts) < 2 or len(found) < len(parts) or not np.isfinite(found).all():
+            result[name] = (value, None)
+            continue
+        error = math.sqrt((count - 1) / count * float(((found - found.mean()) ** 2).sum()))
+        result[name] = (value, [value - 1.96 * error, value + 1.96 * error])
+    return result

@@ -168,9 +168,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         raise InputError(f"not a readable parquet file: {detail}", where=str(path)) from None
 
 
-def read_dataset(
-    name: str, split: str, revision: str | None = None, config: str | None = None
-) -> list[Row]:
+def read_dataset(name: str, split: str, revision: str | None = None, config: str | None = None) -> list[Row]:
     """Read a split of a local `datasets` directory, a local folder of parquet, or a hub data set.
 
     Images are not decoded here.

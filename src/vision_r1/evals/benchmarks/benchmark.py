@@ -14,6 +14,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+from vision_r1.models.chat import SPECIAL_MARKS
 from vision_r1.problems.columns import cell_text, place_images
 from vision_r1.problems.images import BytesImage, FileImage
 from vision_r1.problems.problem import Media, Problem
@@ -25,7 +26,7 @@ Ask = Callable[[str], str]
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{(.*)\}\.?", re.DOTALL)
 
 
-class RowFault(ValueError):
+class RowFault(ValueError):  # noqa: N818  (what is at fault is the row)
     """A row that cannot be asked or scored; the text is the reason."""
 
 
@@ -228,6 +229,8 @@ class RowReader:
                 raise RowFault(f"no {name}")
         if needs_image and not media:
             raise RowFault("no image")
+        if mark := next((mark for mark in SPECIAL_MARKS if mark in prompt), None):
+            raise RowFault(f"the question contains the control token {mark}")
         clean = self._clean(gold)
         if len(set(options)) < len(options):
             self.notes.append("options repeat")
@@ -265,13 +268,10 @@ class RowReader:
 
     def _check_gold(self, gold: str, options: tuple[str, ...]) -> None:
         letter = gold.strip("(). ").upper()
-        if len(letter) == 1 and letter in ascii_uppercase:
-            if ascii_uppercase.index(letter) >= len(options) and gold not in options:
-                raise RowFault(f"gold letter {letter} is outside the {len(options)} options")
+        if len(letter) == 1 and letter in ascii_uppercase[len(options) :] and gold not in options:
+            raise RowFault(f"gold letter {letter} is outside the {len(options)} options")
 
 
 def choices_of(options: Sequence[str]) -> str:
     """`(A) first`, one line each, as MathVista, Geometry3K and others write choices."""
-    return "\n".join(
-        f"({letter}) {text}" for letter, text in zip(ascii_uppercase, options, strict=False)
-    )
+    return "\n".join(f"({letter}) {text}" for letter, text in zip(ascii_uppercase, options, strict=False))

@@ -189,9 +189,7 @@ def _gold_faults(benchmark: Benchmark, item: Item, where: str) -> list[Fault]:
     if not verdict.correct:
         reason = f"the strict grader does not find {gold[:60]!r} equal to itself: {verdict.reason}"
         faults.append(Fault("gold", item.problem.id, where, reason))
-    outcomes = [
-        benchmark.official(item, form.format(name)) for name in _names(item) for form in GOLD_FORMS
-    ]
+    outcomes = [benchmark.official(item, form.format(name)) for name in _names(item) for form in GOLD_FORMS]
     if not any(outcome.correct for outcome in outcomes):
         reason = f"the official rule accepts its own gold {gold[:60]!r} in no form: {outcomes[0].reason}"
         faults.append(Fault("gold", item.problem.id, where, reason))
