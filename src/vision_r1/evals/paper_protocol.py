@@ -22,6 +22,6 @@ def unfinished(row: Mapping[str, Any]) -> bool:
 
 
 def prediction(text: str) -> str:
-    """What the paper's harness hands to scoring: the answer where its pattern matches, else the whole text."""
+    """What the paper's harness hands to scoring: the answer if its pattern matches, else the whole text."""
     found = _ANSWER.search(text)
     return found[1] if found else text

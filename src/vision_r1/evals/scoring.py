@@ -80,7 +80,7 @@ def score(benchmark: Benchmark, item: Item, answer: Row, judge: Ask | None, pape
             row["first_roll"] = {STRICT: False, OFFICIAL: False}
         return row | {
             STRICT: none | {"status": "unparseable"},
-            **{name: none for name in _others(benchmark, judge)},
+            **dict.fromkeys(_others(benchmark, judge), none),
         }
     row[STRICT] = _strict(text, item)
     row[OFFICIAL] = asdict(benchmark.official(item, shown))
