@@ -1,7 +1,6 @@
 """Whatever asks a model about a problem asks with its choices."""
 
 import pytest
-import torch
 from PIL import Image
 
 from vision_r1.construct import describe, pseudo_cot
@@ -30,19 +29,19 @@ class SeenError(Exception):
 def test_evaluation(tmp_path, prompt):
     asked = []
 
-    def engine(loaded, requests, sampling, seed):
-        asked.extend(request.question for request in requests)
-        return [
-            Trace(r.id, i, (Segment("model", "B", (1,)),), "eos", 5, "made-up")
-            for r in requests
-            for i in range(sampling.n)
-        ]
+    class Engine:
+        name = identity = "made-up"
+
+        def complete(self, requests, sampling, seed, on_done=None):
+            asked.extend(request.question for request in requests)
+            return [
+                Trace(r.id, i, (Segment("model", "B", (1,)),), "eos", 5, "made-up")
+                for r in requests
+                for i in range(sampling.n)
+            ]
 
     settings = EvaluateSettings(sampled_problems=1, bootstrap=100)
-    loaded = LoadedModel(torch.nn.Linear(2, 2), None, "made-up")
-    block = evaluate_variant(
-        loaded, [PROBLEM], settings, 8, tmp_path, name="x", prompt=prompt, generate=engine
-    )
+    block = evaluate_variant(Engine(), [PROBLEM], settings, 8, tmp_path, name="x", prompt=prompt)
     assert block["accuracy"] == 1.0
     expected = ASKED if prompt == "direct" else f"{ASKED}\n{settings.think_instruction}"
     assert set(asked) == {expected}

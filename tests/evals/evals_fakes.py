@@ -5,23 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
-import torch
-
 from vision_r1.evals.config import EvaluateSettings
 from vision_r1.models.load import LoadedModel
 from vision_r1.models.tiny import SIZES, build_config, build_model, build_processor, train_tokenizer
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.config import Sampling
+from vision_r1.rollout.engine import OnDone, quiet
 from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Segment, StopReason, Trace
 
 # (problem id, sample index, greedy) -> (text, stop reason, tokens)
 Script = Callable[[str, int, bool], tuple[str, StopReason, int]]
-
-
-def fake_model(seed: int = 0) -> LoadedModel:
-    torch.manual_seed(seed)
-    return LoadedModel(torch.nn.Linear(3, 2), None, "fake")
 
 
 def settings(**changes: object) -> EvaluateSettings:
@@ -46,12 +40,13 @@ def text_problems(n: int, families: Sequence[str] = ("a", "b")) -> list[Problem]
 class FakeEngine:
     """Writes what a script says and remembers what it was asked."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, identity: str = "fake") -> None:
         self.script = script
+        self.name, self.identity = "fake", identity
         self.calls: list[tuple[list[Request], Sampling, int]] = []
 
-    def __call__(
-        self, loaded: LoadedModel, requests: Sequence[Request], sampling: Sampling, seed: int, /
+    def complete(
+        self, requests: Sequence[Request], sampling: Sampling, seed: int, on_done: OnDone = quiet
     ) -> list[Trace]:
         self.calls.append((list(requests), sampling, seed))
         traces = []
@@ -59,7 +54,7 @@ class FakeEngine:
             for index in range(sampling.n):
                 text, stop, tokens = self.script(request.id, index, sampling.temperature == 0)
                 segment = Segment("model", text, tuple(range(tokens)))
-                traces.append(Trace(request.id, index, (segment,), stop, 5, loaded.name))
+                traces.append(Trace(request.id, index, (segment,), stop, 5, self.name))
         return traces
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from evals_fakes import FakeEngine, fake_model, settings, text_problems, thought, tiny_random
+from evals_fakes import FakeEngine, settings, text_problems, thought, tiny_random
 
 from vision_r1.core.errors import ImageUseError
 from vision_r1.core.files import read_json, read_jsonl
@@ -22,11 +22,13 @@ from vision_r1.evals.image_use import (
     swapped,
     without_images,
 )
-from vision_r1.models.load import LoadedModel
+from vision_r1.models.load import LoadedModel, load_model
 from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.drawing import BlankImage
+from vision_r1.problems.load import load_problems
 from vision_r1.problems.problem import Problem
 from vision_r1.problems.tiny_world import make_problems
+from vision_r1.rollout.engine import InProcessEngine
 from vision_r1.rollout.trace import StopReason
 
 PROBLEMS = make_problems(TinyWorldData(split="test", n=36, seed=1))
@@ -81,7 +83,7 @@ def test_swapped_answers_are_counted_for_the_new_and_the_old_picture(tmp_path: P
         return thought(old[problem_id] if stays else new[problem_id]), "eos", 5
 
     found = evaluate_image_use(
-        fake_model(), PROBLEMS, settings(), 32, tmp_path, train_problems=PROBLEMS, generate=FakeEngine(script)
+        FakeEngine(script), PROBLEMS, settings(), 32, tmp_path, train_problems=PROBLEMS
     )
     n = len(new)
     assert found["blank"]["accuracy"] == found["no_image"]["accuracy"] == 0
@@ -94,7 +96,7 @@ def test_swapped_answers_are_counted_for_the_new_and_the_old_picture(tmp_path: P
 
 def test_controls_that_problems_without_pictures_cannot_give_are_left_out(tmp_path: Path) -> None:
     engine = FakeEngine(lambda *_: ("", "eos", 1))
-    assert evaluate_image_use(fake_model(), text_problems(3), settings(), 32, tmp_path, generate=engine) == {}
+    assert evaluate_image_use(engine, text_problems(3), settings(), 32, tmp_path) == {}
 
 
 def test_question_only_gives_the_most_frequent_answer_of_each_text() -> None:
@@ -155,12 +157,13 @@ def test_a_random_model_end_to_end(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     loaded.model.save_pretrained(folder)
     loaded.processor.save_pretrained(folder)
-    data = TinyWorldData(split="test", n=12, seed=2)
-    train = TinyWorldData(split="train", n=40, seed=3)
+    data = load_problems(TinyWorldData(split="test", n=12, seed=2))
+    train = load_problems(TinyWorldData(split="train", n=40, seed=3))
     chosen = settings(sampled_problems=2, max_new_tokens=6, image_use=True)
 
     def once(out: Path) -> dict:
-        return evaluate_model(str(folder), data, chosen, out, train=train, seed=1)
+        engine = InProcessEngine(load_model(str(folder)))
+        return evaluate_model(engine, data, chosen, out, train_problems=train, seed=1)
 
     first = once(tmp_path / "one")
     assert read_json(tmp_path / "one" / "summary.json") == first

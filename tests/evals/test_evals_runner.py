@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from evals_fakes import FakeEngine, fake_model, settings, text_problems, thought
+from evals_fakes import FakeEngine, settings, text_problems, thought
 
 from vision_r1.core.errors import InputError, RunStateError
 from vision_r1.core.files import read_jsonl
@@ -47,9 +47,7 @@ def run(
     out: Path, engine: FakeEngine, n: int = 10, chosen: EvaluateSettings | None = None, **more: object
 ) -> dict:
     options = {"name": "x", **more}
-    return evaluate_variant(
-        fake_model(), text_problems(n), chosen or settings(), CAP, out, generate=engine, **options
-    )
+    return evaluate_variant(engine, text_problems(n), chosen or settings(), CAP, out, **options)
 
 
 def test_figures_of_a_known_set(tmp_path: Path) -> None:
@@ -136,10 +134,10 @@ class Killer(FakeEngine):
         super().__init__(mixed)
         self.allowed = allowed
 
-    def __call__(self, *arguments):
+    def complete(self, *arguments):
         if len(self.calls) == self.allowed:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().__call__(*arguments)
+        return super().complete(*arguments)
 
 
 SMALL = {"batch_size": 8, "sampled_problems": 3}
@@ -183,7 +181,7 @@ def test_killed_after_the_traces_leaves_no_work_behind(tmp_path: Path) -> None:
         ({"prompt": "think"}, "prompt"),
         ({"chosen": settings(temperature=0.7)}, "temperature"),
         ({"n": 9}, "problems"),
-        ({"model": 1}, "model"),
+        ({"model": "other"}, "model"),
     ],
 )
 def test_another_evaluation_in_the_folder_is_refused(tmp_path: Path, change: dict, word: str) -> None:
@@ -191,7 +189,7 @@ def test_another_evaluation_in_the_folder_is_refused(tmp_path: Path, change: dic
     before = (tmp_path / "traces.jsonl").read_bytes()
     with pytest.raises(RunStateError, match=f"another {word}"):
         evaluate_variant(
-            fake_model(change.get("model", 0)),
+            FakeEngine(mixed, change.get("model", "fake")),
             text_problems(change.get("n", 10)),
             change.get("chosen", settings()),
             change.get("cap", CAP),
@@ -199,7 +197,6 @@ def test_another_evaluation_in_the_folder_is_refused(tmp_path: Path, change: dic
             name="x",
             prompt=change.get("prompt", "direct"),
             seed=change.get("seed", 0),
-            generate=FakeEngine(mixed),
         )
     assert (tmp_path / "traces.jsonl").read_bytes() == before
 
@@ -239,7 +236,7 @@ def test_problems_that_cannot_be_measured_are_refused_before_generating(tmp_path
     twice = [text_problems(1)[0]] * 2
     for problems, word in (([], "no problems"), (twice, "share the id")):
         with pytest.raises(InputError, match=word):
-            evaluate_variant(fake_model(), problems, settings(), CAP, tmp_path, name="x", generate=engine)
+            evaluate_variant(engine, problems, settings(), CAP, tmp_path, name="x")
     assert engine.calls == []
     assert list(tmp_path.iterdir()) == []
 
@@ -251,9 +248,7 @@ def test_golds_that_cannot_grade_themselves_are_listed(tmp_path: Path) -> None:
     assert [fault["problem_id"] for fault in faults] == ["p1"]
     with pytest.raises(InputError, match="none of the 1 gold answers"):
         ungradeable([bad])
-    block = evaluate_variant(
-        fake_model(), [good, bad], settings(), CAP, tmp_path, name="x", generate=FakeEngine(mixed)
-    )
+    block = evaluate_variant(FakeEngine(mixed), [good, bad], settings(), CAP, tmp_path, name="x")
     assert block["ungradeable"] == faults
     assert block["n"] == 2
 

@@ -33,6 +33,61 @@ def compare_traces(
         InputError: a file cannot be read, has no rows of this decoding, or the problems differ.
     """
     one, two = _scores(first, decoding), _scores(second, decoding)
+    return _paired(one, two, first, second, resamples, seed)
+
+
+def compare_evaluations(
+    first: Path, second: Path, scorer: str = "strict", *, resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """Two evaluations on benchmarks, paired by problem, for every benchmark that both have.
+
+    Args:
+        first: folder of the evaluation that is compared against.
+        second: folder of the other.
+        scorer: "strict", "official" or "judged".
+        resamples: of the paired bootstrap over problems.
+        seed: of the bootstrap.
+
+    Returns:
+        `{"first", "second", "scorer", "benchmarks": {name: as compare_traces}}`; an answer's score is
+        averaged over its samples.
+
+    Raises:
+        InputError: no benchmark in common, a scorer that was not run, or other problems.
+    """
+    folders = [{path.parent.name for path in place.glob("*/scores.jsonl")} for place in (first, second)]
+    common = sorted(folders[0] & folders[1])
+    if not common:
+        raise InputError("no benchmark is in both", where=f"{first} and {second}", fix="evaluate both on one")
+    files = [(name, first / name / "scores.jsonl", second / name / "scores.jsonl") for name in common]
+    return {
+        "first": str(first),
+        "second": str(second),
+        "scorer": scorer,
+        "benchmarks": {
+            name: _paired(_scored(a, scorer), _scored(b, scorer), a, b, resamples, seed)
+            for name, a, b in files
+        },
+    }
+
+
+Scored = dict[str, tuple[Any, float]]
+
+
+def _scored(path: Path, scorer: str) -> Scored:
+    """Problem id -> (gold, share of its answers that this scorer finds right)."""
+    found: dict[str, tuple[Any, list[bool]]] = {}
+    for number, row in read_jsonl(path):
+        if not isinstance(row.get(scorer), dict) or "correct" not in row[scorer]:
+            known = ", ".join(
+                key for key, value in row.items() if isinstance(value, dict) and "correct" in value
+            )
+            raise InputError(f"no score by {scorer!r}", where=f"{path}, line {number}", fix=f"one of {known}")
+        found.setdefault(row["id"], (row["gold"], []))[1].append(row[scorer]["correct"] is True)
+    return {name: (gold, sum(right) / len(right)) for name, (gold, right) in found.items()}
+
+
+def _paired(one: Scored, two: Scored, first: Path, second: Path, resamples: int, seed: int) -> dict[str, Any]:
     _check_same(one, two, first, second)
     ids = list(one)
     a, b = [one[name][1] for name in ids], [two[name][1] for name in ids]
@@ -49,7 +104,7 @@ def compare_traces(
     }
 
 
-def _scores(path: Path, decoding: Decoding) -> dict[str, tuple[Any, float]]:
+def _scores(path: Path, decoding: Decoding) -> Scored:
     """Problem id -> (gold, share of its completions that are right)."""
     found: dict[str, tuple[Any, list[bool]]] = {}
     for number, row in read_jsonl(path):
@@ -63,9 +118,7 @@ def _scores(path: Path, decoding: Decoding) -> dict[str, tuple[Any, float]]:
     return {name: (gold, sum(right) / len(right)) for name, (gold, right) in found.items()}
 
 
-def _check_same(
-    one: dict[str, tuple[Any, float]], two: dict[str, tuple[Any, float]], first: Path, second: Path
-) -> None:
+def _check_same(one: Scored, two: Scored, first: Path, second: Path) -> None:
     fix = "evaluate both on the same problems"
     for name in sorted(one.keys() ^ two.keys()):
         place = second if name in one else first

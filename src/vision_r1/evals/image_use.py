@@ -16,7 +16,7 @@ from vision_r1.core.errors import ImageUseError
 from vision_r1.core.files import read_jsonl
 from vision_r1.core.progress import Progress
 from vision_r1.evals.config import EvaluateSettings
-from vision_r1.evals.runner import Generate, evaluate_variant
+from vision_r1.evals.runner import evaluate_variant
 from vision_r1.evals.statistics import wilson
 from vision_r1.evals.summary import accuracy_block
 from vision_r1.grading import GradeSpec, grade_answer, grade_response
@@ -24,7 +24,7 @@ from vision_r1.models.chat import IMAGE_MARK
 from vision_r1.models.load import LoadedModel, encode_prompts
 from vision_r1.problems.drawing import BlankImage
 from vision_r1.problems.problem import Problem
-from vision_r1.rollout import in_process
+from vision_r1.rollout.engine import Engine
 from vision_r1.rollout.in_process import check_context
 
 # Log-probabilities closer than this do not count as changed; a picture that is not seen changes none.
@@ -136,7 +136,7 @@ def _most_frequent(counts: Counter[str]) -> str:
 
 
 def evaluate_image_use(
-    loaded: LoadedModel,
+    engine: Engine,
     problems: Sequence[Problem],
     settings: EvaluateSettings,
     cap: int,
@@ -145,12 +145,11 @@ def evaluate_image_use(
     train_problems: Sequence[Problem] = (),
     seed: int = 0,
     progress: Progress | None = None,
-    generate: Generate = in_process.generate,
 ) -> dict[str, Any]:
     """The image controls of one model, by greedy decoding; traces land in `out/<control>`.
 
     Args:
-        loaded: the model, usually the final one.
+        engine: the model, usually the final one.
         problems: the held-out problems it was measured on.
         settings: as for the model's own evaluation.
         cap: as for the model's own evaluation.
@@ -158,7 +157,6 @@ def evaluate_image_use(
         train_problems: what the question-only predictor is fitted on; without them it is left out.
         seed: as for `evaluate_variant`.
         progress: where to tell how far it is.
-        generate: the engine.
 
     Returns:
         `blank`, `no_image` and `question_only` with `{"accuracy", "ci95", "n"}`, and `swapped` with
@@ -173,8 +171,8 @@ def evaluate_image_use(
 
     def ask(control: str, changed: Sequence[Problem]) -> dict[str, Any]:
         block = evaluate_variant(
-            loaded, changed, greedy, cap, out / control,
-            name=control.replace("_", " "), seed=seed, progress=progress, generate=generate,
+            engine, changed, greedy, cap, out / control,
+            name=control.replace("_", " "), seed=seed, progress=progress,
         )  # fmt: skip
         return {key: block[key] for key in ("accuracy", "ci95", "n")}
 

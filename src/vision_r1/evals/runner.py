@@ -16,22 +16,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from vision_r1.core.errors import InputError, RunStateError
-from vision_r1.core.files import left_by_kill, read_json, read_jsonl, write_json, write_jsonl
+from vision_r1.core.errors import InputError
+from vision_r1.core.files import read_jsonl, write_jsonl
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
+from vision_r1.evals.claim import claim
 from vision_r1.evals.config import EvaluateSettings
 from vision_r1.evals.golds import ungradeable
 from vision_r1.evals.order import decoding_order
 from vision_r1.evals.summary import Row, variant_block
 from vision_r1.grading import GradeSpec, Parts, grade_response, split_parts
-from vision_r1.models.digest import weights_digest
-from vision_r1.models.load import LoadedModel
 from vision_r1.problems.problem import Problem
-from vision_r1.rollout import in_process
 from vision_r1.rollout.config import Sampling
+from vision_r1.rollout.engine import Engine
 from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Trace
 
@@ -39,18 +38,8 @@ Prompt = Literal["direct", "think"]
 Decoding = Literal["greedy", "sampled"]
 
 
-class Generate(Protocol):
-    """Completes requests: `rollout.in_process.generate`, or another engine with its contract."""
-
-    def __call__(
-        self, loaded: LoadedModel, requests: Sequence[Request], sampling: Sampling, seed: int, /
-    ) -> list[Trace]:
-        """`sampling.n` traces for each request, in order."""
-        ...
-
-
 def evaluate_variant(
-    loaded: LoadedModel,
+    engine: Engine,
     problems: Sequence[Problem],
     settings: EvaluateSettings,
     cap: int,
@@ -60,12 +49,11 @@ def evaluate_variant(
     prompt: Prompt = "direct",
     seed: int = 0,
     progress: Progress | None = None,
-    generate: Generate = in_process.generate,
 ) -> dict[str, Any]:
     """Measure a model; write `out/traces.jsonl` and return the variant's block of results.json.
 
     Args:
-        loaded: the model.
+        engine: the model.
         problems: held-out problems with unique ids.
         settings: decoding and statistics; `max_new_tokens` is not looked at.
         cap: completion cap in tokens, the same for every variant that is compared.
@@ -74,23 +62,22 @@ def evaluate_variant(
         prompt: "direct" asks the question as it stands, "think" adds `settings.think_instruction`.
         seed: of sampling and bootstrap.
         progress: where to tell how far it is.
-        generate: the engine.
 
     Returns:
         See `summary.variant_block`, and `ungradeable` (see `golds.ungradeable`).
 
     Raises:
         InputError: no problems, ids that repeat, no gold that can be graded, an image that cannot be
-            read, a prompt and cap that exceed the context.
+            read, a prompt and cap that exceed the context, or another completion that did not come.
         RunStateError: `out` holds another evaluation.
     """
     _check_ids(problems)
     faults = ungradeable(problems)
-    job = _Job(loaded, tuple(problems), settings, cap, prompt, seed)
+    job = _Job(engine, tuple(problems), settings, cap, prompt, seed)
     traces = out / "traces.jsonl"
-    _claim(out, traces, job.plan())
+    claim(out, traces, job.plan())
     if not traces.exists():
-        write_jsonl(traces, _run(job, out / "work", name, progress or Silent(), generate))
+        write_jsonl(traces, _run(job, out / "work", name, progress or Silent()))
     shutil.rmtree(out / "work", ignore_errors=True)
     rows = [row for _, row in read_jsonl(traces)]
     block = variant_block(rows, prompt=prompt, cap=cap, bootstrap=settings.bootstrap, seed=seed)
@@ -101,31 +88,6 @@ def _check_ids(problems: Sequence[Problem]) -> None:
     twice = [name for name, count in Counter(problem.id for problem in problems).items() if count > 1]
     if twice:
         raise InputError(f"two problems share the id {twice[0][:60]!r}", fix="make ids unique")
-
-
-def _claim(out: Path, traces: Path, plan: dict[str, Any]) -> None:
-    """Write the plan into a new folder; refuse a folder whose plan is another one."""
-    path = out / "plan.json"
-    if not path.exists():
-        if traces.exists():
-            raise RunStateError("traces of unknown origin are in the way", where=str(traces), fix="move them")
-        # Only what a kill while the plan was written leaves may lie there: anything else is not ours.
-        if out.is_dir() and any(not left_by_kill(entry, path.name) for entry in out.iterdir()):
-            raise RunStateError(
-                "the folder holds other files and is not an evaluation",
-                where=str(out),
-                fix="name another folder",
-            )
-        write_json(path, plan)
-        return
-    found = read_json(path)
-    other = [key for key in plan if not isinstance(found, dict) or found.get(key) != plan[key]]
-    if other:
-        raise RunStateError(
-            f"the folder holds an evaluation with another {other[0].replace('_', ' ')}",
-            where=str(out),
-            fix="give another folder, or remove this one",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +107,7 @@ class _Chunk:
 class _Job:
     """Everything that decides the traces."""
 
-    loaded: LoadedModel
+    engine: Engine
     problems: tuple[Problem, ...]
     settings: EvaluateSettings
     cap: int
@@ -156,7 +118,7 @@ class _Job:
         """The job as plain data, to tell whether a folder belongs to it."""
         settings = self.settings
         return {
-            "model": weights_digest(self.loaded.model),
+            "model": self.engine.identity,
             "problems": _problems_digest(self.problems),
             "cap": self.cap,
             "seed": self.seed,
@@ -193,12 +155,13 @@ class _Job:
             chunks += [_Chunk(decoding, number, members) for number, members in enumerate(groups)]
         return chunks
 
-    def rows(self, chunk: _Chunk, generate: Generate) -> list[Row]:
+    def rows(self, chunk: _Chunk) -> list[Row]:
         """Generate and grade one chunk."""
         members = [self.problems[index] for index in chunk.members]
         requests = [self._request(problem) for problem in members]
         seed = derive_seed(self.seed, "evaluate", chunk.decoding)
-        traces = generate(self.loaded, requests, self.sampling(chunk.decoding), seed)
+        traces = self.engine.complete(requests, self.sampling(chunk.decoding), seed)
+        _refuse_errors(traces)
         by_id = {problem.id: problem for problem in members}
         return [trace_row(by_id[trace.problem_id], trace, chunk.decoding) for trace in traces]
 
@@ -207,7 +170,7 @@ class _Job:
         return Request(problem.id, problem.prompt + think, problem.media)
 
 
-def _run(job: _Job, work: Path, name: str, progress: Progress, generate: Generate) -> list[Row]:
+def _run(job: _Job, work: Path, name: str, progress: Progress) -> list[Row]:
     chunks = job.chunks()
     total = sum(len(chunk.members) * job.sampling(chunk.decoding).n for chunk in chunks)
     progress.start(f"evaluate {name}", total, "completion")
@@ -215,7 +178,7 @@ def _run(job: _Job, work: Path, name: str, progress: Progress, generate: Generat
     for chunk in chunks:
         shard = work / chunk.file
         if not shard.exists():
-            write_jsonl(shard, job.rows(chunk, generate))
+            write_jsonl(shard, job.rows(chunk))
         rows += [row for _, row in read_jsonl(shard)]
         progress.advance(
             len(rows),
@@ -225,6 +188,16 @@ def _run(job: _Job, work: Path, name: str, progress: Progress, generate: Generat
     progress.finish()
     place = {problem.id: index for index, problem in enumerate(job.problems)}
     return sorted(rows, key=lambda r: (r["decoding"] == "sampled", place[r["problem_id"]], r["sample_index"]))
+
+
+def _refuse_errors(traces: Sequence[Trace]) -> None:
+    """A completion that did not come is no wrong answer; finished parts are kept for the next call."""
+    failed = [trace for trace in traces if trace.stop_reason == "error"]
+    if failed:
+        what = failed[0].error if len(failed) == 1 else f"{failed[0].error} ({len(failed)} such completions)"
+        raise InputError(
+            what, where=f"problem {failed[0].problem_id}", fix="mend it and run the command again"
+        )
 
 
 def trace_row(problem: Problem, trace: Trace, decoding: Decoding) -> Row:

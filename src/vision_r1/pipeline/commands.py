@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from vision_r1.core.errors import ConfigError, InputError
 from vision_r1.core.progress import Progress
 from vision_r1.evals.config import EvaluateSettings
 from vision_r1.problems.config import ChatData, ProblemsConfig, anchored, parse_data_config
+from vision_r1.rollout.engine import Engine
 from vision_r1.rollout.trace import Trace
 
 
@@ -37,7 +39,12 @@ def data_config(path: Path) -> ProblemsConfig:
 
 
 def evaluate_command(
-    model: str, data: Path, out: Path, overrides: Sequence[str], seed: int, progress: Progress
+    engine: AbstractContextManager[Engine],
+    data: Path,
+    out: Path,
+    overrides: Sequence[str],
+    seed: int,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Evaluate a model on the problems of a data config; see `evals.command.evaluate_model`."""
     plain = apply_overrides(to_plain(EvaluateSettings()), list(overrides))
@@ -46,8 +53,11 @@ def evaluate_command(
     if out.exists() and not out.is_dir():
         raise InputError("is a file, not a folder", where=str(out), fix="name another --out")
     from vision_r1.evals.command import evaluate_model
+    from vision_r1.problems.load import load_problems
 
-    return evaluate_model(model, problems_config, settings, out, seed=seed, progress=progress)
+    problems, plain_data = load_problems(problems_config), to_plain(problems_config)
+    with engine as opened:
+        return evaluate_model(opened, problems, settings, out, data=plain_data, seed=seed, progress=progress)
 
 
 def infer_command(

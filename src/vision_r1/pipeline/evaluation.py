@@ -76,6 +76,7 @@ def evaluate_stage(
     from vision_r1.evals.runner import evaluate_variant
     from vision_r1.models.load import load_model
     from vision_r1.problems.load import load_problems
+    from vision_r1.rollout.engine import InProcessEngine
 
     watch = run.clock(name)
     progress = Ticking(progress, watch)
@@ -93,20 +94,21 @@ def evaluate_stage(
     for variant, (model, prompt) in asked.items():
         loaded = load_model(model)
         check_images_reach_model(loaded, problems)
+        engine = InProcessEngine(loaded)
         options: dict[str, Any] = {"prompt": prompt, "seed": seed, "progress": progress}
-        block = evaluate_variant(loaded, problems, stage, cap, folder / variant, name=variant, **options)
+        block = evaluate_variant(engine, problems, stage, cap, folder / variant, name=variant, **options)
         summary["variants"][variant] = block
         if variant in ("base", "cold_start", final):
             for key, more in further.items():
                 place = folder / f"{variant}-{key}"
                 found = evaluate_variant(
-                    loaded, more, greedy, cap, place, name=f"{variant}, {key}", **options
+                    engine, more, greedy, cap, place, name=f"{variant}, {key}", **options
                 )
                 summary["generalisation"][key][variant] = {k: found[k] for k in ("accuracy", "ci95", "n")}
         if variant == final and stage.image_use:
             training = load_problems(recipe.data.rl) if recipe.data.rl is not None else []
             summary["image_use"] = evaluate_image_use(
-                loaded, problems, stage, cap, folder / "image_use",
+                engine, problems, stage, cap, folder / "image_use",
                 train_problems=training, seed=seed, progress=progress,
             )  # fmt: skip
     summary["settings"] = to_plain(stage)

@@ -184,6 +184,7 @@ def _compare_arm(
     from vision_r1.models.load import load_model
     from vision_r1.pipeline.config import EvaluateStage
     from vision_r1.problems.load import load_problems
+    from vision_r1.rollout.engine import InProcessEngine
 
     name, stage = next((n, s) for n, s in recipe.stages.items() if isinstance(s, EvaluateStage))
     if recipe.data.test is None:
@@ -191,7 +192,8 @@ def _compare_arm(
     cap = (run.done(name) or {"summary": {}})["summary"]["cap"]
     folder = study.path / "evaluate" / arm
     block = evaluate_variant(
-        load_model(str(study.stage(arm) / "model")), load_problems(recipe.data.test), stage, cap, folder,
+        InProcessEngine(load_model(str(study.stage(arm) / "model"))),
+        load_problems(recipe.data.test), stage, cap, folder,
         name=arm, seed=derive_seed(recipe.seed, name), progress=progress,
     )  # fmt: skip
     final = run.stage(name) / recipe.final / "traces.jsonl"

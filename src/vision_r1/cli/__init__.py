@@ -9,6 +9,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from vision_r1.cli import evaluation
+from vision_r1.cli.options import Seed, natural
+
 app = typer.Typer(
     name="vision-r1",
     help="From a vision-language model that answers to one that reasons: the whole Vision-R1 method.",
@@ -27,19 +30,10 @@ Overrides = Annotated[
 Scale = Annotated[str | None, typer.Option(help="tiny (default), 3b, 7b, 32b or 72b; for a recipe by name.")]
 
 
-def _natural(seed: int | None) -> int | None:
-    if seed is not None and seed < 0:
-        from vision_r1.core.errors import ConfigError
-
-        raise ConfigError(f"{seed} is below 0", where="--seed")
-    return seed
-
-
-Seed = Annotated[int, typer.Option(help="Seed of everything random.", callback=_natural)]
 RecipeSeed = Annotated[
     int | None,
     typer.Option(
-        help="Seed of the run (default: 0, or the file's); a file's data keep theirs.", callback=_natural
+        help="Seed of the run (default: 0, or the file's); a file's data keep theirs.", callback=natural
     ),
 ]
 
@@ -120,38 +114,12 @@ def run(
         typer.echo(f"model:   {model}")
 
 
-@app.command()
-def grade(
-    file: Annotated[Path, typer.Argument(help="JSON Lines: id, gold, response, answer_type, options, ...")],
-    out: Annotated[
-        Path | None, typer.Option(help="Where the verdicts go; standard output without it.")
-    ] = None,
-) -> None:
-    """Grade responses against gold answers."""
-    from vision_r1.grading.file import grade_file
-
-    summary = grade_file(file, out)
-    typer.echo(str(summary), err=True)
-
-
-@app.command("eval")
-def evaluate(
-    model: Annotated[str, typer.Argument(help="tiny:base, a model directory or a hub id.")],
-    data: Annotated[Path, typer.Option(help="A data config (YAML), as in examples/data.")],
-    out: Annotated[Path, typer.Option(help="Folder for traces and summary.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(help="Evaluation dials, such as samples=4 max_new_tokens=512.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the sampled completions.", callback=_natural)] = 0,
-) -> None:
-    """Evaluate a model on a set of problems."""
-    from vision_r1.core.files import reported_writes
-    from vision_r1.pipeline.commands import evaluate_command
-    from vision_r1.report.terminal import RichProgress, print_variant
-
-    with reported_writes(out), RichProgress() as progress:
-        block = evaluate_command(model, data, out, overrides or [], seed, progress)
-    print_variant(model, block)
+app.command("grade")(evaluation.grade)
+app.command("eval")(evaluation.evaluate)
+app.command("rescore")(evaluation.rescore)
+app.command("compare")(evaluation.compare)
+app.command("benchmarks")(evaluation.benchmarks)
+app.command("export")(evaluation.export)
 
 
 @app.command()
@@ -161,7 +129,7 @@ def infer(
     question: Annotated[str, typer.Argument(help="What to ask of it.")],
     max_new_tokens: Annotated[int, typer.Option(help="Cap on the completion.")] = 512,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling.", callback=_natural)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.", callback=natural)] = 0,
 ) -> None:
     """Ask one question of one picture."""
     from vision_r1.pipeline.commands import infer_command

@@ -1,0 +1,142 @@
+"""Commands that measure: grade, eval, rescore, compare, benchmarks, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vision_r1.cli.options import natural
+
+Judge = Annotated[
+    str | None, typer.Option(help="OpenAI-compatible address of a judge, for benchmarks whose rule asks one.")
+]
+JudgeModel = Annotated[str, typer.Option(help="The judge's model name.")]
+
+
+def grade(
+    file: Annotated[Path, typer.Argument(help="JSON Lines: id, gold, response, answer_type, options, ...")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the verdicts go; standard output without it.")
+    ] = None,
+) -> None:
+    """Grade responses against gold answers."""
+    from vision_r1.grading.file import grade_file
+
+    summary = grade_file(file, out)
+    typer.echo(str(summary), err=True)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="tiny:base, a model directory, a hub id, or a served name.")],
+    out: Annotated[Path, typer.Option(help="Folder for answers and summary; the same one continues.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Evaluation dials, such as samples=4 max_new_tokens=512.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A data config (YAML) of your own problems; with --benchmark a folder of folders."),
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option(help="NAME, NAME=FOLDER or all; repeat it for several.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="plain, or paper (Vision-R1's own, with re-rolls: not pass@1).")
+    ] = "plain",
+    engine: Annotated[str, typer.Option(help="in-process or vllm.")] = "in-process",
+    endpoint: Annotated[str | None, typer.Option(help="OpenAI-compatible address that serves MODEL.")] = None,
+    judge: Judge = None,
+    judge_model: JudgeModel = "gpt-4o-mini",
+    seed: Annotated[int, typer.Option(help="Seed of the sampled completions.", callback=natural)] = 0,
+) -> None:
+    """Evaluate a model on benchmarks, or on problems of your own."""
+    from vision_r1.core.errors import ConfigError
+    from vision_r1.core.files import reported_writes
+    from vision_r1.pipeline.engines import open_engine, open_judge
+    from vision_r1.report.terminal import RichProgress, print_variant
+
+    if not benchmark and data is None:
+        raise ConfigError(
+            "nothing to evaluate on", where="eval", fix="give --benchmark NAME or --data CONFIG"
+        )
+    with reported_writes(out), RichProgress() as progress:
+        opened = open_engine(model, engine, endpoint, out, progress)
+        if benchmark:
+            from vision_r1.pipeline.benchmarks import evaluate_command as on_benchmarks
+
+            with open_judge(judge, judge_model, out) as asked:
+                summary = on_benchmarks(
+                    model, opened, benchmark, data, overrides or [], out,
+                    protocol=protocol, seed=seed, judge=asked, progress=progress,
+                )  # fmt: skip
+        elif data is not None:
+            from vision_r1.pipeline.commands import evaluate_command
+
+            block = evaluate_command(opened, data, out, overrides or [], seed, progress)
+    if not benchmark:
+        print_variant(model, block)
+        return
+    from vision_r1.report.benchmarks import print_benchmarks
+
+    print_benchmarks(summary)
+    typer.echo(f"answers, scores and what the scorers disagree on: {out}")
+
+
+def rescore(
+    folder: Annotated[Path, typer.Argument(help="What an evaluation on benchmarks wrote.")],
+    judge: Judge = None,
+    judge_model: JudgeModel = "gpt-4o-mini",
+) -> None:
+    """Score the answers of an evaluation again, with today's grader and rules; nothing is generated."""
+    from vision_r1.core.files import reported_writes
+    from vision_r1.evals.benchmark_run import rescore as score_again
+    from vision_r1.pipeline.engines import open_judge
+    from vision_r1.report.benchmarks import print_benchmarks
+    from vision_r1.report.terminal import RichProgress
+
+    with reported_writes(folder), RichProgress() as progress, open_judge(judge, judge_model, folder) as asked:
+        summary = score_again(folder, asked, progress)
+    print_benchmarks(summary)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="An evaluation: what is compared against.")],
+    second: Annotated[Path, typer.Argument(help="An evaluation on the same problems.")],
+    scorer: Annotated[str, typer.Option(help="strict, official or judged.")] = "strict",
+) -> None:
+    """Compare two evaluations problem by problem: paired difference, 95% interval, exact sign test."""
+    from vision_r1.evals.compare import compare_evaluations
+    from vision_r1.report.benchmarks import print_comparison
+
+    print_comparison(compare_evaluations(first, second, scorer))
+
+
+def benchmarks() -> None:
+    """The benchmarks: names, where their rows come from, and what to know about their own rule."""
+    from vision_r1.evals.benchmarks import BENCHMARKS
+
+    for name, entry in BENCHMARKS.items():
+        source = entry.source.hub + (f", {entry.source.config}" if entry.source.config else "")
+        typer.echo(f"{name:<14} {entry.title}, {entry.paper}")
+        typer.echo(f"{'':<14} rows: hub {source}, split {entry.source.split}")
+        for note in (*entry.notes, *(("its rule asks a judge model",) if entry.judged else ())):
+            typer.echo(f"{'':<14} {note}")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="What an evaluation on benchmarks wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    to: Annotated[str, typer.Option(help="vlmevalkit.")] = "vlmevalkit",
+    format: Annotated[str, typer.Option(help="tsv or xlsx.")] = "tsv",
+) -> None:
+    """Write the answers of an evaluation in another tool's layout."""
+    from vision_r1.core.errors import ConfigError
+    from vision_r1.core.files import reported_writes
+    from vision_r1.evals.export import export_evaluation
+
+    if to != "vlmevalkit":
+        raise ConfigError(f"unknown layout {to!r}", where="--to", fix="vlmevalkit")
+    with reported_writes(out):
+        for path in export_evaluation(folder, out, format):
+            typer.echo(path)

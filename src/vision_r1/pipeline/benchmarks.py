@@ -1,0 +1,188 @@
+"""What `eval --benchmark` and `rescore` do, apart from printing: names to benchmarks, models to engines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.config import apply_overrides, to_plain, validate
+from vision_r1.core.errors import ConfigError, InputError, nearest
+from vision_r1.core.files import is_folder
+from vision_r1.core.progress import Progress
+from vision_r1.evals.benchmark_run import Evaluation, Judge, run_benchmark, write_summary
+from vision_r1.evals.benchmarks import BENCHMARKS, Benchmark
+from vision_r1.evals.benchmarks.load import Loaded, load_benchmark
+from vision_r1.evals.config import PROTOCOLS, BenchmarkSettings
+from vision_r1.rollout.engine import Engine
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A benchmark and where its rows are; None for the hub."""
+
+    benchmark: Benchmark
+    folder: Path | None
+
+
+def places(named: Sequence[str], data: Path | None) -> list[Place]:
+    """The benchmarks that were asked for.
+
+    Args:
+        named: `NAME`, `NAME=FOLDER`, or `all` for every one that has a folder in `data`.
+        data: a folder that holds one folder a benchmark, called by its name (`mathvision`, or
+            `mathvision_testmini`), or the rows of the one benchmark that is named.
+
+    Raises:
+        ConfigError: a name that no benchmark has, or one named twice.
+        InputError: no folder for a benchmark that is named.
+    """
+    if data is not None and not is_folder(data):
+        raise InputError("no such folder", where=f"--data {data}")
+    found: dict[str, Place] = {}
+    for entry in _expanded(named, data):
+        name, _, folder = entry.partition("=")
+        if name not in BENCHMARKS:
+            raise ConfigError(
+                f"no benchmark {name!r}", where="--benchmark", fix=nearest(name, BENCHMARKS, "one of")
+            )
+        if name in found:
+            raise ConfigError(f"{name} is named twice", where="--benchmark")
+        benchmark = BENCHMARKS[name]
+        place = Path(folder) if folder else _folder_in(data, name, alone=len(named) == 1)
+        found[name] = Place(benchmark, place)
+    return list(found.values())
+
+
+def _expanded(named: Sequence[str], data: Path | None) -> list[str]:
+    if ALL not in named:
+        return list(named)
+    if data is None:
+        return list(BENCHMARKS)
+    here = [name for name in BENCHMARKS if _candidates(data, name)]
+    if not here:
+        known = ", ".join(BENCHMARKS)
+        raise InputError("no folder of a benchmark in it", where=f"--data {data}", fix=f"call them {known}")
+    return here
+
+
+def _candidates(data: Path, name: str) -> list[Path]:
+    return [
+        path
+        for path in sorted(data.iterdir())
+        if path.is_dir() and (path.name == name or path.name.startswith((f"{name}_", f"{name}-")))
+    ]
+
+
+def _folder_in(data: Path | None, name: str, *, alone: bool) -> Path | None:
+    if data is None:
+        return None
+    found = _candidates(data, name)
+    if len(found) == 1:
+        return found[0]
+    if not found and alone:
+        return data
+    what = f"several folders of {name}" if found else f"no folder of {name}"
+    raise InputError(f"{what} in it", where=f"--data {data}", fix=f"name one: --benchmark {name}=FOLDER")
+
+
+def benchmark_settings(protocol: str, overrides: Sequence[str]) -> BenchmarkSettings:
+    """The settings of a protocol with dotted overrides.
+
+    Raises:
+        ConfigError: an unknown protocol or dial.
+    """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(
+            f"unknown protocol {protocol!r}", where="--protocol", fix=nearest(protocol, PROTOCOLS, "one of")
+        )
+    return validate(BenchmarkSettings, apply_overrides(to_plain(PROTOCOLS[protocol]), list(overrides)))
+
+
+def evaluate_command(
+    model: str,
+    engine: AbstractContextManager[Engine],
+    named: Sequence[str],
+    data: Path | None,
+    overrides: Sequence[str],
+    out: Path,
+    *,
+    protocol: str,
+    seed: int,
+    judge: Judge | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Evaluate a model on benchmarks.
+
+    All rows are read before the model is loaded and the first question asked, so that a missing image
+    or folder shows at once.
+
+    Args:
+        model: as it was named, to find what it was trained on.
+        engine: what completes; entered once everything else has been checked.
+        named: see `places`.
+        data: see `places`.
+        overrides: dials of `BenchmarkSettings`.
+        out: folder of the evaluation.
+        protocol: a key of `PROTOCOLS`.
+        seed: of sampling and bootstrap.
+        judge: for benchmarks whose rule has one.
+        progress: where to tell how far it is.
+
+    Returns:
+        What `out/summary.json` holds.
+
+    Raises:
+        InputError: rows that cannot be read, a model that cannot be used.
+        ImageUseError: the images of a benchmark do not reach the model.
+    """
+    settings = benchmark_settings(protocol, overrides)
+    asked = places(named, data)
+    if out.exists() and not out.is_dir():
+        raise InputError("is a file, not a folder", where=str(out), fix="name another --out")
+    rows = [
+        load_benchmark(
+            place.benchmark,
+            place.folder,
+            limit=settings.limit,
+            max_pixels=settings.max_pixels,
+            progress=progress,
+        )
+        for place in asked
+    ]
+    evaluation = Evaluation(settings, protocol, seed, judge)
+    with engine as opened:
+        return _evaluate(opened, list(zip(asked, rows, strict=True)), evaluation, out, progress)
+
+
+def _evaluate(
+    engine: Engine,
+    rows: Sequence[tuple[Place, Loaded]],
+    evaluation: Evaluation,
+    out: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """One benchmark after another; what is finished is kept if a later one fails."""
+    blocks: dict[str, dict[str, Any]] = {}
+    summary: dict[str, Any] = {}
+    for place, loaded in rows:
+        name = place.benchmark.name
+        _check_images(engine, loaded)
+        blocks[name] = run_benchmark(engine, place.benchmark, loaded, evaluation, out / name, progress)
+        summary = write_summary(out, blocks)
+    return summary
+
+
+def _check_images(engine: Engine, loaded: Loaded) -> None:
+    """For a model in this process: see `image_use.check_images_reach_model`; short questions are probed."""
+    from vision_r1.rollout.engine import InProcessEngine
+
+    if isinstance(engine, InProcessEngine):
+        from vision_r1.evals.image_use import check_images_reach_model
+
+        problems = sorted((item.problem for item in loaded.items), key=lambda p: len(p.prompt))
+        check_images_reach_model(engine.loaded, problems[: max(8, len(problems) // 2)])

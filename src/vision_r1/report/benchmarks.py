@@ -1,0 +1,146 @@
+"""The table that an evaluation on benchmarks ends with; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from vision_r1.report.clean import clean
+from vision_r1.report.figures import NONE, decimal, percent, points, whole
+from vision_r1.report.read import Row, interval, number, table
+
+_RATES = (
+    ("truncation_rate", "cut\noff"),
+    ("format_rate", "for-\nmat"),
+    ("unparseable_rate", "not\nread"),
+)
+
+
+def print_benchmarks(summary: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print `benchmarks_table` to standard output."""
+    (console or Console()).print(benchmarks_table(summary))
+
+
+def benchmarks_table(summary: Mapping[str, Any]) -> Group:
+    """One line a benchmark: every scorer with its interval, beside what chance and one answer give."""
+    found = table(dict(summary), "benchmarks")
+    blocks = {name: block for name, block in found.items() if isinstance(block, dict)}
+    judged = any(table(block, "scorers", "judged") for block in blocks.values())
+    names = ("strict", "official", "judged") if judged else ("strict", "official")
+    grid = Table(title=_title(blocks), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("benchmark")
+    grid.add_column("n", justify="right")
+    for name in names:
+        grid.add_column(f"{name}\n(95%)", justify="right", no_wrap=True)
+    for heading in ("chance", "one\nanswer", "differ", *(label for _, label in _RATES), "tokens"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for block in blocks.values():
+        grid.add_row(
+            Text(clean(str(block.get("title")))),
+            whole(number(block, "n")),
+            *(_score(table(block, "scorers", name)) for name in names),
+            percent(number(block, "chance")),
+            percent(number(table(block, "most_frequent"), "accuracy")),
+            whole(number(block, "disagreements")),
+            *(percent(number(block, key), 0) for key, _ in _RATES),
+            whole(number(block, "mean_tokens")),
+        )
+    return Group(grid, *(Text(clean(line)) for line in notes(blocks)))
+
+
+def _title(blocks: Mapping[str, Row]) -> str:
+    first = next(iter(blocks.values()), {})
+    return clean(f"{first.get('model', '')}: accuracy in %, {_protocol(first)}")
+
+
+def _protocol(block: Row) -> str:
+    settings = table(block, "settings")
+    if str(block.get("protocol")) != "plain":
+        return str(block.get("protocol"))
+    heat = number(settings, "temperature")
+    return f"pass@1 over {block.get('samples')} sample(s), " + ("greedy" if not heat else f"T={heat:g}")
+
+
+def _score(found: Row) -> str:
+    if not found:
+        return NONE
+    low_high = interval(found)
+    span = f" ({100 * low_high[0]:.0f}-{100 * low_high[1]:.0f})" if low_high else ""
+    return f"{percent(number(found, 'accuracy'))}{span}"
+
+
+def notes(blocks: Mapping[str, Row]) -> list[str]:
+    """What must be known beside the figures, one line each."""
+    lines: list[str] = []
+    for name, block in blocks.items():
+        faults = table(block, "faults")
+        for kind, text in (
+            ("unusable", "rows could not be asked and count as wrong"),
+            ("gold", "golds are not right by some scorer's own rule"),
+        ):
+            if count := number(faults, kind):
+                lines.append(f"{name}: {count:.0f} {text}; see {name}/faults.jsonl")
+        if failed := number(block, "error_rate"):
+            lines.append(f"{name}: {percent(failed)} of the answers did not come; they count as wrong")
+        if late := number(block, "timeout_rate"):
+            lines.append(f"{name}: {percent(late, 2)} of the answers could not be compared in time")
+        if block.get("needs_judge") and not block.get("judge"):
+            lines.append(f"{name}: the published rule asks a judge model; official is its rule-only part")
+        for key, found in table(block, "scorers", "strict", "scores").items():
+            if isinstance(found, dict) and (value := number(found, "value")) is not None:
+                lines.append(f"{name}: {key} {value:.3f} by strict{_official_score(block, key)}")
+        if isinstance(line := block.get("contamination_line"), str):
+            lines.append(f"{name}: {line}")
+    lines.append(
+        "chance: a random choice among the options, 0 where there are none; one answer: the most frequent"
+        " gold given to every question; differ: answers on which the scorers differ"
+    )
+    return lines
+
+
+def _official_score(block: Row, key: str) -> str:
+    value = number(table(block, "scorers", "official", "scores", key), "value")
+    return "" if value is None else f", {value:.3f} by official"
+
+
+def print_comparison(compared: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print `comparison_table` to standard output."""
+    (console or Console()).print(comparison_table(compared))
+
+
+def comparison_table(compared: Mapping[str, Any]) -> Table:
+    """One line a benchmark: both accuracies, the paired difference with its interval, the exact test."""
+    title = clean(
+        f"{compared['second']} minus {compared['first']}, {compared['scorer']} score, paired by problem"
+    )
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in (
+        "benchmark",
+        "n",
+        "first",
+        "second",
+        "difference",
+        "95%",
+        "only\nfirst",
+        "only\nsecond",
+        "p",
+    ):
+        grid.add_column(heading, justify="left" if heading == "benchmark" else "right", no_wrap=True)
+    for name, row in compared["benchmarks"].items():
+        grid.add_row(
+            clean(name),
+            whole(row["n"]),
+            percent(row["first"]),
+            percent(row["second"]),
+            points(row["difference"]),
+            " to ".join(points(end) for end in row["ci95"]),
+            str(row["first_better"]),
+            str(row["second_better"]),
+            decimal(row["p_value"], 4),
+        )
+    return grid
