@@ -14,11 +14,8 @@ from vision_r1.report.clean import clean
 from vision_r1.report.figures import NONE, decimal, percent, points, whole
 from vision_r1.report.read import Row, interval, number, table
 
-_RATES = (
-    ("truncation_rate", "cut\noff"),
-    ("format_rate", "for-\nmat"),
-    ("unparseable_rate", "not\nread"),
-)
+# Narrow on purpose: the table must stand in a terminal of 80 columns.
+_RATES = (("truncation_rate", "cut\noff"), ("format_rate", "for-\nmat"), ("unparseable_rate", "not\nread"))
 
 
 def print_benchmarks(summary: Mapping[str, Any], console: Console | None = None) -> None:
@@ -33,22 +30,19 @@ def benchmarks_table(summary: Mapping[str, Any]) -> Group:
     judged = any(table(block, "scorers", "judged") for block in blocks.values())
     names = ("strict", "official", "judged") if judged else ("strict", "official")
     grid = Table(title=_title(blocks), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    grid.add_column("benchmark")
-    grid.add_column("n", justify="right")
-    for name in names:
-        grid.add_column(f"{name}\n(95%)", justify="right", no_wrap=True)
-    for heading in ("chance", "one\nanswer", "differ", *(label for _, label in _RATES), "tokens"):
+    grid.add_column("benchmark", no_wrap=True)
+    headings = ("n", *(f"{name}\n(95%)" for name in names), "chance", "one\nansw.", "dif-\nfer")
+    for heading in (*headings, *(label for _, label in _RATES)):
         grid.add_column(heading, justify="right", no_wrap=True)
     for block in blocks.values():
         grid.add_row(
             Text(clean(str(block.get("title")))),
             whole(number(block, "n")),
             *(_score(table(block, "scorers", name)) for name in names),
-            percent(number(block, "chance")),
-            percent(number(table(block, "most_frequent"), "accuracy")),
+            _bare(number(block, "chance")),
+            _bare(number(table(block, "most_frequent"), "accuracy")),
             whole(number(block, "disagreements")),
-            *(percent(number(block, key), 0) for key, _ in _RATES),
-            whole(number(block, "mean_tokens")),
+            *(_bare(number(block, key), 0) for key, _ in _RATES),
         )
     return Group(grid, *(Text(clean(line)) for line in notes(blocks)))
 
@@ -71,7 +65,12 @@ def _score(found: Row) -> str:
         return NONE
     low_high = interval(found)
     span = f" ({100 * low_high[0]:.0f}-{100 * low_high[1]:.0f})" if low_high else ""
-    return f"{percent(number(found, 'accuracy'))}{span}"
+    return f"{_bare(number(found, 'accuracy'))}{span}"
+
+
+def _bare(share: float | None, digits: int = 1) -> str:
+    """Percent without its sign, which the title has."""
+    return percent(share, digits).removesuffix("%")
 
 
 def notes(blocks: Mapping[str, Row]) -> list[str]:
