@@ -1,10 +1,15 @@
-"""Settings of the scripted reasoner; imports nothing heavy."""
+"""Settings of the scripted reasoner and of served models; imports nothing heavy."""
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
 
 from vision_r1.core.config import FrozenConfig
+from vision_r1.core.errors import ConfigError
 
 
 class ReasonerRates(FrozenConfig):
@@ -33,3 +38,55 @@ class ReasonerRates(FrozenConfig):
     contradiction: float = Field(0.04, ge=0, le=1)
     loop: float = Field(0.06, ge=0, le=1)
     broken_form: float = Field(0.05, ge=0, le=1)
+
+
+class EndpointConfig(FrozenConfig):
+    """An OpenAI-compatible endpoint and how patiently it is asked.
+
+    Attributes:
+        url: what `/chat/completions` is appended to; it usually ends in `/v1`.
+        key_env: the environment variable that holds the key; without one no key is sent. The key itself
+            never stands in a config.
+        max_in_flight: the most requests under way at a time. Fewer are while the endpoint throttles.
+        timeout_seconds: for one attempt, from sending to the last byte.
+        connect_seconds: for reaching the endpoint.
+        transport_retries: attempts after the first where the endpoint fails: it cannot be reached, answers
+            HTTP 5xx, cuts the answer off, or sends something that is no answer.
+        patience_seconds: how long a request is throttled before it is given up.
+        answer_retries: further samples where an answer came and cannot be used.
+        cap_field: what the endpoint calls the cap on the reply; OpenAI's reasoning models take
+            `max_completion_tokens` only.
+    """
+
+    url: str
+    key_env: str = ""
+    max_in_flight: int = Field(64, ge=1, le=1024)
+    timeout_seconds: float = Field(600.0, gt=0)
+    connect_seconds: float = Field(20.0, gt=0)
+    transport_retries: int = Field(6, ge=0, le=100)
+    patience_seconds: float = Field(600.0, gt=0)
+    answer_retries: int = Field(2, ge=0, le=100)
+    cap_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+
+    # What was found is not shown by either check: it may be a key.
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ConfigError("not an http or https address", fix="for example http://127.0.0.1:8000/v1")
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ConfigError("the address holds more than a host and a path", fix="name the key by key_env")
+        return url.rstrip("/")
+
+    @field_validator("key_env")
+    @classmethod
+    def _name_of_a_variable(cls, name: str) -> str:
+        if not re.fullmatch(r"([A-Z_][A-Z0-9_]*)?", name):
+            fix = "put the key into an environment variable such as OPENAI_API_KEY and name that"
+            raise ConfigError("not the name of an environment variable (capitals, digits, _)", fix=fix)
+        return name

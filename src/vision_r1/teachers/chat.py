@@ -1,0 +1,202 @@
+"""What a served model is asked and what it says: frozen data, named by its content."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from PIL import Image
+
+from vision_r1.core.errors import InputError
+from vision_r1.core.seeds import derive_seed
+from vision_r1.models.chat import SPECIAL_MARKS, user_content
+from vision_r1.problems.problem import Media
+
+# Formats that endpoints take; anything else is sent as PNG.
+_SENDABLE = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
+_EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One request to a served model.
+
+    Attributes:
+        model: what the endpoint calls the model.
+        user: the user's turn; `<image>` marks place the images, else they lead.
+        system: the system message, if any.
+        media: images in the order of the marks.
+        max_tokens: cap on the reply, in tokens.
+        temperature: 0 is greedy; None leaves it to the endpoint, which some models ask for.
+        top_p: nucleus mass.
+        stop: texts that end the reply.
+        seed: of the sampling; None sends none.
+        template: version of the prompt template that `user` was rendered from.
+        sample_index: 0-based among the samples of one prompt.
+        attempt: 0, or which further sample was taken because an answer could not be used.
+    """
+
+    model: str
+    user: str
+    system: str | None = None
+    media: tuple[Media, ...] = ()
+    max_tokens: int = 1024
+    temperature: float | None = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    template: str = ""
+    sample_index: int = 0
+    attempt: int = 0
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the content, see `request_key`. Reads the images."""
+        return request_key(self, [encode_picture(media) for media in self.media])
+
+    def again(self, attempt: int) -> ChatRequest:
+        """The same request as a further sample."""
+        if self.seed is None or attempt == 0:
+            return replace(self, attempt=attempt)
+        return replace(self, attempt=attempt, seed=derive_seed(self.seed, "attempt", attempt))
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What came back.
+
+    Attributes:
+        text: the answer.
+        reasoning: what the endpoint hands over apart as the model's reasoning; empty without.
+        finish_reason: as the endpoint says it: "stop", "length", "content_filter", ...
+        prompt_tokens: as the endpoint counted them; None where it does not say.
+        completion_tokens: likewise, reasoning included.
+        model: what the endpoint says has answered.
+    """
+
+    text: str
+    reasoning: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no reply.
+
+    Attributes:
+        kind: "request" when it cannot be asked as it is, "transport" when the endpoint failed
+            until patience ran out, "answer" when no answer could be used.
+        reason: what exactly happened, one line, without keys.
+    """
+
+    kind: Literal["request", "transport", "answer"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as it is sent.
+
+    Attributes:
+        hash: SHA-256 of its content.
+        suffix: "png", "jpeg", "webp" or "gif".
+        data: the encoded image.
+    """
+
+    hash: str
+    suffix: str
+    data: bytes
+
+    @cached_property
+    def url(self) -> str:
+        """The image as a data URL."""
+        return f"data:image/{self.suffix};base64,{base64.b64encode(self.data).decode()}"
+
+
+def encode_picture(media: Media) -> Picture:
+    """An image ready to be sent: its own bytes where they show what `media.load()` gives, else a PNG.
+
+    The hash of a PNG made here is that of the pixels: encoders differ between versions.
+
+    Raises:
+        InputError: the image cannot be read.
+    """
+    read = getattr(media, "read", None)
+    if read is not None:
+        data: bytes = read()
+        suffix = _sendable(data)
+        if suffix:
+            media.load()  # refuses damaged and oversized images before they are paid for
+            return Picture(hashlib.sha256(data).hexdigest(), suffix, data)
+    image = media.load()
+    pixels = hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return Picture(pixels, "png", buffer.getvalue())
+
+
+def _sendable(data: bytes) -> str:
+    """The format of an encoded image that every decoder shows alike; empty for any other."""
+    try:
+        with Image.open(io.BytesIO(data), formats=tuple(_SENDABLE)) as image:
+            plain = image.mode in ("RGB", "L") and "transparency" not in image.info
+            plain = plain and getattr(image, "n_frames", 1) == 1
+            plain = plain and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
+            return _SENDABLE[image.format or ""] if plain else ""
+    except Exception:  # noqa: BLE001  (damaged files make Pillow raise nearly anything; load() then says what)
+        return ""
+
+
+def request_key(request: ChatRequest, pictures: list[Picture]) -> str:
+    """SHA-256 of everything that decides the answer; two requests with one key are the same request."""
+    return hashlib.sha256(request_text(request, pictures).encode()).hexdigest()
+
+
+def request_text(request: ChatRequest, pictures: list[Picture]) -> str:
+    """The request as canonical JSON, images by hash."""
+    content = {
+        "model": request.model,
+        "system": request.system,
+        "user": request.user,
+        "images": [picture.hash for picture in pictures],
+        "max_tokens": request.max_tokens,
+        "temperature": None if request.temperature is None else float(request.temperature),
+        "top_p": float(request.top_p),
+        "stop": list(request.stop),
+        "seed": request.seed,
+        "template": request.template,
+        "sample_index": request.sample_index,
+        "attempt": request.attempt,
+    }
+    return json.dumps(content, sort_keys=True)
+
+
+def messages(request: ChatRequest, pictures: list[Picture]) -> list[dict[str, Any]]:
+    """The conversation in the endpoint's terms.
+
+    A request without images is plain text, in which `<image>` marks nothing.
+
+    Raises:
+        InputError: marks and images differ in number, or a text holds a control token, which a
+            served model could read as the end of a turn.
+    """
+    system = [] if request.system is None else [{"role": "system", "content": request.system}]
+    for mark in SPECIAL_MARKS:
+        if any(mark in text for text in (request.system or "", request.user)):
+            raise InputError(f"the prompt contains the control token {mark}", fix="remove it")
+    if not pictures:
+        return [*system, {"role": "user", "content": request.user}]
+    urls = iter(pictures)
+    parts = [
+        {"type": "image_url", "image_url": {"url": next(urls).url}} if part["type"] == "image" else part
+        for part in user_content(request.user, len(pictures))
+    ]
+    return [*system, {"role": "user", "content": parts}]

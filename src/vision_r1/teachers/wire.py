@@ -1,0 +1,168 @@
+"""The OpenAI-compatible chat protocol as pure functions: request to bytes, answer to reply or fault."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vision_r1.teachers.chat import ChatReply, ChatRequest, Picture, messages
+
+_SHOWN = 200  # characters of an endpoint's own words that are repeated
+_MOST_TOKENS = 2**53
+_THROTTLED = (429, 503, 529)
+_NO_MODEL = re.compile(r"\bmodel\b.{0,200}\b(does not exist|not found|not exist|unknown model)", re.I | re.S)
+
+
+FaultKind = Literal["retry", "unreachable", "throttled", "row", "key", "model", "address", "quota"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why an attempt brought no reply.
+
+    Attributes:
+        kind: "retry": try again; "throttled": later, and fewer at a time; "row": this request never
+            will; "unreachable": try again, then no request will;
+            "key", "model", "address", "quota": no request will.
+        reason: what happened.
+        wait: seconds that the endpoint asks to wait, if it says so.
+    """
+
+    kind: FaultKind
+    reason: str
+    wait: float | None = None
+
+
+def request_body(request: ChatRequest, pictures: list[Picture], cap_field: str = "max_tokens") -> bytes:
+    """The JSON to send.
+
+    Raises:
+        InputError: the prompt cannot be asked, see `chat.messages`.
+    """
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": messages(request, pictures),
+        cap_field: request.max_tokens,
+        "stream": False,
+    }
+    if request.temperature is not None:
+        body |= {"temperature": request.temperature, "top_p": request.top_p}
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.seed is not None:
+        body["seed"] = request.seed
+    return json.dumps(body).encode()
+
+
+def read_answer(status: int, data: bytes, retry_after: str | None, now: float) -> ChatReply | Fault:
+    """What an HTTP answer says.
+
+    Args:
+        status: of HTTP.
+        data: the whole body.
+        retry_after: that header.
+        now: seconds since the epoch, to read a date in it.
+    """
+    if status == 200:
+        return _read_reply(data)
+    said, code = _error_words(data)
+    kind = _kind(status, said, code)
+    if kind == "key":
+        return Fault("key", f"HTTP {status}")  # the endpoint's words may hold a part of the key
+    return Fault(kind, f"HTTP {status}" + (f": {said}" if said else ""), _seconds(retry_after, now))
+
+
+def _kind(status: int, said: str, code: str) -> FaultKind:
+    rules: tuple[tuple[bool, FaultKind], ...] = (
+        (status in (401, 403), "key"),
+        (status == 402 or code == "insufficient_quota", "quota"),
+        (code == "model_not_found" or (400 <= status < 500 and bool(_NO_MODEL.search(said))), "model"),
+        (status in (404, 405) or status < 400, "address"),
+        (status in _THROTTLED, "throttled"),
+        (status >= 500 or status in (408, 409, 425), "retry"),
+    )
+    return next((kind for holds, kind in rules if holds), "row")
+
+
+def _read_reply(data: bytes) -> ChatReply | Fault:
+    body = _parse(data)
+    if not isinstance(body, dict):
+        return Fault("retry", f"HTTP 200, but not a JSON object: {_shown(data.decode(errors='replace'))}")
+    if "choices" not in body and "error" in body:
+        return Fault("retry", f"HTTP 200 with an error: {_error_words(data)[0]}")
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    text = _text(message.get("content")) if isinstance(message, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict) or text is None:
+        return Fault("retry", f"HTTP 200 without an answer in it: {_shown(data.decode(errors='replace'))}")
+    usage = body.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    return ChatReply(
+        text=text,
+        reasoning=_text(message.get("reasoning_content")) or _text(message.get("reasoning")) or "",
+        finish_reason=(_text(choice.get("finish_reason")) or "")[:40],
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        model=(_text(body.get("model")) or "")[:200],
+    )
+
+
+def _parse(data: bytes) -> Any:
+    """The JSON value, or None for anything that is none."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _text(value: Any) -> str | None:
+    """A message's content: a string, nothing, or a list of text parts. None for anything else."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        parts = [part.get("text") for part in value if isinstance(part, dict)]
+        value = "".join(part for part in parts if isinstance(part, str))
+    # Half of a surrogate pair is legal in JSON and could not be written to any file.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def _count(value: Any) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value <= _MOST_TOKENS else None
+
+
+def _error_words(data: bytes) -> tuple[str, str]:
+    """An error's message and code, from the shapes that endpoints use; an HTML page gives its text."""
+    body = _parse(data)
+    error = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(error, str):
+        return _shown(error), ""
+    if isinstance(error, dict):
+        said = error.get("message") or error.get("detail") or ""
+        return _shown(said if isinstance(said, str) else json.dumps(said)), str(error.get("code") or "")[:40]
+    return _shown(re.sub(r"<[^<>]{0,500}>", " ", data[:5000].decode(errors="replace"))), ""
+
+
+def _shown(text: str) -> str:
+    """The start of an endpoint's words on one line, safe to print."""
+    line = " ".join("".join(mark if mark.isprintable() else " " for mark in text[: 20 * _SHOWN]).split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
+
+
+def _seconds(retry_after: str | None, now: float) -> float | None:
+    """The header's seconds or date as seconds from now; None where it is missing or makes no sense."""
+    if retry_after is None:
+        return None
+    try:
+        wait = float(retry_after)
+    except ValueError:
+        try:
+            wait = email.utils.parsedate_to_datetime(retry_after).timestamp() - now
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(0.0, wait) if math.isfinite(wait) else None
