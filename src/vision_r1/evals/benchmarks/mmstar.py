@@ -1,0 +1,84 @@
+"""MMStar (Chen et al., arXiv 2403.20330): 1,500 choices that need the image, 250 for each of six skills."""
+
+from __future__ import annotations
+
+from vision_r1.evals.benchmarks.benchmark import Ask, Benchmark, Item, Official, RowReader, Source
+from vision_r1.evals.benchmarks.matching import judge_option, match_option
+
+# How the authors' rule lets a response begin before the letter, all in lower case.
+_LEADS = ("", "(", "option ", "the answer is ")
+_CHANCE = 1 / 4
+
+
+def read(reader: RowReader) -> Item:
+    """The options stand in `question`, behind "Options:"; all questions have four."""
+    question = reader.text("question")
+    options = options_in(question)
+    if not options:
+        reader.notes.append("the options cannot be read from the question")
+    return reader.item(
+        id=reader.text("index", "id"),
+        question=question,
+        gold=reader.text("answer"),
+        prompt=f"{question}\nAnswer with the option's letter from the given choices directly.",
+        media=reader.images("image"),
+        options=options,
+        answer_type="choice",
+        family=reader.text("category"),
+        level=reader.text("l2_category"),
+        chance=_CHANCE,
+    )
+
+
+def options_in(question: str) -> tuple[str, ...]:
+    """The texts of "Options: A: one, B: two, ..."; empty where they cannot be told apart."""
+    rest = question.rpartition("Options:")[2].strip()
+    if not rest.startswith("A:"):
+        return ()
+    rest = rest.removeprefix("A:")
+    texts = []
+    for letter in "BCDEFGH":
+        text, mark, after = rest.partition(f", {letter}:")
+        if not mark:
+            break
+        texts.append(text.strip())
+        rest = after
+    texts.append(rest.strip())
+    return tuple(texts) if len(texts) > 1 and all(texts) else ()
+
+
+def official(item: Item, response: str) -> Official:
+    """The authors' rule: the first character, also behind a bracket, "option " or "the answer is "."""
+    gold = item.problem.answer.lower()
+    text = response.lower().strip().replace("\n", " ")
+    begins = {text[len(lead) : len(lead) + 1] for lead in _LEADS if text.startswith(lead)}
+    if gold in begins:
+        return Official(True, gold.upper(), "equal")
+    return Official(False, text[:1] or None, "different" if text else "no_answer")
+
+
+def official_vlmevalkit(item: Item, response: str) -> Official:
+    """VLMEvalKit's exact matching of letters and option texts."""
+    return match_option(item, item.problem.answer, response)
+
+
+def judged(item: Item, response: str, ask: Ask) -> Official:
+    """VLMEvalKit's rule with its judge; the authors use none."""
+    return judge_option(item, item.problem.answer, response, ask)
+
+
+BENCHMARK = Benchmark(
+    name="mmstar",
+    title="MMStar",
+    paper="arXiv 2403.20330",
+    source=Source(hub="Lin-Chen/MMStar", split="val", files=("mmstar.parquet",)),
+    read=read,
+    official=official,
+    judged=judged,
+    vlmevalkit="MMStar",
+    notes=(
+        "official takes any first letter: 'A cat' is option A, and a response in tags or bold is wrong",
+        "the judged score is VLMEvalKit's rule; where its judge stays unclear VLMEvalKit draws at random, "
+        "here the row is wrong and counted as judge_unclear",
+    ),
+)
