@@ -53,7 +53,7 @@ def evaluate(
     """Evaluate a model on benchmarks, or on problems of your own."""
     from vision_r1.core.errors import ConfigError
     from vision_r1.core.files import reported_writes
-    from vision_r1.pipeline.engines import open_engine, open_judge
+    from vision_r1.pipeline.engines import open_engine, open_judge, split_dials
     from vision_r1.report.terminal import RichProgress, print_variant
 
     if not benchmark and data is None:
@@ -61,19 +61,20 @@ def evaluate(
             "nothing to evaluate on", where="eval", fix="give --benchmark NAME or --data CONFIG"
         )
     with reported_writes(out), RichProgress() as progress:
-        opened = open_engine(model, engine, endpoint, out, progress)
+        dials = split_dials(overrides or [])
+        opened = open_engine(model, engine, endpoint, dials, out, progress)
         if benchmark:
             from vision_r1.pipeline.benchmarks import evaluate_command as on_benchmarks
 
-            with open_judge(judge, judge_model, out) as asked:
+            with open_judge(judge, judge_model, dials["judge"], out) as asked:
                 summary = on_benchmarks(
-                    model, opened, benchmark, data, overrides or [], out,
+                    model, opened, benchmark, data, dials[""], out,
                     protocol=protocol, seed=seed, judge=asked, progress=progress,
                 )  # fmt: skip
         elif data is not None:
             from vision_r1.pipeline.commands import evaluate_command
 
-            block = evaluate_command(opened, data, out, overrides or [], seed, progress)
+            block = evaluate_command(opened, data, out, dials[""], seed, progress)
     if not benchmark:
         print_variant(model, block)
         return
@@ -87,15 +88,26 @@ def rescore(
     folder: Annotated[Path, typer.Argument(help="What an evaluation on benchmarks wrote.")],
     judge: Judge = None,
     judge_model: JudgeModel = "gpt-4o-mini",
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Dials of the judge, such as judge.key_env=OPENAI_API_KEY.")
+    ] = None,
 ) -> None:
     """Score the answers of an evaluation again, with today's grader and rules; nothing is generated."""
+    from vision_r1.core.errors import ConfigError
     from vision_r1.core.files import reported_writes
     from vision_r1.evals.benchmark_run import rescore as score_again
-    from vision_r1.pipeline.engines import open_judge
+    from vision_r1.pipeline.engines import open_judge, split_dials
     from vision_r1.report.benchmarks import print_benchmarks
     from vision_r1.report.terminal import RichProgress
 
-    with reported_writes(folder), RichProgress() as progress, open_judge(judge, judge_model, folder) as asked:
+    dials = split_dials(overrides or [])
+    if dials[""]:
+        raise ConfigError(f"{dials[''][0]!r} is no dial of a judge", where="OVERRIDES", fix="judge.KEY=VALUE")
+    with (
+        reported_writes(folder),
+        RichProgress() as progress,
+        open_judge(judge, judge_model, dials["judge"], folder) as asked,
+    ):
         summary = score_again(folder, asked, progress)
     print_benchmarks(summary)
 

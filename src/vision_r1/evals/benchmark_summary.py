@@ -14,7 +14,7 @@ import numpy as np
 from vision_r1.core.seeds import derive_seed
 from vision_r1.evals.baselines import most_frequent_gold
 from vision_r1.evals.benchmarks import Benchmark, Item
-from vision_r1.evals.scoring import STRICT, scorers
+from vision_r1.evals.scoring import JUDGED, STRICT, scorers
 from vision_r1.evals.statistics import block_jackknife, bootstrap_groups, by_length, pass_at_k
 from vision_r1.evals.votes import majority_at, vote_of
 
@@ -66,6 +66,7 @@ def benchmark_block(
         "unparseable_rate": _share(rows, lambda row: row[STRICT]["status"] == "unparseable"),
         "timeout_rate": _share(rows, lambda row: row[STRICT]["status"] == "timeout"),
         "error_rate": _share(rows, lambda row: row["stop_reason"] == "error"),
+        "judge_failed": sum("judge_failed" in row.get(JUDGED, {}).get("reason", "") for row in rows),
         "mean_tokens": sum(row["tokens"] for row in rows) / len(rows),
         "mean_rolls": sum(row["rolls"] for row in rows) / len(rows),
         "cap": cap,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
 from vision_r1.core.progress import Progress
-from vision_r1.evals.benchmarks import Ask, Benchmark, Item
+from vision_r1.evals.benchmarks import Ask, Benchmark, Item, Official
 from vision_r1.evals.paper_protocol import prediction
 from vision_r1.grading import GradeSpec, Parts, grade_response, split_parts
 
 Row = dict[str, Any]
+
+
+class JudgeError(Exception):
+    """The judge gave no reply; the answer is counted apart, not called wrong in silence."""
+
 
 STRICT, OFFICIAL, JUDGED = "strict", "official", "judged"
 # A judge answers over the network, so many may be asked at once; rules alone gain nothing from more.
@@ -85,7 +90,7 @@ def score(benchmark: Benchmark, item: Item, answer: Row, judge: Ask | None, pape
     row[STRICT] = _strict(text, item)
     row[OFFICIAL] = asdict(benchmark.official(item, shown))
     if judge is not None and benchmark.judged is not None:
-        row[JUDGED] = asdict(benchmark.judged(item, shown, judge))
+        row[JUDGED] = _judged(benchmark.judged, item, shown, judge)
     if paper:
         row["first_roll"] = _first_roll(benchmark, item, answer, row)
     return row
@@ -98,6 +103,13 @@ def _first_roll(benchmark: Benchmark, item: Item, answer: Row, row: Row) -> dict
     text = answer["rolls"][0]["text"]
     official = benchmark.official(item, prediction(text))
     return {STRICT: _strict(text, item)["correct"], OFFICIAL: official.correct}
+
+
+def _judged(rule: Callable[[Item, str, Ask], Official], item: Item, shown: str, judge: Ask) -> dict[str, Any]:
+    try:
+        return asdict(rule(item, shown, judge))
+    except JudgeError as error:
+        return {"correct": False, "extracted": None, "reason": f"judge_failed: {error}"[:200]}
 
 
 def _others(benchmark: Benchmark, judge: Ask | None) -> tuple[str, ...]:

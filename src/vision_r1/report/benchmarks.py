@@ -86,6 +86,10 @@ def notes(blocks: Mapping[str, Row]) -> list[str]:
                 lines.append(f"{name}: {count:.0f} {text}; see {name}/faults.jsonl")
         if failed := number(block, "error_rate"):
             lines.append(f"{name}: {percent(failed)} of the answers did not come; they count as wrong")
+        if lost := number(block, "judge_failed"):
+            lines.append(
+                f"{name}: the judge did not reply to {lost:.0f} answers; judged counts them as wrong"
+            )
         if late := number(block, "timeout_rate"):
             lines.append(f"{name}: {percent(late, 2)} of the answers could not be compared in time")
         if block.get("needs_judge") and not block.get("judge"):

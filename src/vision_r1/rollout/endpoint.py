@@ -13,7 +13,7 @@ from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure
 from vision_r1.teachers.endpoint import EndpointClient
 
 if TYPE_CHECKING:
-    from vision_r1.rollout.in_process import Request
+    from vision_r1.rollout.request import Request
 
 # What endpoints call a reply that was cut off, and one that they held back.
 _CUT = ("length", "max_tokens")

@@ -26,7 +26,7 @@ from vision_r1.teachers.endpoint import EndpointClient
 from vision_r1.teachers.request_log import RequestLog
 
 if TYPE_CHECKING:
-    from vision_r1.rollout.in_process import Request
+    from vision_r1.rollout.request import Request
 
 PYTHON = "VISION_R1_VLLM_PYTHON"
 _POLL = 0.5  # seconds
