@@ -100,7 +100,8 @@ def run_benchmark(
         "seed": evaluation.seed,
     }
     claim(out, out / "answers.jsonl", plan)
-    write_json(out / "about.json", {"model": engine.name, "source": loaded.source, **_versions()})
+    about = {"model": engine.name, "source": loaded.source, "bootstrap": settings.bootstrap, **_versions()}
+    write_json(out / "about.json", about)
     write_jsonl(out / "faults.jsonl", [fault.plain() for fault in loaded.faults])
     seed = derive_seed(evaluation.seed, benchmark.name)
     collect_answers(engine, loaded.items, settings, out, name=benchmark.name, seed=seed, progress=progress)
@@ -168,7 +169,7 @@ def rescore(out: Path, judge: Judge | None, progress: Progress) -> dict[str, Any
     blocks = {}
     for folder in folders:
         plan, about = read_json(folder / "plan.json"), read_json(folder / "about.json")
-        benchmark, settings = BENCHMARKS[plan["benchmark"]], BenchmarkSettings(**plan["settings"])
+        benchmark, settings = BENCHMARKS[plan["benchmark"]], BenchmarkSettings(**plan["settings"], bootstrap=about["bootstrap"])
         place = Path(about["source"]) if is_folder(Path(about["source"])) else None
         loaded = load_benchmark(benchmark, place, limit=settings.limit, progress=progress)
         if prompts_digest(loaded.items, settings) != plan["prompts"]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vision_r1.core.errors import InputError
-from vision_r1.grading.equivalence import grade_answer
-from vision_r1.grading.extract import strip_marks
 from vision_r1.grading.formats import Parts, split_parts
 from vision_r1.grading.response import grade_response
 from vision_r1.grading.spec import GradeSpec
@@ -65,7 +63,7 @@ def hfrrf(completion: str, spec: GradeSpec, stop_reason: StopReason) -> Reward:
         return Reward(0.0, format_ok, None, "length")
     if not isinstance(parts, Parts):
         return Reward(0.0, False, None, f"format:{parts}")
-    verdict = grade_answer(strip_marks(parts.answer), spec)
+    verdict = grade_response(completion, spec)
     return Reward(float(verdict.correct), True, verdict, verdict.status)
 
 

@@ -192,6 +192,7 @@ class RowReader:
         prompt: str,
         media: tuple[Media, ...],
         needs_image: bool = True,
+        needs_options: bool = False,
         options: tuple[str, ...] = (),
         answer_type: str = "auto",
         precision: int | None = None,
@@ -211,6 +212,7 @@ class RowReader:
             prompt: what the model is asked; marks need not be there, images then lead.
             media: the images.
             needs_image: whether a row without images is a fault.
+            needs_options: whether a row with fewer than two options is a fault.
             options: texts in order of their letters.
             answer_type: see `grading.spec.ANSWER_TYPES`.
             precision: decimals that numbers are compared to.
@@ -229,6 +231,8 @@ class RowReader:
                 raise RowFault(f"no {name}")
         if needs_image and not media:
             raise RowFault("no image")
+        if needs_options and len(options) < 2:
+            raise RowFault(f"{len(options)} options")
         if mark := next((mark for mark in SPECIAL_MARKS if mark in prompt), None):
             raise RowFault(f"the question contains the control token {mark}")
         clean = self._clean(gold)
