@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from vision_r1.evals.benchmarks.benchmark import Benchmark, Item, Official, RowReader, Source, choices_of
 from vision_r1.grading.official import LatexReader, TooSlowError, python_float, python_int
@@ -21,7 +22,11 @@ _REWRITES = (
     ("{km}", ""), ("km", ""), ("\\!", ""), ("\\\\", "\\"), ("tfrac", "frac"), ("dfrac", "frac"),
     ("\\$", ""), ("$", ""), ("\\%", ""), ("{.", "{0."),
 )  # fmt: skip
-_WHOLE = re.compile(r"[0-9+\-*^{}() ]+")
+_WHOLE = re.compile(r"[0-9.+\-*^{}() ]+")
+# latex2sympy, which the authors call, cannot read these, or Python cannot evaluate what it makes of them.
+_UNREAD = re.compile(r"\\circ|\\frac(?!\{)|\\sqrt(?![{\[])|(?<!\\)%|\*\*|\\ln|[|√°π]")
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+_MIXED = re.compile(r"([0-9]) ?(?=\\frac)")
 
 
 def read(reader: RowReader) -> Item:
@@ -133,8 +138,20 @@ def _equal(gold: str, answer: str, latex: LatexReader) -> bool:
     gold, answer = _tuple(gold, latex), _tuple(answer, latex)
     if gold == answer:
         return True
-    values = latex.value(gold), latex.value(answer)
+    values = _value(gold, latex), _value(answer, latex)
     return None not in values and len({round(float(value), 2) for value in values if value is not None}) == 1
+
+
+def _value(text: str, latex: LatexReader) -> Fraction | None:
+    """The value as the authors' parser reads it: a ratio is a quotient, a mixed number a product."""
+    if _UNREAD.search(text):
+        return None
+    text = text.replace("$", "").strip()
+    text = text.replace(",", "") if _THOUSANDS.fullmatch(text) else text
+    if text.startswith("{") and text.find("}") == len(text) - 1:
+        text = text[1:-1]
+    text = text.replace(":", "/").replace("\\%", "/100")
+    return latex.value(_MIXED.sub(r"\1 \\cdot ", text))
 
 
 def _tuple(text: str, latex: LatexReader) -> str:
@@ -150,7 +167,7 @@ def _tuple(text: str, latex: LatexReader) -> str:
 
 def _rounded(entry: str, latex: LatexReader) -> str | None:
     """Two decimals as Python shows them: whole numbers without a point, quotients with one."""
-    value = latex.value(entry)
+    value = _value(entry, latex)
     if value is None:
         return None
     return (
