@@ -85,6 +85,10 @@ class Official:
     reason: str = ""
 
 
+# A rule that may use a judge: (item, response, judge or None) -> Official. Without a judge it stops at
+# what its rules can tell.
+JudgedRule = Callable[[Item, str, Ask | None], Official]
+
 # Extra headline figures of a benchmark: items and, by problem id, whether each is right -> name -> value.
 Scores = Callable[[Sequence[Item], Mapping[str, bool]], dict[str, float]]
 
@@ -101,6 +105,8 @@ class Benchmark:
         read: one row -> an item. Raises RowFault for a row that cannot be used.
         official: the published rule without any model: (item, response) -> Official.
         judged: the published rule with its judge model, for benchmarks that have one.
+        vlmeval: VLMEvalKit's rule, with or without a judge, for benchmarks that it scores in another
+            way than their authors do. Vision-R1's own figures were made with it.
         scores: further figures over the whole set (four-way score, worst case, sums by task).
         vlmevalkit: the data set's name in VLMEvalKit, for exported predictions; None if it has none.
         notes: what a reader of the official score must know.
@@ -113,6 +119,7 @@ class Benchmark:
     read: Callable[[RowReader], Item]
     official: Callable[[Item, str], Official]
     judged: Callable[[Item, str, Ask], Official] | None = None
+    vlmeval: JudgedRule | None = None
     scores: Scores | None = None
     vlmevalkit: str | None = None
     notes: tuple[str, ...] = ()

@@ -1,0 +1,103 @@
+r"""What several published rules share: Python's reading of numbers, LaTeX values, edit distance.
+
+The published scorers call `eval`, sympy or an edit distance on the model's output in the process that
+scores. Here nothing of the output is run, LaTeX is read in the killable worker, and long texts are cut.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from vision_r1.grading import symbolic
+
+# Longer texts are cut before they are compared letter by letter.
+_MAX_EDIT = 20_000
+_TIME_LIMIT = 2.0
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+# No answer equals it, so the worker always tells the value of the other side.
+_SENTINEL = "918273645.54637281"
+
+
+class TooSlowError(Exception):
+    """The worker was killed: nothing more of this answer is tried."""
+
+
+def python_float(text: str) -> float | None:
+    """`float(text)` as Python reads it (spaces, "1e3", "1_000", "nan"), None where that raises."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def python_int(text: str) -> int | None:
+    """`int(text)` as Python reads it, None where that raises (also for thousands of digits)."""
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+class LatexReader:
+    """Reads the LaTeX of one response, all of it within two seconds.
+
+    Raises:
+        TooSlowError: from `compare` and `value`, when the time is up.
+    """
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+
+    def compare(self, gold: str, answer: str) -> symbolic.Outcome | None:
+        """Compare two expressions; None if one of them is no single expression."""
+        sides = [_latex(gold), _latex(answer)]
+        if sides[0] is None or sides[1] is None:
+            return None
+        if self._until is None:
+            # The worker may still be loading its libraries, which is not this response's time.
+            symbolic.WORKER.compare("1", "1")
+            self._until = time.monotonic() + _TIME_LIMIT
+        if time.monotonic() > self._until:
+            raise TooSlowError
+        outcome = symbolic.WORKER.compare(sides[0], sides[1])
+        if outcome.status == "timeout":
+            raise TooSlowError
+        return outcome
+
+    def value(self, text: str) -> Fraction | None:
+        """The real value of an expression; None if it has none."""
+        if _PLAIN_NUMBER.fullmatch(text.strip()) and len(text) < 100:
+            return Fraction(text.strip())
+        outcome = self.compare(_SENTINEL, text)
+        return outcome.value if outcome is not None and outcome.status == "different" else None
+
+
+def _latex(text: str) -> str | None:
+    text = text.strip()
+    return symbolic.to_latex(text) or (text if _PLAIN_NUMBER.fullmatch(text) and len(text) < 100 else None)
+
+
+def nearest_text(text: str, choices: Sequence[str]) -> int:
+    """Index of the first choice with the smallest Levenshtein distance to `text`."""
+    distances = [edit_distance(text, choice) for choice in choices]
+    return distances.index(min(distances))
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Levenshtein distance; of longer texts only the first 20,000 characters are compared."""
+    first, second = first[:_MAX_EDIT], second[:_MAX_EDIT]
+    long, short = (first, second) if len(first) >= len(second) else (second, first)
+    codes = np.array([ord(letter) for letter in long], dtype=np.int64)
+    steps = np.arange(len(long) + 1)
+    row = steps
+    for number, letter in enumerate(short, start=1):
+        # Substitution or a letter of `short` left out; then letters of `long` left out, as a running
+        # minimum along the row.
+        best = np.minimum(row[1:] + 1, row[:-1] + (codes != ord(letter)))
+        row = np.minimum.accumulate(np.concatenate(([number], best)) - steps) + steps
+    return int(row[-1])
