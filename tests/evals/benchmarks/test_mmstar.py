@@ -30,7 +30,21 @@ def test_options_are_read_as_written(texts):
 
 
 @pytest.mark.parametrize(
-    "question", ["Which?", "Options:", "Options: A: x", "Options: A: x, B:", "(A) x (B) y"]
+    ("question", "options"),
+    [
+        ("Is it day?\nOptions: A: Yes\nB: No", ("Yes", "No")),
+        ("Options: A: 3, 4, and 5, B: <image 2>, C: 1,000", ("3, 4, and 5", "<image 2>", "1,000")),
+        ("Hint: e.g., A, B, C, D.\nQuestion: How many?\nChoices:\n(A) 10\n(B) 15\n(C) 2", ("10", "15", "2")),
+        ("Which angle?\n(A) 10, or so\n(B) (C)", ("10, or so", "(C)")),
+    ],
+)
+def test_other_layouts_of_options(question, options):
+    assert mmstar.options_in(question) == options
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Which?", "Options:", "Options: A: x", "Options: A: x, B:", "(A) x (B) y", "Options: B: x, C: y"],
 )
 def test_questions_without_readable_options_are_noted(question, tmp_path):
     assert mmstar.options_in(question) == ()
