@@ -89,3 +89,25 @@ def test_any_text_is_answered(text):
     for module, item in every_item():
         for rule in rules_of(module):
             answer(rule, item, text)
+
+
+MOST_CALLS = {"hallusionbench": 1, "logicvista": 5, "mmstar": 3, "puzzlevqa": 1}
+
+
+@pytest.mark.parametrize(
+    "reply", ["", "?", "A or B", "I am not sure" * 50_000, "(" * 10**6, "\x00", "<answer>" * 99]
+)
+def test_judges_are_asked_a_bounded_number_of_times(reply):
+    judging = {name: module for name, module in MODULES.items() if module.BENCHMARK.judged}
+    assert judging.keys() == MOST_CALLS.keys()
+    for name, module in judging.items():
+        row = next(case["row"] for case in CASES if case["benchmark"] == name)
+        asked = []
+
+        def ask(prompt, asked=asked):
+            asked.append(prompt)
+            return reply
+
+        outcome = module.judged(item_of(module.BENCHMARK, row), "no letter here, it is unclear", ask)
+        assert outcome.correct in (True, False)
+        assert 1 <= len(asked) <= MOST_CALLS[name]
