@@ -33,7 +33,8 @@ def _split(reader: RowReader) -> str:
     """Human or augmented: a column of the packaged releases, the file's name in the original one."""
     name = reader.text("type", "file").removeprefix("test_").removesuffix("_test")
     machine = reader.text("human_or_machine")
-    return {"0": "human", "1": "augmented"}.get(machine, machine) or name or "test"
+    split = {"0": "human", "1": "augmented"}.get(machine) or name
+    return split if split in ("human", "augmented") else "test"
 
 
 def official(item: Item, response: str) -> Official:

@@ -31,7 +31,9 @@ def read(reader: RowReader) -> Item:
     question, identity = reader.text("problem_text", "problem"), reader.text("id")
     options = reader.texts("choices")
     gold = reader.text("ground_truth", "answer")
-    if options and gold not in ascii_uppercase[: len(options)]:
+    if len(options) < 2:
+        raise RowFault(f"{len(options)} options")
+    if gold and gold not in ascii_uppercase[: len(options)]:
         raise RowFault(f"gold {gold[:40]!r} is no letter of the {len(options)} options")
     lettered = [f"{letter}. {text}" for letter, text in zip(ascii_uppercase, options, strict=False)]
     return reader.item(

@@ -1,4 +1,4 @@
-"""LogicVista (Xiao et al., arXiv 2407.04973): 448 logic puzzles whose choices are in the picture.
+"""LogicVista (Xiao et al., arXiv 2407.04973): 448 logic puzzles, most with their choices in the picture.
 
 A gold is a letter (A to I), a number, or several letters ("B, D"). The authors let a language model
 extract the letters that a response chose.

@@ -18,9 +18,10 @@ COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation
 def read(reader: RowReader) -> Item:
     """`question_id` names the image; its two questions are scored together."""
     question, image, task = reader.text("question"), reader.text("question_id"), reader.text("category")
-    gold = reader.text("answer").rstrip(".").capitalize()
+    written = reader.text("answer")
+    gold = written.rstrip(".").capitalize()
     if gold and gold not in ("Yes", "No"):
-        raise RowFault(f"gold {gold[:40]!r} is neither yes nor no")
+        raise RowFault(f"gold {written[:40]!r} is neither yes nor no")
     if task not in (*PERCEPTION, *COGNITION):
         raise RowFault(f"unknown subtask {task[:40]!r}")
     return reader.item(

@@ -7,11 +7,14 @@ from vision_r1.evals.benchmarks.matching import judge_option, match_option
 
 # How the authors' rule lets a response begin before the letter, all in lower case.
 _LEADS = ("", "(", "option ", "the answer is ")
+_HEADS = ("Options:", "Choices:")
+_MARKS = ("{}:", "({})", "{}.")
+# Of nearly all questions; the others have two to six options.
 _CHANCE = 1 / 4
 
 
 def read(reader: RowReader) -> Item:
-    """The options stand in `question`, behind "Options:"; all questions have four."""
+    """The options stand in `question`, two to six of them; some releases fill up with "nan"."""
     question = reader.text("question")
     options = options_in(question)
     if not options:
@@ -26,25 +29,34 @@ def read(reader: RowReader) -> Item:
         answer_type="choice",
         family=reader.text("category"),
         level=reader.text("l2_category"),
-        chance=_CHANCE,
+        chance=None if options else _CHANCE,
     )
 
 
 def options_in(question: str) -> tuple[str, ...]:
-    """The texts of "Options: A: one, B: two, ..."; empty where they cannot be told apart."""
-    rest = question.rpartition("Options:")[2].strip()
-    if not rest.startswith("A:"):
+    """The texts of "Options: A: one, B: two", "Choices:", or lines "(A) one"; empty if they are unclear."""
+    bodies = [question.rpartition(head)[2].strip() for head in _HEADS if head in question]
+    _, mark, lines = question.partition("\n(A)")
+    if mark:
+        bodies.append(f"(A){lines}")
+    found = (_split(body, form) for body in bodies for form in _MARKS)
+    return next((texts for texts in found if len(texts) > 1 and all(texts)), ())
+
+
+def _split(body: str, form: str) -> tuple[str, ...]:
+    """The texts between the marks of A, B, ..., each mark behind a comma or on a line of its own."""
+    mark = form.format("A")
+    if not body.startswith(mark):
         return ()
-    rest = rest.removeprefix("A:")
-    texts = []
+    rest, texts = body.removeprefix(mark), []
     for letter in "BCDEFGH":
-        text, mark, after = rest.partition(f", {letter}:")
-        if not mark:
+        mark = form.format(letter)
+        places = [place for gap in (", ", "\n") if (place := rest.find(gap + mark)) >= 0]
+        if not places:
             break
-        texts.append(text.strip())
-        rest = after
-    texts.append(rest.strip())
-    return tuple(texts) if len(texts) > 1 and all(texts) else ()
+        texts.append(rest[: min(places)].strip())
+        rest = rest[rest.index(mark, min(places)) + len(mark) :]
+    return (*texts, rest.strip())
 
 
 def official(item: Item, response: str) -> Official:
@@ -77,6 +89,7 @@ BENCHMARK = Benchmark(
     judged=judged,
     vlmevalkit="MMStar",
     notes=(
+        "the options stay where the packaged release has them, in the question",
         "official takes any first letter: 'A cat' is option A, and a response in tags or bold is wrong",
         "the judged score is VLMEvalKit's rule; where its judge stays unclear VLMEvalKit draws at random, "
         "here the row is wrong and counted as judge_unclear",

@@ -9,6 +9,7 @@ from vision_r1.evals.benchmarks.benchmark import (
     Benchmark,
     Item,
     Official,
+    RowFault,
     RowReader,
     Source,
     choices_of,
@@ -21,6 +22,8 @@ _CAPITAL = re.compile(r"[A-D]")
 def read(reader: RowReader) -> Item:
     """`answer` is the value of an option; numbers are compared as text, as they mix types in one row."""
     question, options = reader.text("question"), reader.texts("options")
+    if len(options) < 2:
+        raise RowFault(f"{len(options)} options")
     media = reader.images("image")
     name = reader.text("image") if isinstance(reader.row.values.get("image"), str) else ""
     category = reader.text("category") or name.rpartition("/")[2].rpartition("_")[0]
@@ -62,7 +65,7 @@ BENCHMARK = Benchmark(
     name="puzzlevqa",
     title="PuzzleVQA",
     paper="arXiv 2403.13315",
-    source=Source(hub="declare-lab/PuzzleVQA", split="train", files=("*.json",), stem="category"),
+    source=Source(hub="declare-lab/PuzzleVQA", split="train", files=("*.json",)),
     read=read,
     official=official,
     judged=judged,

@@ -162,7 +162,9 @@ BENCHMARK = Benchmark(
     title="TabMWP",
     paper="arXiv 2209.14610",
     source=Source(
-        hub="Arietem/tabmwp", split="test", files=("problems_test1k.json", "problems_test.json", "*.json")
+        hub="Arietem/tabmwp",
+        split="test",
+        files=("problems_test1k.json", "problems_test.json", "problems_dev1k.json"),
     ),
     read=read,
     official=official,
