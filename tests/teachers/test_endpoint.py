@@ -93,7 +93,7 @@ def test_a_lasting_fault_is_one_rows_failure(fault, log):
     with FaultyServer(script) as server, client_of(server, log, **config) as client:
         good, bad, also = client.complete(ask("a", "bad", "b"))
     assert (good.text, also.text) == ("echo a", "echo b")
-    assert isinstance(bad, Failure) and bad.kind == "transport" and "3 failures" in bad.reason
+    assert isinstance(bad, Failure) and bad.kind == "transport" and "after 3 tries" in bad.reason
     assert server.asked["bad"] == 3
 
 
@@ -278,13 +278,34 @@ def test_retry_after_holds_everybody_back(log):
 
 def test_patience_with_throttling_ends(log):
     answer = Answer(status=429, body={"error": {"message": "slow down"}})
-    with FaultyServer(always(answer)) as server, client_of(server, log, patience_seconds=0.3) as client:
-        (found,) = client.complete(ask("a"))
-        assert found.kind == "transport" and "throttled for too long: HTTP 429: slow down" in found.reason
-        server.script = always(Answer(status=429, headers={"Retry-After": "3600"}))
+    words = r"throttles every request \(HTTP 429: slow down\)"
+    with (
+        FaultyServer(always(answer)) as server,
+        client_of(server, log, patience_seconds=0.3) as client,
+        pytest.raises(InputError, match=words),
+    ):
+        client.complete(ask("a"))
+
+
+def test_an_hours_wait_is_told_and_not_waited_for(log):
+    answer = Answer(status=429, headers={"Retry-After": "3600"})
+    with FaultyServer(always(answer)) as server:
         start = time.monotonic()
-        assert isinstance(client.complete(ask("b"))[0], Failure)
-        assert time.monotonic() - start < 5
+        with client_of(server, log, max_in_flight=2) as client:
+            with pytest.raises(InputError, match="throttles every request"):
+                client.complete(ask(*map(str, range(20))))
+            server.script = echo
+            assert isinstance(client.complete(ask("later"))[0], ChatReply)
+        assert time.monotonic() - start < 10 and len(server.bodies) <= 5
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_an_endpoint_that_only_fails_is_not_asked_for_ever(status, log):
+    answer = Answer(status=status, body={"error": {"message": "unsupported parameter"}})
+    with FaultyServer(always(answer)) as server, client_of(server, log, transport_retries=1) as client:
+        with pytest.raises(InputError, match=r"50 requests in a row failed .*unsupported parameter"):
+            client.complete(ask(*map(str, range(1000))))
+        assert len(server.bodies) < 400
 
 
 def test_an_answer_that_cannot_be_used_is_another_matter_than_a_failed_one(log):
