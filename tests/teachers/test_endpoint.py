@@ -268,12 +268,14 @@ def test_a_crowded_endpoint_gets_fewer_at_a_time_and_answers_all(log):
 
 def test_retry_after_holds_everybody_back(log):
     def script(body, before):
-        first = not server.answered and len(server.bodies) == 1
-        return Answer(status=429, headers={"Retry-After": "1"}) if first else echo(body, before)
+        if len(server.bodies) == 1:
+            return Answer(status=429, headers={"Retry-After": "1"})
+        return Answer(GOOD, delay=0.1)
 
-    with FaultyServer(script) as server, client_of(server, log, max_in_flight=1) as client:
-        client.complete(ask("a", "b", "c"))
-        assert min(later - server.times[0] for later in server.times[1:]) >= 0.95
+    with FaultyServer(script) as server, client_of(server, log, max_in_flight=2) as client:
+        client.complete(ask("a", "b", "c", "d"))
+        # The second one was under way already; the others are held back with the first.
+        assert min(later - server.times[0] for later in server.times[2:]) >= 0.95
 
 
 def test_patience_with_throttling_ends(log):
