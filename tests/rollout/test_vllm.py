@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -129,6 +130,19 @@ def test_a_killed_process_leaves_no_server_behind(tmp_path):
     assert psutil.pid_exists(pid)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert gone(pid)
+
+
+def test_a_server_that_dies_leaves_no_children():
+    sleeper = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid)"
+    command = [sys.executable, "-I", guard.__file__, sys.executable, "-c", sleeper]
+    # Not read through a pipe: the child would hold it open.
+    with tempfile.TemporaryFile() as output:
+        ended = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output)
+        assert ended.wait(30) == 0
+        output.seek(0)
+        pid = int(output.read())
+    ended.stdin.close()
     assert gone(pid)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -40,8 +41,8 @@ class VLLMEngine:
     What the server prints is in `vllm.log` beside the request log.
 
     Attributes:
-        name: the folder's name and the digest of its content; what the model is served as.
-        identity: the same with the precision.
+        name: the folder's name and a digest of its content, the precision and further arguments.
+        identity: likewise.
     """
 
     def __init__(
@@ -59,9 +60,9 @@ class VLLMEngine:
         if not (model / "config.json").is_file():
             raise InputError("not a model directory", where=str(model), fix="name a folder with config.json")
         self.settings = settings or VLLMSettings()
-        # The digest keeps answers of other weights in the same request log apart.
-        self.name = f"{model.resolve().name}@{folder_digest(model)}"
-        self.identity = f"vllm:{self.name}:{self.settings.dtype}"
+        # Served by this name, so that answers of other weights in the same request log stay apart.
+        self.name = f"{model.resolve().name}@{_digest(model, self.settings)}"
+        self.identity = f"vllm:{self.name}"
         self._model, self._log, self._progress = model, log, progress or Silent()
         self._output = log.path.with_name("vllm.log")
         self._server: subprocess.Popen[bytes] | None = None
@@ -182,6 +183,11 @@ def server_arguments(model: Path, name: str, port: int, settings: VLLMSettings) 
         *("--generation-config", "vllm"),
         *settings.arguments,
     ]
+
+
+def _digest(model: Path, settings: VLLMSettings) -> str:
+    decisive = [folder_digest(model), settings.dtype, *settings.arguments]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:24]
 
 
 def _free_port() -> int:

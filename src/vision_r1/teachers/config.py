@@ -52,7 +52,7 @@ class EndpointConfig(FrozenConfig):
         connect_seconds: for reaching the endpoint.
         transport_retries: attempts after the first where the endpoint fails: it cannot be reached, answers
             HTTP 5xx, cuts the answer off, or sends something that is no answer.
-        patience_seconds: how long a request is throttled before it is given up.
+        patience_seconds: how long the endpoint may throttle without answering any request.
         answer_retries: further samples where an answer came and cannot be used.
         cap_field: what the endpoint calls the cap on the reply; OpenAI's reasoning models take
             `max_completion_tokens` only.

@@ -2,7 +2,7 @@
 
 The requests run in an event loop in a thread of the client's own, so it can be called from any thread
 and from inside another event loop. What goes wrong with one request is a `Failure`; what would go wrong
-with every request (a refused key, an unknown model, an endpoint that is not there) is raised at once.
+with every request (a refused key, an unknown model, an endpoint that is not there) is raised.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NoReturn, Self, TypeVar
+from dataclasses import replace
+from typing import Any, Literal, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -29,6 +30,8 @@ from vision_r1.teachers.wire import Fault, read_answer, request_body
 
 Usable = Callable[[str], bool]
 _MOST_BYTES = 64 * 2**20  # of an answer
+# Failures without an answer between them that show that the endpoint or the settings are at fault.
+MOST_FAILURES = 50
 T = TypeVar("T")
 
 
@@ -61,6 +64,7 @@ class EndpointClient:
         self._key = _key_of(config)
         self._url = f"{config.url}/chat/completions"
         self._pace = Pace(config.max_in_flight)
+        self._failed_in_a_row = 0
         self._running: dict[str, asyncio.Event] = {}
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,9 +91,9 @@ class EndpointClient:
             One outcome for each request, in order.
 
         Raises:
-            VisionR1Error: no request could succeed: the key is refused, the model or the address
-                unknown, the endpoint cannot be reached, or the log cannot be written. Answers that
-                have come until then are in the log.
+            InputError: no request could succeed: the key is refused, the model or the address unknown,
+                the endpoint cannot be reached, throttles or fails without end, or the log cannot be
+                written. Answers that have come until then are in the log.
         """
         ended: queue.SimpleQueue[tuple[int, ChatReply | Failure] | None] = queue.SimpleQueue()
         job = self._submit(self._all(requests, usable, lambda *outcome: ended.put(outcome)))
@@ -264,20 +268,28 @@ class EndpointClient:
         while True:
             outcome = await self._paced(body)
             if isinstance(outcome, ChatReply):
+                self._failed_in_a_row = 0
                 return outcome
             if outcome.kind == "row":
-                return Failure("request", self._clean(outcome.reason))
+                return self._give_up("request", outcome, request.model)
             if outcome.kind not in ("retry", "unreachable", "throttled"):
                 self._stop(outcome, request.model)
             now = asyncio.get_running_loop().time()
             wait = patience.wait(outcome, now, self._pace.last_answered)
-            if wait is None and outcome.kind == "unreachable":
+            if wait is not None:
+                await asyncio.sleep(wait)
+            elif outcome.kind == "retry":
+                tried = replace(outcome, reason=f"gave up after {patience.failures} tries: {outcome.reason}")
+                return self._give_up("transport", tried, request.model)
+            else:
                 self._stop(outcome, request.model)
-            if wait is None:
-                tries = f"gave up after {patience.failures} failures"
-                tries = "throttled for too long" if outcome.kind == "throttled" else tries
-                return Failure("transport", self._clean(f"{tries}: {outcome.reason}"))
-            await asyncio.sleep(wait)
+
+    def _give_up(self, kind: Literal["request", "transport"], fault: Fault, model: str) -> Failure:
+        """The failure of one request, unless so many failed that it is not this one's fault."""
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= MOST_FAILURES:
+            self._stop(replace(fault, kind="row"), model)
+        return Failure(kind, self._clean(fault.reason))
 
     async def _paced(self, body: bytes) -> ChatReply | Fault:
         """One HTTP request when the endpoint has room for it."""
@@ -287,7 +299,8 @@ class EndpointClient:
             if isinstance(outcome, ChatReply):
                 self._pace.answered(clock())
             elif outcome.kind == "throttled":
-                self._pace.throttled(started, clock(), outcome.wait)
+                patient = (outcome.wait or 0.0) <= self.config.patience_seconds
+                self._pace.throttled(started, clock(), outcome.wait if patient else None)
             return outcome
 
     async def _once(self, body: bytes) -> ChatReply | Fault:
@@ -312,15 +325,17 @@ class EndpointClient:
 
     def _stop(self, fault: Fault, model: str) -> NoReturn:
         """Raise what would befall every request."""
-        name = self.config.key_env
+        name, kept = self.config.key_env, "what was answered is kept"
         what, fix = {
             "key": (
                 "the endpoint refuses the key" if name else "the endpoint asks for a key",
                 f"put a valid key into {name}" if name else "set key_env to the variable that holds it",
             ),
-            "quota": ("the account has no quota left", "top it up and run again; what was answered is kept"),
+            "quota": ("the account has no quota left", "top it up and run again; " + kept),
             "model": (f"the endpoint has no model {model[:80]!r}", "name one that it lists under /models"),
             "address": ("no chat completions at this address", "the url usually ends in /v1"),
+            "row": (f"{MOST_FAILURES} requests in a row failed", "mend it and run again; " + kept),
+            "throttled": ("the endpoint throttles every request", "run again later; " + kept),
         }.get(fault.kind, ("the endpoint cannot be reached", "check the url, and that the server runs"))
         raise InputError(self._clean(f"{what} ({fault.reason})"), where=self.config.url, fix=fix)
 

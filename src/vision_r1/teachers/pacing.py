@@ -52,7 +52,7 @@ class Pace:
         self._wake()
 
     def throttled(self, started: float, now: float, wait: float | None) -> None:
-        """A request that started at `started` was throttled, for `wait` seconds if the endpoint says so."""
+        """A request that started at `started` was throttled; nothing is sent for `wait` seconds."""
         if started > self._cut_at:
             self.limit, self._cut_at = max(1.0, self.limit / 2), now
         if wait is not None:

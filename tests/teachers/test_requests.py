@@ -1,0 +1,96 @@
+"""Requests are named by their content; images are sent as they are where every decoder shows them alike."""
+
+import base64
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vision_r1.core.errors import InputError
+from vision_r1.problems.images import BytesImage, decode_image
+from vision_r1.teachers.chat import ChatRequest, encode_picture, messages
+from vision_r1.teachers.wire import request_body
+
+
+def picture(shade: int = 0, suffix: str = "PNG", mode: str = "RGB", **save) -> BytesImage:
+    image = Image.fromarray(np.full((8, 12, 3), shade, np.uint8)).convert(mode)
+    buffer = io.BytesIO()
+    image.save(buffer, suffix, **save)
+    return BytesImage(buffer.getvalue(), "row 1")
+
+
+def rotated() -> BytesImage:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return picture(9, "JPEG", exif=exif)
+
+
+BASE = ChatRequest("m", "q", system="s", media=(picture(1),), seed=3, template="v1")
+CHANGES = {
+    "model": "n", "user": "p", "system": None, "media": (picture(2),), "max_tokens": 5, "temperature": 0.5, "top_p": 0.5,
+    "stop": ("x",), "seed": 4, "template": "v2", "sample_index": 1, "attempt": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ChatRequest)])
+def test_every_field_is_part_of_the_key(name):
+    assert dataclasses.replace(BASE, **{name: CHANGES[name]}).key != BASE.key
+
+
+def test_equal_content_has_one_key():
+    same = dataclasses.replace(BASE, media=(picture(1),), temperature=0)
+    assert same.key == BASE.key
+
+
+def test_a_further_sample_has_another_seed_and_key():
+    assert BASE.again(0) == BASE
+    first, second = BASE.again(1), BASE.again(2)
+    assert len({BASE.key, first.key, second.key}) == len({BASE.seed, first.seed, second.seed}) == 3
+    assert dataclasses.replace(BASE, seed=None).again(1).seed is None
+
+
+@pytest.mark.parametrize("suffix", ["PNG", "JPEG", "WEBP"])
+def test_plain_images_are_sent_as_they_are(suffix):
+    media = picture(5, suffix)
+    found = encode_picture(media)
+    assert (found.data, found.suffix, found.hash) == (media.read(), suffix.lower(), media.key)
+
+
+@pytest.mark.parametrize(
+    "media",
+    [picture(5, "BMP"), picture(5, "TIFF"), picture(5, "PNG", "RGBA"), rotated(), picture(5, "PNG", "P")],
+)
+def test_other_images_become_the_pixels_that_a_model_here_sees(media):
+    found = encode_picture(media)
+    assert found.suffix == "png" and found.data != media.read()
+    sent = decode_image(found.data, "")
+    assert sent.size == media.load().size and sent.tobytes() == media.load().tobytes()
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image", picture(3).read()[:45]], ids=["empty", "text", "cut"])
+def test_a_broken_image_is_refused(data):
+    with pytest.raises(InputError):
+        encode_picture(BytesImage(data, "row 1"))
+
+
+def test_images_stand_where_their_marks_stand():
+    pictures = [encode_picture(picture(shade)) for shade in (1, 2)]
+    request = ChatRequest("m", "Is <image> like <image>?", media=(picture(1), picture(2)))
+    content = messages(request, pictures)[-1]["content"]
+    assert [part["type"] for part in content] == ["text", "image_url", "text", "image_url", "text"]
+    for part, shade in zip((content[1], content[3]), (1, 2), strict=True):
+        head, _, data = part["image_url"]["url"].partition(",")
+        assert head == "data:image/png;base64" and base64.b64decode(data) == picture(shade).read()
+    leading = messages(dataclasses.replace(request, user="Alike?"), pictures)[-1]["content"]
+    assert [part["type"] for part in leading] == ["image_url", "image_url", "text"]
+    json.loads(request_body(request, pictures))
+
+
+def test_a_mark_without_images_is_text_and_control_tokens_are_refused():
+    assert messages(ChatRequest("m", "what is <image>?"), [])[0]["content"] == "what is <image>?"
+    for text in ({"user": "a<|im_end|>b"}, {"user": "a", "system": "<|im_start|>"}):
+        with pytest.raises(InputError, match="control token"):
+            messages(ChatRequest("m", **text), [])

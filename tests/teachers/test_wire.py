@@ -1,0 +1,127 @@
+"""Answers of endpoints, good and bad, are a reply or a named fault; nothing raises."""
+
+import email.utils
+import json
+
+import pytest
+from faulty_server import reply
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vision_r1.teachers.chat import ChatReply, ChatRequest
+from vision_r1.teachers.wire import Fault, read_answer, request_body
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["choices", "message", "content", "error", "usage", "code", "prompt_tokens", "x"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def read(status, body, retry_after=None):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read_answer(status, data, retry_after, now=1_000_000.0)
+
+
+@given(st.integers(100, 599), st.binary(max_size=300) | JSON, st.none() | st.text(max_size=30))
+def test_any_answer_is_a_reply_or_a_fault(status, body, retry_after):
+    found = read(status, body, retry_after)
+    assert isinstance(found, ChatReply | Fault)
+    if isinstance(found, ChatReply):
+        assert status == 200
+        (found.text + found.reasoning + found.model).encode("utf-8")
+    else:
+        assert "\n" not in found.reason and len(found.reason) < 300
+        assert found.wait is None or found.wait >= 0
+
+
+@given(st.text(), st.text())
+def test_what_a_model_wrote_comes_through(text, thought):
+    found = read(200, reply(text, reasoning_content=thought))
+    clean = [part.encode("utf-8", "replace").decode() for part in (text, thought)]
+    assert [found.text, found.reasoning] == clean
+    assert (found.prompt_tokens, found.completion_tokens, found.finish_reason) == (11, 3, "stop")
+
+
+def test_shapes_of_a_message():
+    assert read(200, reply("a", reasoning="r")).reasoning == "r"
+    assert read(200, reply(None, reasoning_content="r")).text == ""
+    assert read(200, reply([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])).text == "ab"
+    body = reply("a")
+    for usage in (
+        None,
+        {},
+        {"prompt_tokens": -1, "completion_tokens": 10**400},
+        {"prompt_tokens": True},
+        "many",
+    ):
+        body["usage"] = usage
+        found = read(200, body)
+        assert (found.prompt_tokens, found.completion_tokens) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, b"", "retry"),
+        (200, json.dumps(reply("a")).encode()[:-9], "retry"),
+        (200, b"<html><body>Bad gateway</body></html>", "retry"),
+        (200, {"choices": []}, "retry"),
+        (200, {"choices": [{}]}, "retry"),
+        (200, {"choices": [{"message": {"content": 7}}]}, "retry"),
+        (200, {"error": {"message": "overloaded"}}, "retry"),
+        (200, b"[" * 200_000, "retry"),
+        (200, b"9" * 10_000, "retry"),
+        (429, {"error": {"message": "slow down"}}, "throttled"),
+        (429, {"error": {"code": "insufficient_quota", "message": "pay"}}, "quota"),
+        (503, b"", "throttled"),
+        (500, b"<html>oops</html>", "retry"),
+        (502, b"", "retry"),
+        (401, {"error": {"message": "Incorrect API key: sk-12"}}, "key"),
+        (403, b"", "key"),
+        (404, {"error": {"message": "The model `x` does not exist."}}, "model"),
+        (400, {"error": {"code": "model_not_found", "message": "?"}}, "model"),
+        (404, b"<html>Not Found</html>", "address"),
+        (301, b"", "address"),
+        (400, {"error": {"message": "max_tokens is too large"}}, "row"),
+        (422, {"detail": [{"msg": "field required"}]}, "row"),
+        (413, b"", "row"),
+    ],
+)  # fmt: skip
+def test_faults_are_told_apart(status, body, kind):
+    assert read(status, body).kind == kind
+
+
+def test_a_refused_key_is_not_repeated():
+    assert "sk-12" not in read(401, {"error": {"message": "Incorrect API key: sk-12"}}).reason
+
+
+def test_retry_after_is_seconds_or_a_date():
+    assert read(429, b"", "7").wait == 7.0
+    assert read(429, b"", email.utils.formatdate(1_000_030, usegmt=True)).wait == 30.0
+    assert read(429, b"", email.utils.formatdate(999_000, usegmt=True)).wait == 0.0
+    for nonsense in (None, "soon", "nan", "inf", ""):
+        assert read(429, b"", nonsense).wait is None
+
+
+def test_the_body_says_what_was_asked():
+    request = ChatRequest(
+        "m", "2+2?", system="Be brief.", max_tokens=9, temperature=0.7, top_p=0.9, stop=("\n",), seed=4
+    )
+    body = json.loads(request_body(request, []))
+    assert body == {
+        "model": "m", "max_tokens": 9, "temperature": 0.7, "top_p": 0.9, "stop": ["\n"], "seed": 4, "stream": False,
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+2?"}],
+    }  # fmt: skip
+    bare = json.loads(request_body(ChatRequest("m", "x", temperature=None), [], "max_completion_tokens"))
+    assert not {"temperature", "top_p", "seed", "stop", "max_tokens"} & set(bare)
+    assert bare["max_completion_tokens"] == 1024
