@@ -133,15 +133,15 @@ def score_folder(
         unusable=loaded.unusable, cap=settings.max_new_tokens, bootstrap=settings.bootstrap,
         seed=evaluation.seed,
     )  # fmt: skip
-    judged = judge is not None and benchmark.judged is not None
+    may_judge = benchmark.judged is not None or benchmark.vlmeval is not None
     block = {
         "benchmark": benchmark.name,
         "title": benchmark.title,
         **about,
         "protocol": LABEL if evaluation.protocol == "paper" else evaluation.protocol,
         **block,
-        "judge": judge.name if judge is not None and judged else None,
-        "needs_judge": benchmark.judged is not None,
+        "judge": judge.name if judge is not None and may_judge else None,
+        "needs_judge": may_judge,
         "disagreements": len(differ),
         "faults": fault_counts(loaded.faults),
         "notes": list(benchmark.notes),
@@ -169,7 +169,8 @@ def rescore(out: Path, judge: Judge | None, progress: Progress) -> dict[str, Any
     blocks = {}
     for folder in folders:
         plan, about = read_json(folder / "plan.json"), read_json(folder / "about.json")
-        benchmark, settings = BENCHMARKS[plan["benchmark"]], BenchmarkSettings(**plan["settings"], bootstrap=about["bootstrap"])
+        benchmark = BENCHMARKS[plan["benchmark"]]
+        settings = BenchmarkSettings(**plan["settings"], bootstrap=about["bootstrap"])
         place = Path(about["source"]) if is_folder(Path(about["source"])) else None
         loaded = load_benchmark(benchmark, place, limit=settings.limit, progress=progress)
         if prompts_digest(loaded.items, settings) != plan["prompts"]:

@@ -14,7 +14,7 @@ import numpy as np
 from vision_r1.core.seeds import derive_seed
 from vision_r1.evals.baselines import most_frequent_gold
 from vision_r1.evals.benchmarks import Benchmark, Item
-from vision_r1.evals.scoring import JUDGED, STRICT, scorers
+from vision_r1.evals.scoring import JUDGE_FAILED, STRICT, scorers
 from vision_r1.evals.statistics import block_jackknife, bootstrap_groups, by_length, pass_at_k
 from vision_r1.evals.votes import majority_at, vote_of
 
@@ -66,7 +66,7 @@ def benchmark_block(
         "unparseable_rate": _share(rows, lambda row: row[STRICT]["status"] == "unparseable"),
         "timeout_rate": _share(rows, lambda row: row[STRICT]["status"] == "timeout"),
         "error_rate": _share(rows, lambda row: row["stop_reason"] == "error"),
-        "judge_failed": sum("judge_failed" in row.get(JUDGED, {}).get("reason", "") for row in rows),
+        "judge_failed": sum(_judge_failed(row) for row in rows),
         "mean_tokens": sum(row["tokens"] for row in rows) / len(rows),
         "mean_rolls": sum(row["rolls"] for row in rows) / len(rows),
         "cap": cap,
@@ -83,6 +83,10 @@ def _by_problem(items: Sequence[Item], rows: Sequence[Row]) -> Samples:
 
 def _share(rows: Sequence[Row], holds: Callable[[Row], bool]) -> float:
     return sum(holds(row) for row in rows) / len(rows)
+
+
+def _judge_failed(row: Row) -> bool:
+    return any(row[name]["reason"].startswith(JUDGE_FAILED) for name in scorers([row]))
 
 
 def _scorer_block(

@@ -20,6 +20,9 @@ class JudgeError(Exception):
 
 
 STRICT, OFFICIAL, JUDGED = "strict", "official", "judged"
+VLMEVALKIT, VLMEVALKIT_JUDGED = "vlmevalkit", "vlmevalkit_judged"
+JUDGE_FAILED = "judge_failed"
+Rule = Callable[[Item, str], Official]
 # A judge answers over the network, so many may be asked at once; rules alone gain nothing from more.
 _JUDGE_THREADS = 64
 _RULE_THREADS = 4
@@ -34,7 +37,7 @@ def score_answers(
     paper: bool = False,
     progress: Progress,
 ) -> list[Row]:
-    """Score every answer by our grader, by the benchmark's rule, and by its rule with a judge.
+    """Score every answer by our grader and by every published rule of the benchmark.
 
     Args:
         benchmark: the rules.
@@ -50,11 +53,12 @@ def score_answers(
         not correct by any scorer, with the reason "error".
     """
     by_id = {item.problem.id: item for item in items}
-    asked = judge if benchmark.judged is not None else None
+    rules = rules_of(benchmark, judge)
+    threads = _JUDGE_THREADS if rules.keys() & {JUDGED, VLMEVALKIT_JUDGED} else _RULE_THREADS
     progress.start(f"score {benchmark.name}", len(answers), "answer")
     rows: list[Row] = []
-    with ThreadPoolExecutor(_JUDGE_THREADS if asked else _RULE_THREADS) as pool:
-        jobs = ((benchmark, by_id[answer["id"]], answer, asked, paper) for answer in answers)
+    with ThreadPoolExecutor(threads) as pool:
+        jobs = ((rules, by_id[answer["id"]], answer, paper) for answer in answers)
         for row in pool.map(lambda job: score(*job), jobs):
             rows.append(row)
             progress.advance(len(rows))
@@ -62,10 +66,22 @@ def score_answers(
     return rows
 
 
-def score(benchmark: Benchmark, item: Item, answer: Row, judge: Ask | None, paper: bool) -> Row:
+def rules_of(benchmark: Benchmark, judge: Ask | None) -> dict[str, Rule]:
+    """The benchmark's rules by the name of their scorer; those that need a judge only where there is one."""
+    rules: dict[str, Rule] = {OFFICIAL: benchmark.official}
+    judged, vlmeval = benchmark.judged, benchmark.vlmeval
+    if judge is not None and judged is not None:
+        rules[JUDGED] = lambda item, text: judged(item, text, judge)
+    if vlmeval is not None:
+        rules[VLMEVALKIT] = lambda item, text: vlmeval(item, text, None)
+        if judge is not None:
+            rules[VLMEVALKIT_JUDGED] = lambda item, text: vlmeval(item, text, judge)
+    return rules
+
+
+def score(rules: Mapping[str, Rule], item: Item, answer: Row, paper: bool) -> Row:
     """The scores of one answer; see `score_answers`."""
-    text, failed = answer["text"], answer["stop_reason"] == "error"
-    shown = prediction(text) if paper else text
+    text, stop = answer["text"], answer["stop_reason"]
     row: Row = {
         "id": item.problem.id,
         "sample_index": answer["sample_index"],
@@ -73,47 +89,37 @@ def score(benchmark: Benchmark, item: Item, answer: Row, judge: Ask | None, pape
         "level": item.problem.meta.get("level"),
         "group": item.group,
         "gold": item.problem.answer,
-        "stop_reason": answer["stop_reason"],
+        "stop_reason": stop,
         "tokens": answer["tokens"],
         "rolls": 1 + len(answer["rolls"]),
-        "format_ok": answer["stop_reason"] not in ("length", "error")
-        and isinstance(split_parts(text), Parts),
+        "format_ok": stop not in ("length", "error") and isinstance(split_parts(text), Parts),
     }
-    if failed:
+    if stop == "error":
         none = {"correct": False, "extracted": None, "reason": "error"}
-        if paper:
-            row["first_roll"] = {STRICT: False, OFFICIAL: False}
-        return row | {
-            STRICT: none | {"status": "unparseable"},
-            **dict.fromkeys(_others(benchmark, judge), none),
-        }
-    row[STRICT] = _strict(text, item)
-    row[OFFICIAL] = asdict(benchmark.official(item, shown))
-    if judge is not None and benchmark.judged is not None:
-        row[JUDGED] = _judged(benchmark.judged, item, shown, judge)
+        row |= {STRICT: none | {"status": "unparseable"}, **dict.fromkeys(rules, none)}
+    else:
+        row |= _by_all(rules, item, text, paper)
     if paper:
-        row["first_roll"] = _first_roll(benchmark, item, answer, row)
+        first = answer["rolls"][0]["text"] if answer["rolls"] else None
+        found = row if first is None else _by_all(rules, item, first, paper)
+        row["first_roll"] = {name: found[name]["correct"] for name in (STRICT, *rules)}
     return row
 
 
-def _first_roll(benchmark: Benchmark, item: Item, answer: Row, row: Row) -> dict[str, bool]:
-    """Whether the first roll was right: what the same model scores without a second chance."""
-    if not answer["rolls"]:
-        return {STRICT: row[STRICT]["correct"], OFFICIAL: row[OFFICIAL]["correct"]}
-    text = answer["rolls"][0]["text"]
-    official = benchmark.official(item, prediction(text))
-    return {STRICT: _strict(text, item)["correct"], OFFICIAL: official.correct}
+def _by_all(rules: Mapping[str, Rule], item: Item, text: str, paper: bool) -> dict[str, dict[str, Any]]:
+    """What every scorer says of one text."""
+    shown = prediction(text) if paper else text
+    return {
+        STRICT: _strict(text, item),
+        **{name: _by_rule(rule, item, shown) for name, rule in rules.items()},
+    }
 
 
-def _judged(rule: Callable[[Item, str, Ask], Official], item: Item, shown: str, judge: Ask) -> dict[str, Any]:
+def _by_rule(rule: Rule, item: Item, shown: str) -> dict[str, Any]:
     try:
-        return asdict(rule(item, shown, judge))
+        return asdict(rule(item, shown))
     except JudgeError as error:
-        return {"correct": False, "extracted": None, "reason": f"judge_failed: {error}"[:200]}
-
-
-def _others(benchmark: Benchmark, judge: Ask | None) -> tuple[str, ...]:
-    return (OFFICIAL, JUDGED) if judge is not None and benchmark.judged is not None else (OFFICIAL,)
+        return {"correct": False, "extracted": None, "reason": f"{JUDGE_FAILED}: {error}"[:200]}
 
 
 def _strict(text: str, item: Item) -> dict[str, Any]:
@@ -130,7 +136,8 @@ def _strict(text: str, item: Item) -> dict[str, Any]:
 
 def scorers(rows: Sequence[Row]) -> list[str]:
     """The scorers that these rows have, strict first."""
-    return [name for name in (STRICT, OFFICIAL, JUDGED) if rows and name in rows[0]]
+    known = (STRICT, OFFICIAL, JUDGED, VLMEVALKIT, VLMEVALKIT_JUDGED)
+    return [name for name in known if rows and name in rows[0]]
 
 
 def disagreements(rows: Sequence[Row], texts: Mapping[tuple[str, int], str]) -> Iterator[Row]:

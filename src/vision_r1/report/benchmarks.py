@@ -17,6 +17,11 @@ from vision_r1.report.read import Row, interval, number, table
 # Narrow on purpose: the table must stand in a terminal of 80 columns.
 _RATES = (("truncation_rate", "cut\noff"), ("format_rate", "for-\nmat"), ("unparseable_rate", "not\nread"))
 
+_RULES = {
+    "vlmevalkit": "by VLMEvalKit's rules without a judge",
+    "vlmevalkit_judged": "by VLMEvalKit's rules with the judge",
+}
+
 
 def print_benchmarks(summary: Mapping[str, Any], console: Console | None = None) -> None:
     """Print `benchmarks_table` to standard output."""
@@ -94,6 +99,15 @@ def notes(blocks: Mapping[str, Row]) -> list[str]:
             lines.append(f"{name}: {percent(late, 2)} of the answers could not be compared in time")
         if block.get("needs_judge") and not block.get("judge"):
             lines.append(f"{name}: the published rule asks a judge model; official is its rule-only part")
+        lines += [
+            f"{name}: {_RULES[key]} {_score(found)}"
+            for key in _RULES
+            if (found := table(block, "scorers", key))
+        ]
+        for scorer in ("strict", "official", *_RULES):
+            if first := table(block, "scorers", scorer, "first_roll"):
+                share = percent(number(first, "value"))
+                lines.append(f"{name}: {scorer} of the first roll alone, which is pass@1: {share}")
         for key, found in table(block, "scorers", "strict", "scores").items():
             if isinstance(found, dict) and (value := number(found, "value")) is not None:
                 lines.append(f"{name}: {key} {value:.3f} by strict{_official_score(block, key)}")

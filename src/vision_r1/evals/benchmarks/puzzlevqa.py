@@ -36,6 +36,7 @@ def read(reader: RowReader) -> Item:
         "Answer: Let's describe the image first and think step by step.",
         media=media,
         options=options,
+        needs_options=True,
         family=category,
     )
 
