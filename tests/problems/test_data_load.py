@@ -91,7 +91,8 @@ def test_all_kinds_of_files_give_the_same_problems(tmp_path):
     (tmp_path / "semicolon.csv").write_text("\ufeffID;Question;Answer;Image\n" + "\n".join(lines) + "\n\n")
     (tmp_path / "comma.csv").write_text("id,question,answer,image\r\n" + "\r\n".join(lines).replace(";", ","))
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
-    for name in ("list.json", "keyed.json", "semicolon.csv", "comma.csv", "rows.parquet"):
+    (tmp_path / "lines.json").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    for name in ("list.json", "keyed.json", "lines.json", "semicolon.csv", "comma.csv", "rows.parquet"):
         assert load(tmp_path / name) == expected, name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,10 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
-    """A list of objects, or an object of objects keyed by id (as TabMWP is released)."""
+    """A list of objects, an object of objects keyed by id (TabMWP), or JSON Lines (PuzzleVQA)."""
+    if _is_json_lines(path):
+        yield from _jsonl_rows(path)
+        return
     try:
         data = read_json(path)
     except RecursionError:
@@ -105,6 +109,19 @@ def _json_rows(path: Path) -> Iterator[Row]:
         if not isinstance(value, dict):
             raise InputError(f"expected an object, found {type(value).__name__}", where=where)
         yield Row(where, _writable(value, where))
+
+
+def _is_json_lines(path: Path) -> bool:
+    """Whether the first line is an object by itself and more follows: many `.json` files are JSON Lines."""
+    with path.open(encoding="utf-8-sig", errors="replace") as handle:
+        first = handle.readline(MAX_CSV_CELL).strip()
+        if not (first.startswith("{") and first.endswith("}")) or not handle.readline(1):
+            return False
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _writable(value: Any, where: str, depth: int = 0) -> Any:
