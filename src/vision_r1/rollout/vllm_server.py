@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 PYTHON = "VISION_R1_VLLM_PYTHON"
 _POLL = 0.5  # seconds
-_TAIL = 600  # characters of the server's output in an error
+_LINE = 300  # characters of one line of the server's output in an error
+# The line with which Python, or a command line's parser, ends on an error; and what vLLM puts before a line.
+_ERROR = re.compile(r"^(\([^()]*\) )?(ERROR [^\]]*\] )?\s*([\w.]*(Error|Exception|Exit)|\S+: error): ")
+_PREFIX = re.compile(r"^\([^()]*\) (ERROR [^\]]*\] )?")
 
 
 class VLLMEngine:
@@ -132,12 +136,20 @@ class VLLMEngine:
         self._progress.finish()
 
     def _tail(self) -> str:
-        """The last of the server's output that names an error, else its last lines."""
-        lines = self._output.read_text(encoding="utf-8", errors="replace").splitlines()
-        # The last lines of a failed start tell of processes that ended; the cause stands before them.
-        causes = [line for line in lines if "Error" in line and "Traceback" not in line]
-        text = " | ".join((causes or lines)[-3:])
-        return "".join(mark if mark.isprintable() else " " for mark in text[-_TAIL:]) or "it printed nothing"
+        return last_words(self._output.read_text(encoding="utf-8", errors="replace"))
+
+
+def last_words(output: str) -> str:
+    """Why a server ended, from what it printed, on one line: its first and last error, else its last lines.
+
+    The first names the cause; the last one, of the process above, often says only that there was one.
+    """
+    lines = [line for line in output.splitlines() if line.strip()]
+    errors = [place for place, line in enumerate(lines) if _ERROR.search(line)]
+    chosen = sorted({line for place in errors[:1] + errors[-1:] for line in (place, place + 1)})
+    told = [lines[place] for place in chosen if place < len(lines)] or lines[-3:]
+    text = " | ".join(" ".join(_PREFIX.sub("", line).split())[:_LINE] for line in told)
+    return "".join(mark if mark.isprintable() else " " for mark in text) or "it printed nothing"
 
 
 def vllm_python() -> str:
