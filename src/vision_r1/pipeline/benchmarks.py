@@ -53,7 +53,7 @@ def places(named: Sequence[str], data: Path | None) -> list[Place]:
         if name in found:
             raise ConfigError(f"{name} is named twice", where="--benchmark")
         benchmark = BENCHMARKS[name]
-        place = Path(folder) if folder else _folder_in(data, name, alone=len(named) == 1)
+        place = Path(folder) if folder else _folder_in(data, name, alone=len(set(named)) == 1)
         found[name] = Place(benchmark, place)
     return list(found.values())
 
@@ -178,11 +178,11 @@ def _evaluate(
 
 
 def _check_images(engine: Engine, loaded: Loaded) -> None:
-    """For a model in this process: see `image_use.check_images_reach_model`; short questions are probed."""
+    """For a model in this process: see `image_use.check_images_reach_model`; the shorter half is probed."""
     from vision_r1.rollout.engine import InProcessEngine
 
     if isinstance(engine, InProcessEngine):
         from vision_r1.evals.image_use import check_images_reach_model
 
         problems = sorted((item.problem for item in loaded.items), key=lambda p: len(p.prompt))
-        check_images_reach_model(engine.loaded, problems[: max(8, len(problems) // 2)])
+        check_images_reach_model(engine.loaded, problems[: -(-len(problems) // 2)])

@@ -79,7 +79,7 @@ def _used(engine: str, endpoint: str | None) -> str:
 def endpoint_config(url: str, dials: Sequence[str], where: str) -> EndpointConfig:
     """An endpoint's settings from its address and dials. Raises ConfigError."""
     try:
-        plain = to_plain(EndpointConfig(url=url))
+        plain = to_plain(EndpointConfig(url="http://unset")) | {"url": url}
         return validate(EndpointConfig, apply_overrides(plain, list(dials)))
     except ConfigError as error:
         raise ConfigError(error.what, where=where, fix=error.fix) from None

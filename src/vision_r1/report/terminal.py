@@ -47,6 +47,7 @@ _FIELDS: dict[str, tuple[str, bool]] = {
     "length": ("tokens", False),
     "truncation_rate": ("truncated", True),
     "truncation": ("truncated", True),
+    "errors": ("not answered", True),
     "zero_variance_share": ("zero variance", True),
     "zero_variance": ("zero variance", True),
     "format_rate": ("format", True),
