@@ -16,6 +16,7 @@ from vision_r1.evals.benchmark_run import Evaluation, Judge, run_benchmark, writ
 from vision_r1.evals.benchmarks import BENCHMARKS, Benchmark
 from vision_r1.evals.benchmarks.load import Loaded, load_benchmark
 from vision_r1.evals.config import PROTOCOLS, BenchmarkSettings
+from vision_r1.evals.probe import check_images_reach_endpoint
 from vision_r1.rollout.engine import Engine
 
 ALL = "all"
@@ -178,11 +179,14 @@ def _evaluate(
 
 
 def _check_images(engine: Engine, loaded: Loaded) -> None:
-    """For a model in this process: see `image_use.check_images_reach_model`; the shorter half is probed."""
+    """Stop where pictures do not reach the model; the shorter half of the questions is probed."""
     from vision_r1.rollout.engine import InProcessEngine
 
+    problems = sorted((item.problem for item in loaded.items), key=lambda p: len(p.prompt))
+    probed = problems[: -(-len(problems) // 2)]
     if isinstance(engine, InProcessEngine):
         from vision_r1.evals.image_use import check_images_reach_model
 
-        problems = sorted((item.problem for item in loaded.items), key=lambda p: len(p.prompt))
-        check_images_reach_model(engine.loaded, problems[: -(-len(problems) // 2)])
+        check_images_reach_model(engine.loaded, probed)
+    else:
+        check_images_reach_endpoint(engine, probed)
