@@ -22,7 +22,9 @@ class Server:
 
     def complete(self, requests, sampling, seed, on_done=None):
         counts = [
-            0 if self.price is None else len(request.question.split()) + self.price * len(request.media)
+            0
+            if self.price is None
+            else len(request.question.replace("<image>", "").split()) + self.price * len(request.media)
             for request in requests
         ]
         return [

@@ -28,10 +28,7 @@ def check_images_reach_endpoint(engine: Engine, problems: Sequence[Problem], pro
     """
     seen = [problem for problem in problems if problem.media][:probes]
     real = [Request(problem.id, problem.prompt, problem.media) for problem in seen]
-    bare = [
-        Request(f"{problem.id}\x1fbare", " ".join(problem.prompt.replace(IMAGE_MARK, " ").split()))
-        for problem in seen
-    ]
+    bare = [Request(f"{problem.id}\x1fbare", problem.prompt.replace(IMAGE_MARK, "")) for problem in seen]
     traces = engine.complete([*real, *bare], Sampling(max_new_tokens=1), 0)
     pairs = [
         (with_picture.prompt_tokens, without.prompt_tokens)
