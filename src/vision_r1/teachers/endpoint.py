@@ -22,10 +22,18 @@ import aiohttp
 
 from vision_r1.core.errors import InputError
 from vision_r1.problems.problem import Media
-from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure, Picture, encode_picture, request_key
+from vision_r1.teachers.chat import (
+    ChatReply,
+    ChatRequest,
+    Failure,
+    Picture,
+    encode_picture,
+    request_key,
+    request_text,
+)
 from vision_r1.teachers.config import EndpointConfig
 from vision_r1.teachers.pacing import Pace, Patience
-from vision_r1.teachers.request_log import RequestLog
+from vision_r1.teachers.request_log import Answered, RequestLog
 from vision_r1.teachers.wire import Fault, read_answer, request_body
 
 Usable = Callable[[str], bool]
@@ -66,6 +74,8 @@ class EndpointClient:
         self._pace = Pace(config.max_in_flight)
         self._failed_in_a_row = 0
         self._running: dict[str, asyncio.Event] = {}
+        self._unwritten: list[tuple[Answered, asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -175,13 +185,17 @@ class EndpointClient:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _wind_up(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
+        # What has come is still written.
+        others = asyncio.all_tasks() - {asyncio.current_task(), self._writer}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        if self._writer is not None:
+            await self._writer
         if self._session is not None:
             await self._session.close()
             self._session = None
+        await asyncio.get_running_loop().shutdown_default_executor()
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -195,6 +209,7 @@ class EndpointClient:
                     total=self.config.timeout_seconds, sock_connect=self.config.connect_seconds
                 ),
                 headers=headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
                 # A proxy of the environment is for the world outside, not for a server on this machine.
                 trust_env=host not in ("127.0.0.1", "localhost", "::1"),
             )
@@ -216,7 +231,8 @@ class EndpointClient:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(len(requests), self.config.max_in_flight)):
+                # More than there are slots: some wait to try again, or for the log.
+                for _ in range(min(len(requests), 2 * self.config.max_in_flight)):
                     group.create_task(work())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -241,7 +257,8 @@ class EndpointClient:
             pictures = await asyncio.to_thread(_pictures, request) if request.media else []
         except InputError as error:
             return Failure("request", error.line())
-        key = request_key(request, pictures)
+        text = request_text(request, pictures)
+        key = request_key(text)
         while True:
             logged = self.log.get(key)
             if logged is not None:
@@ -253,10 +270,32 @@ class EndpointClient:
         try:
             outcome = await self._send(request, pictures)
             if isinstance(outcome, ChatReply):
-                self.log.put(key, request, pictures, outcome)
+                await self._write(Answered(key, request.model, text, tuple(pictures), outcome))
             return outcome
         finally:
             self._running.pop(key).set()
+
+    async def _write(self, answer: Answered) -> None:
+        """Put an answer on file. Those that come while others are written go together, in one transaction."""
+        written = asyncio.get_running_loop().create_future()
+        self._unwritten.append((answer, written))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all())
+        await written
+
+    async def _write_all(self) -> None:
+        while self._unwritten:
+            batch, self._unwritten = self._unwritten, []
+            error: Exception | None = None
+            try:
+                await asyncio.to_thread(self.log.put, [answer for answer, _ in batch])
+            except Exception as raised:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
+                error = raised
+            for _, written in batch:
+                if not written.done() and error is not None:
+                    written.set_exception(error)
+                elif not written.done():
+                    written.set_result(None)
 
     async def _send(self, request: ChatRequest, pictures: list[Picture]) -> ChatReply | Failure:
         """Try until there is a reply, or patience ends."""
