@@ -231,7 +231,7 @@ class EndpointClient:
 
         try:
             async with asyncio.TaskGroup() as group:
-                # More than there are slots: some wait to try again, or for the log.
+                # More than there are slots: some wait to try again.
                 for _ in range(min(len(requests), 2 * self.config.max_in_flight)):
                     group.create_task(work())
         except BaseExceptionGroup as errors:
@@ -268,10 +268,11 @@ class EndpointClient:
             await self._running[key].wait()
         self._running[key] = asyncio.Event()
         try:
-            outcome = await self._send(request, pictures)
-            if isinstance(outcome, ChatReply):
-                await self._write(Answered(key, request.model, text, tuple(pictures), outcome))
-            return outcome
+
+            def entry(reply: ChatReply) -> Answered:
+                return Answered(key, request.model, text, tuple(pictures), reply)
+
+            return await self._send(request, pictures, entry)
         finally:
             self._running.pop(key).set()
 
@@ -297,7 +298,9 @@ class EndpointClient:
                 elif not written.done():
                     written.set_result(None)
 
-    async def _send(self, request: ChatRequest, pictures: list[Picture]) -> ChatReply | Failure:
+    async def _send(
+        self, request: ChatRequest, pictures: list[Picture], entry: Callable[[ChatReply], Answered]
+    ) -> ChatReply | Failure:
         """Try until there is a reply, or patience ends."""
         try:
             body = request_body(request, pictures, self.config.cap_field)
@@ -305,7 +308,7 @@ class EndpointClient:
             return Failure("request", error.line())
         patience = Patience(self.config)
         while True:
-            outcome = await self._paced(body)
+            outcome = await self._paced(body, entry)
             if isinstance(outcome, ChatReply):
                 self._failed_in_a_row = 0
                 return outcome
@@ -330,13 +333,14 @@ class EndpointClient:
             self._stop(replace(fault, kind="row"), model)
         return Failure(kind, self._clean(fault.reason))
 
-    async def _paced(self, body: bytes) -> ChatReply | Fault:
-        """One HTTP request when the endpoint has room for it."""
+    async def _paced(self, body: bytes, entry: Callable[[ChatReply], Answered]) -> ChatReply | Fault:
+        """One HTTP request when the endpoint has room for it; its slot is free once the answer is on file."""
         clock = asyncio.get_running_loop().time
         async with self._pace.slot() as started:
             outcome = await self._once(body)
             if isinstance(outcome, ChatReply):
                 self._pace.answered(clock())
+                await self._write(entry(outcome))
             elif outcome.kind == "throttled":
                 patient = (outcome.wait or 0.0) <= self.config.patience_seconds
                 self._pace.throttled(started, clock(), outcome.wait if patient else None)
