@@ -18,17 +18,8 @@ REPLY = ChatReply("four\x00 \u2603", "because", "stop", 10, 2, "m-1")
 
 
 def put(log, request, reply=REPLY, pictures=(), key=None):
-    log.put(
-        [
-            Answered(
-                key or request.key,
-                request.model,
-                request_text(request, list(pictures)),
-                tuple(pictures),
-                reply,
-            )
-        ]
-    )
+    log.keep(pictures)
+    log.put([Answered(key or request.key, request.model, request_text(request, list(pictures)), reply)])
 
 
 def ask(i: int = 0, model: str = "m") -> ChatRequest:
@@ -92,7 +83,7 @@ HOLDER = """
     log = RequestLog(Path(sys.argv[1]))
     for i in range(10**6):
         request = ChatRequest("m", f"question {i}")
-        log.put([Answered(request.key, "m", "{}", (), ChatReply("t", "", "stop", 1, 1, "m"))])
+        log.put([Answered(request.key, "m", "{}", ChatReply("t", "", "stop", 1, 1, "m"))])
         print(i, flush=True)
 """
 

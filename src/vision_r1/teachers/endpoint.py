@@ -75,7 +75,6 @@ class EndpointClient:
         self._failed_in_a_row = 0
         self._running: dict[str, asyncio.Event] = {}
         self._unwritten: list[tuple[Answered, asyncio.Future[None]]] = []
-        self._writer: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -185,13 +184,10 @@ class EndpointClient:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _wind_up(self) -> None:
-        # What has come is still written.
-        others = asyncio.all_tasks() - {asyncio.current_task(), self._writer}
+        others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        if self._writer is not None:
-            await self._writer
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -270,33 +266,35 @@ class EndpointClient:
         try:
 
             def entry(reply: ChatReply) -> Answered:
-                return Answered(key, request.model, text, tuple(pictures), reply)
+                return Answered(key, request.model, text, reply)
 
+            if pictures:
+                await asyncio.to_thread(self.log.keep, pictures)
             return await self._send(request, pictures, entry)
         finally:
             self._running.pop(key).set()
 
     async def _write(self, answer: Answered) -> None:
-        """Put an answer on file. Those that come while others are written go together, in one transaction."""
-        written = asyncio.get_running_loop().create_future()
+        """Put an answer on file; those that came in the same turn of the loop go in one transaction."""
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
         self._unwritten.append((answer, written))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all())
+        if len(self._unwritten) == 1:
+            loop.call_soon(self._write_all)
         await written
 
-    async def _write_all(self) -> None:
-        while self._unwritten:
-            batch, self._unwritten = self._unwritten, []
-            error: Exception | None = None
-            try:
-                await asyncio.to_thread(self.log.put, [answer for answer, _ in batch])
-            except Exception as raised:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
-                error = raised
-            for _, written in batch:
-                if not written.done() and error is not None:
-                    written.set_exception(error)
-                elif not written.done():
-                    written.set_result(None)
+    def _write_all(self) -> None:
+        batch, self._unwritten = self._unwritten, []
+        error: Exception | None = None
+        try:
+            self.log.put([answer for answer, _ in batch])
+        except Exception as raised:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
+            error = raised
+        for _, written in batch:
+            if not written.done() and error is not None:
+                written.set_exception(error)
+            elif not written.done():
+                written.set_result(None)
 
     async def _send(
         self, request: ChatRequest, pictures: list[Picture], entry: Callable[[ChatReply], Answered]

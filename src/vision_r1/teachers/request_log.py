@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,14 +59,12 @@ class Answered:
         key: of the request, see `chat.request_key`.
         model: what the endpoint was asked for.
         request: the request's canonical text, see `chat.request_text`.
-        pictures: its images.
         reply: the answer.
     """
 
     key: str
     model: str
     request: str
-    pictures: tuple[Picture, ...]
     reply: ChatReply
 
 
@@ -173,10 +171,6 @@ class RequestLog:
             )
             for answer in answers
         ]
-        with self._explained():
-            for answer in answers:
-                for picture in answer.pictures:
-                    self._keep(picture)
         with self._lock, self._explained():
             self._db.execute("BEGIN")
             try:
@@ -187,10 +181,17 @@ class RequestLog:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _keep(self, picture: Picture) -> None:
-        path = self._images / picture.hash[:2] / f"{picture.hash}.{picture.suffix}"
-        if not path.exists():
-            atomic_write_bytes(path, picture.data)
+    def keep(self, pictures: Iterable[Picture]) -> None:
+        """Store images that are not there yet; a request's are stored before it is sent.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        with self._explained():
+            for picture in pictures:
+                path = self._images / picture.hash[:2] / f"{picture.hash}.{picture.suffix}"
+                if not path.exists():
+                    atomic_write_bytes(path, picture.data)
 
     def ledger(self) -> dict[str, Spent]:
         """What each model was asked, over all runs on this log."""
