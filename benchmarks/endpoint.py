@@ -31,8 +31,9 @@ SERVER = f"""
 import asyncio, json
 usage = {{"prompt_tokens": 5, "completion_tokens": 7}}
 message = {{"role": "assistant", "content": "so the answer is 12. " * 30}}
-body = json.dumps({{"model": "m", "choices": [{{"message": message, "finish_reason": "stop"}}], "usage": usage}})
-answer = f"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: {{len(body)}}\\r\\n\\r\\n{{body}}"
+choice = {{"message": message, "finish_reason": "stop"}}
+body = json.dumps({{"model": "m", "choices": [choice], "usage": usage}})
+answer = f"HTTP/1.1 200 OK\\r\\nContent-Length: {{len(body)}}\\r\\n\\r\\n{{body}}"
 
 async def serve(reader, writer):
     try:

@@ -11,10 +11,15 @@ import pytest
 from test_requests import picture
 
 from vision_r1.core.errors import InputError, RunStateError
-from vision_r1.teachers.chat import ChatReply, ChatRequest, encode_picture
-from vision_r1.teachers.request_log import VERSION, RequestLog, Spent
+from vision_r1.teachers.chat import ChatReply, ChatRequest, encode_picture, request_text
+from vision_r1.teachers.request_log import VERSION, Answered, RequestLog, Spent
 
 REPLY = ChatReply("four\x00 \u2603", "because", "stop", 10, 2, "m-1")
+
+
+def put(log, request, reply=REPLY, pictures=(), key=None):
+    log.keep(pictures)
+    log.put([Answered(key or request.key, request.model, request_text(request, list(pictures)), reply)])
 
 
 def ask(i: int = 0, model: str = "m") -> ChatRequest:
@@ -25,7 +30,7 @@ def test_an_answer_is_there_for_the_next_process(tmp_path):
     path = tmp_path / "deep" / "log.sqlite"
     with RequestLog(path) as log:
         assert log.get(ask().key) is None
-        log.put(ask().key, ask(), [], REPLY)
+        put(log, ask())
         assert log.get(ask().key) == REPLY
     with RequestLog(path) as log:
         assert log.get(ask().key) == REPLY
@@ -34,8 +39,8 @@ def test_an_answer_is_there_for_the_next_process(tmp_path):
 
 def test_the_first_answer_stays(tmp_path):
     with RequestLog(tmp_path / "log") as log:
-        log.put("k", ask(), [], REPLY)
-        log.put("k", ask(), [], dataclasses.replace(REPLY, text="five"))
+        put(log, ask(), key="k")
+        put(log, ask(), dataclasses.replace(REPLY, text="five"), key="k")
         assert log.get("k") == REPLY
         assert log.ledger() == {"m": Spent(1, 10, 2)}
 
@@ -43,9 +48,9 @@ def test_the_first_answer_stays(tmp_path):
 def test_the_ledger_counts_by_model(tmp_path):
     with RequestLog(tmp_path / "log") as log:
         for i in range(3):
-            log.put(ask(i).key, ask(i), [], REPLY)
+            put(log, ask(i))
         other = ask(0, "other")
-        log.put(other.key, other, [], dataclasses.replace(REPLY, prompt_tokens=None, completion_tokens=None))
+        put(log, other, dataclasses.replace(REPLY, prompt_tokens=None, completion_tokens=None))
         assert log.ledger() == {"m": Spent(3, 30, 6), "other": Spent(1, 0, 0)}
 
 
@@ -55,7 +60,7 @@ def test_an_image_is_stored_once_and_not_in_the_log(tmp_path):
     with RequestLog(tmp_path / "log") as log:
         for i in range(3):
             request = dataclasses.replace(ask(i), media=(media,))
-            log.put(request.key, request, [shown], REPLY)
+            put(log, request, pictures=[shown])
     files = [path for path in (tmp_path / "log.images").rglob("*") if path.is_file()]
     assert [path.read_bytes() for path in files] == [media.read()]
     assert files[0].stem == media.key
@@ -66,7 +71,7 @@ def test_an_image_is_stored_once_and_not_in_the_log(tmp_path):
 def test_many_threads_write(tmp_path):
     with RequestLog(tmp_path / "log") as log:
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda i: log.put(ask(i).key, ask(i), [], REPLY), range(300)))
+            list(pool.map(lambda i: put(log, ask(i)), range(300)))
         assert log.ledger()["m"].replies == 300
 
 
@@ -74,11 +79,11 @@ HOLDER = """
     import sys, time
     from pathlib import Path
     from vision_r1.teachers.chat import ChatReply, ChatRequest
-    from vision_r1.teachers.request_log import RequestLog
+    from vision_r1.teachers.request_log import Answered, RequestLog
     log = RequestLog(Path(sys.argv[1]))
     for i in range(10**6):
         request = ChatRequest("m", f"question {i}")
-        log.put(request.key, request, [], ChatReply("t", "", "stop", 1, 1, "m"))
+        log.put([Answered(request.key, "m", "{}", ChatReply("t", "", "stop", 1, 1, "m"))])
         print(i, flush=True)
 """
 
@@ -136,7 +141,7 @@ def test_a_damaged_log_is_told(tmp_path):
     path = tmp_path / "log"
     with RequestLog(path) as log:
         for i in range(200):
-            log.put(ask(i).key, ask(i), [], REPLY)
+            put(log, ask(i))
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
     path.write_bytes(data)

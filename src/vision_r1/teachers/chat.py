@@ -57,11 +57,13 @@ class ChatRequest:
     @property
     def key(self) -> str:
         """SHA-256 of the content, see `request_key`. Reads the images."""
-        return request_key(self, [encode_picture(media) for media in self.media])
+        return request_key(request_text(self, [encode_picture(media) for media in self.media]))
 
     def again(self, attempt: int) -> ChatRequest:
-        """The same request as a further sample."""
-        if self.seed is None or attempt == 0:
+        """The same request as a further sample; 0 is the request itself."""
+        if attempt == 0:
+            return self
+        if self.seed is None:
             return replace(self, attempt=attempt)
         return replace(self, attempt=attempt, seed=derive_seed(self.seed, "attempt", attempt))
 
@@ -155,13 +157,13 @@ def _sendable(data: bytes) -> str:
         return ""
 
 
-def request_key(request: ChatRequest, pictures: list[Picture]) -> str:
-    """SHA-256 of everything that decides the answer; two requests with one key are the same request."""
-    return hashlib.sha256(request_text(request, pictures).encode()).hexdigest()
+def request_key(text: str) -> str:
+    """SHA-256 of a request's canonical text; two requests with one key are the same request."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def request_text(request: ChatRequest, pictures: list[Picture]) -> str:
-    """The request as canonical JSON, images by hash."""
+    """Everything that decides the answer, as canonical JSON, images by hash."""
     content = {
         "model": request.model,
         "system": request.system,

@@ -22,10 +22,18 @@ import aiohttp
 
 from vision_r1.core.errors import InputError
 from vision_r1.problems.problem import Media
-from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure, Picture, encode_picture, request_key
+from vision_r1.teachers.chat import (
+    ChatReply,
+    ChatRequest,
+    Failure,
+    Picture,
+    encode_picture,
+    request_key,
+    request_text,
+)
 from vision_r1.teachers.config import EndpointConfig
 from vision_r1.teachers.pacing import Pace, Patience
-from vision_r1.teachers.request_log import RequestLog
+from vision_r1.teachers.request_log import Answered, RequestLog
 from vision_r1.teachers.wire import Fault, read_answer, request_body
 
 Usable = Callable[[str], bool]
@@ -66,6 +74,7 @@ class EndpointClient:
         self._pace = Pace(config.max_in_flight)
         self._failed_in_a_row = 0
         self._running: dict[str, asyncio.Event] = {}
+        self._unwritten: list[tuple[Answered, asyncio.Future[None]]] = []
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -182,6 +191,7 @@ class EndpointClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        await asyncio.get_running_loop().shutdown_default_executor()
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -195,6 +205,7 @@ class EndpointClient:
                     total=self.config.timeout_seconds, sock_connect=self.config.connect_seconds
                 ),
                 headers=headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
                 # A proxy of the environment is for the world outside, not for a server on this machine.
                 trust_env=host not in ("127.0.0.1", "localhost", "::1"),
             )
@@ -216,7 +227,8 @@ class EndpointClient:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(len(requests), self.config.max_in_flight)):
+                # More than there are slots: some wait to try again.
+                for _ in range(min(len(requests), 2 * self.config.max_in_flight)):
                     group.create_task(work())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -241,7 +253,8 @@ class EndpointClient:
             pictures = await asyncio.to_thread(_pictures, request) if request.media else []
         except InputError as error:
             return Failure("request", error.line())
-        key = request_key(request, pictures)
+        text = request_text(request, pictures)
+        key = request_key(text)
         while True:
             logged = self.log.get(key)
             if logged is not None:
@@ -251,14 +264,41 @@ class EndpointClient:
             await self._running[key].wait()
         self._running[key] = asyncio.Event()
         try:
-            outcome = await self._send(request, pictures)
-            if isinstance(outcome, ChatReply):
-                self.log.put(key, request, pictures, outcome)
-            return outcome
+
+            def entry(reply: ChatReply) -> Answered:
+                return Answered(key, request.model, text, reply)
+
+            if pictures:
+                await asyncio.to_thread(self.log.keep, pictures)
+            return await self._send(request, pictures, entry)
         finally:
             self._running.pop(key).set()
 
-    async def _send(self, request: ChatRequest, pictures: list[Picture]) -> ChatReply | Failure:
+    async def _write(self, answer: Answered) -> None:
+        """Put an answer on file; those that came in the same turn of the loop go in one transaction."""
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
+        self._unwritten.append((answer, written))
+        if len(self._unwritten) == 1:
+            loop.call_soon(self._write_all)
+        await written
+
+    def _write_all(self) -> None:
+        batch, self._unwritten = self._unwritten, []
+        error: Exception | None = None
+        try:
+            self.log.put([answer for answer, _ in batch])
+        except Exception as raised:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
+            error = raised
+        for _, written in batch:
+            if not written.done() and error is not None:
+                written.set_exception(error)
+            elif not written.done():
+                written.set_result(None)
+
+    async def _send(
+        self, request: ChatRequest, pictures: list[Picture], entry: Callable[[ChatReply], Answered]
+    ) -> ChatReply | Failure:
         """Try until there is a reply, or patience ends."""
         try:
             body = request_body(request, pictures, self.config.cap_field)
@@ -266,7 +306,7 @@ class EndpointClient:
             return Failure("request", error.line())
         patience = Patience(self.config)
         while True:
-            outcome = await self._paced(body)
+            outcome = await self._paced(body, entry)
             if isinstance(outcome, ChatReply):
                 self._failed_in_a_row = 0
                 return outcome
@@ -291,13 +331,14 @@ class EndpointClient:
             self._stop(replace(fault, kind="row"), model)
         return Failure(kind, self._clean(fault.reason))
 
-    async def _paced(self, body: bytes) -> ChatReply | Fault:
-        """One HTTP request when the endpoint has room for it."""
+    async def _paced(self, body: bytes, entry: Callable[[ChatReply], Answered]) -> ChatReply | Fault:
+        """One HTTP request when the endpoint has room for it; its slot is free once the answer is on file."""
         clock = asyncio.get_running_loop().time
         async with self._pace.slot() as started:
             outcome = await self._once(body)
             if isinstance(outcome, ChatReply):
                 self._pace.answered(clock())
+                await self._write(entry(outcome))
             elif outcome.kind == "throttled":
                 patient = (outcome.wait or 0.0) <= self.config.patience_seconds
                 self._pace.throttled(started, clock(), outcome.wait if patient else None)

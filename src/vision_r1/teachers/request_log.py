@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Self
 
 from vision_r1.core.errors import InputError, RunStateError
 from vision_r1.core.files import atomic_write_bytes
-from vision_r1.teachers.chat import ChatReply, ChatRequest, Picture, request_text
+from vision_r1.teachers.chat import ChatReply, Picture
 
 VERSION = 1
 _APPLICATION = 0x56523151  # tells our files from other SQLite files ("VR1Q")
@@ -49,6 +49,23 @@ class Spent:
     replies: int
     prompt_tokens: int
     completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer with what it answers.
+
+    Attributes:
+        key: of the request, see `chat.request_key`.
+        model: what the endpoint was asked for.
+        request: the request's canonical text, see `chat.request_text`.
+        reply: the answer.
+    """
+
+    key: str
+    model: str
+    request: str
+    reply: ChatReply
 
 
 class RequestLog:
@@ -135,31 +152,46 @@ class RequestLog:
             found = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
         return None if found is None else ChatReply(**json.loads(found[0]))
 
-    def put(self, key: str, request: ChatRequest, pictures: list[Picture], reply: ChatReply) -> None:
-        """Write an answer; it is on file when this returns.
+    def put(self, answers: Sequence[Answered]) -> None:
+        """Write answers, in one transaction; they are on file when this returns. The first to a key stays.
 
         Raises:
             InputError: the log cannot be written to.
         """
+        now = time.time()
+        rows = [
+            (
+                answer.key,
+                answer.model,
+                answer.request,
+                json.dumps(asdict(answer.reply)),
+                answer.reply.prompt_tokens,
+                answer.reply.completion_tokens,
+                now,
+            )
+            for answer in answers
+        ]
+        with self._lock, self._explained():
+            self._db.execute("BEGIN")
+            try:
+                self._db.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                self._db.execute("COMMIT")
+            except sqlite3.Error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def keep(self, pictures: Iterable[Picture]) -> None:
+        """Store images that are not there yet; a request's are stored before it is sent.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
         with self._explained():
             for picture in pictures:
-                self._keep(picture)
-        row = (
-            key,
-            request.model,
-            request_text(request, pictures),
-            json.dumps(asdict(reply)),
-            reply.prompt_tokens,
-            reply.completion_tokens,
-            time.time(),
-        )
-        with self._lock, self._explained():
-            self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-
-    def _keep(self, picture: Picture) -> None:
-        path = self._images / picture.hash[:2] / f"{picture.hash}.{picture.suffix}"
-        if not path.exists():
-            atomic_write_bytes(path, picture.data)
+                path = self._images / picture.hash[:2] / f"{picture.hash}.{picture.suffix}"
+                if not path.exists():
+                    atomic_write_bytes(path, picture.data)
 
     def ledger(self) -> dict[str, Spent]:
         """What each model was asked, over all runs on this log."""
