@@ -142,7 +142,8 @@ def open_judge(address: str | None, model: str, dials: Sequence[str], out: Path)
     with RequestLog(out / f"judge-{LOG}") as log, EndpointClient(config, log) as client:
 
         def ask(prompt: str) -> str:
-            reply = client.ask(prompt, model=model)
+            # What a model wrote must not end the judge's turn; the client refuses such a prompt.
+            reply = client.ask(prompt.replace("<|", "< |"), model=model)
             if isinstance(reply, Failure):
                 raise JudgeError(reply.reason)
             return reply
