@@ -82,10 +82,12 @@ class Overlap:
     Attributes:
         matches: in the order of the problems.
         problems: how many problems were looked up.
+        training_rows: distinct pairs of question and image on record.
     """
 
     matches: tuple[Match, ...]
     problems: int
+    training_rows: int
 
 
 def inherited_record(model: str) -> TrainingRecord:
@@ -116,16 +118,17 @@ def write_record(model_dir: Path, prints: Iterable[Sequence[Fingerprint]], inher
     own = chain.from_iterable(prints)
     distinct = {(row.question, row.image, row.source): row for row in (*inherited.rows, *own)}
     rows = [distinct[key] for key in sorted(distinct)]
-    columns = {
-        "question": pa.array([row.question for row in rows], pa.string()),
-        "words": pa.array([row.words for row in rows], pa.int32()),
-        "image": pa.array([row.image for row in rows], pa.string()),
-        "look_bits": pa.array([row.look and row.look.bits for row in rows], pa.binary()),
-        "look_colours": pa.array([row.look and row.look.colours for row in rows], pa.binary()),
-        "source": pa.array([row.source for row in rows], pa.string()),
-    }
+    looks = [row.look or (None, None) for row in rows]
+    columns = [
+        [row.question for row in rows],
+        [row.words for row in rows],
+        [row.image for row in rows],
+        [bits for bits, _ in looks],
+        [colours for _, colours in looks],
+        [row.source for row in rows],
+    ]
     meta = json.dumps({"format": FORMAT, "start": inherited.start})
-    table = pa.table(columns).replace_schema_metadata({_META: meta})
+    table = pa.table(columns, schema=_schema().with_metadata({_META: meta}))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     atomic_write_bytes(model_dir / FILE, sink.getvalue().to_pybytes())
@@ -163,17 +166,28 @@ def read_record(model_dir: Path) -> TrainingRecord | None:
     return TrainingRecord(rows, str(meta["start"]))
 
 
+def _schema() -> Any:
+    import pyarrow as pa
+
+    looks = {"look_bits": pa.binary(HASH_BYTES), "look_colours": pa.binary(COLOUR_BYTES)}
+    names = {
+        "question": pa.string(),
+        "words": pa.int32(),
+        "image": pa.string(),
+        **looks,
+        "source": pa.string(),
+    }
+    return pa.schema([pa.field(name, kind, name in looks) for name, kind in names.items()])
+
+
 def _rows(table: Any) -> Iterable[Fingerprint]:
-    names = ("question", "words", "image", "look_bits", "look_colours", "source")
-    kinds = (str, int, str, bytes | None, bytes | None, str)
-    for cells in zip(*(table.column(name).to_pylist() for name in names), strict=True):
-        question, words, image, bits, colours, source = cells
-        if not all(isinstance(cell, kind) for cell, kind in zip(cells, kinds, strict=True)):
-            raise ValueError("a cell of another kind")
-        look = None if bits is None or colours is None else Look(bits, colours)
-        if look is not None and (len(look.bits), len(look.colours)) != (HASH_BYTES, COLOUR_BYTES):
-            raise ValueError("a hash of another length")
-        yield Fingerprint(question, words, image, look, source)
+    """The rows of a table of the right columns; ValueError for any other."""
+    if not table.schema.equals(_schema()):
+        raise ValueError("other columns")
+    table.validate(full=True)
+    question, words, image, bits, colours, source = (column.to_pylist() for column in table.columns)
+    looks = [None if b is None or c is None else Look(b, c) for b, c in zip(bits, colours, strict=True)]
+    return map(Fingerprint, question, words, image, looks, source)
 
 
 class _Index:
@@ -233,7 +247,8 @@ def find_overlap(record: TrainingRecord, problems: Sequence[Problem]) -> Overlap
         question = own[0].question
         most = max(asked_with[question], index.shown_with[question])
         matches.append(index.match(problem.id, own, template=most >= TEMPLATE_IMAGES))
-    return Overlap(tuple(match for match in matches if match is not None), len(problems))
+    found = tuple(match for match in matches if match is not None)
+    return Overlap(found, len(problems), len(index.pairs))
 
 
 def overlap_block(model: str, problems: Sequence[Problem]) -> dict[str, Any]:
@@ -257,7 +272,7 @@ def overlap_block(model: str, problems: Sequence[Problem]) -> dict[str, Any]:
     overlap = find_overlap(record, problems)
     return {
         "recorded": True,
-        "training_rows": len({(row.question, row.image) for row in record.rows}),
+        "training_rows": overlap.training_rows,
         "start": record.start,
         "problems": overlap.problems,
         "found": len(overlap.matches),
