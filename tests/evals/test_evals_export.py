@@ -3,6 +3,7 @@
 import ast
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from vision_r1.core.errors import ConfigError, InputError
 from vision_r1.evals.benchmarks import Item
 from vision_r1.evals.export import FAILED, MOST_CHARACTERS, export_vlmevalkit
+from vision_r1.problems.drawing import BlankImage
 from vision_r1.problems.problem import Problem
 
 
@@ -21,9 +23,10 @@ def load(path):
     return pd.read_csv(path, sep="\t") if path.suffix == ".tsv" else pd.read_excel(path)
 
 
-def item(name, raw=None, *, question="How long is AB?", answer="3", options=(), prompt=None):
-    problem = Problem(str(name), question, answer, options=tuple(options))
-    return Item(problem, prompt or question, {"question": question, "answer": answer, **(raw or {})})
+def item(name, raw=None, media=(), *, question="How long is AB?", answer="3", options=(), prompt=None):
+    problem = Problem(str(name), question, answer, tuple(media), options=tuple(options))
+    row = {"question": question, "answer": answer, **(raw or {})}
+    return Item(problem, prompt or question, row, group=str(name))
 
 
 def answered(items, *samples):
@@ -151,17 +154,19 @@ def test_mathverse_mathvision_and_chartqa_rename_what_the_releases_call_otherwis
     row = one([item("8", raw, options=("1", "2"))], ["x"], "MathVision_MINI", tmp_path).iloc[0]
     assert row["category"] == "algebra" and ast.literal_eval(row["choices"]) == ["1", "2"]
     assert one([item("8", {"id": "8"})], ["x"], "MathVision", tmp_path)["choices"][0] == "[]"
-    chart = Item(
-        Problem("c", "How many?", "5"), "How many?", {"query": "How many?", "label": "5", "type": "human"}
-    )
+    asked = Problem("c", "How many?", "5", meta={"family": "human"})
+    chart = Item(asked, "How many?", {"query": "How many?", "label": "5", "type": "human"})
     row = one([chart], ["5"], "ChartQA_TEST", tmp_path).iloc[0]
     assert (row["question"], row["answer"], row["split"]) == ("How many?", 5, "test_human")
 
 
 def test_dynamath_and_hallusionbench_get_the_index_their_rules_take_apart(tmp_path):
     items = [
-        item(f"{q}-{v}", {"qid": q, "varid": v, "answer_type": "float"}) for v in (1, 2) for q in range(3)
+        item(q, {"id": str(q), "variant": f"variant{v}", "n": v, "answer_type": "float"})
+        for v in (1, 2)
+        for q in range(3)
     ]
+    items = [replace(one, problem=replace(one.problem, id=f"{one.group}:{one.raw['n']}")) for one in items]
     table = one(items, ["x"] * 6, "DynaMath", tmp_path)
     firsts = set(table[table["varid"] == 1]["index"])
     assert firsts == set(table["qid"]) and table["index"].is_unique
@@ -169,7 +174,10 @@ def test_dynamath_and_hallusionbench_get_the_index_their_rules_take_apart(tmp_pa
         "category": "VD", "subcategory": "figure", "visual_input": "1", "set_id": "4", "figure_id": "2",
         "question_id": "0", "gt_answer": "1",
     }  # fmt: skip
-    row = one([item("h", raw, answer="yes")], ["x"], "HallusionBench", tmp_path).iloc[0]
+    items = [item("text only", raw, answer="yes"), item("h", raw, [BlankImage(9, 9)], answer="yes")]
+    table = one(items, ["x", "y"], "HallusionBench", tmp_path)
+    assert list(table["prediction"]) == ["y"], "VLMEvalKit asks only those with an image"
+    row = table.iloc[0]
     assert row["index"].split("_")[3:] == ["4", "2", "0"]
     assert (row["answer"], row["l2-category"]) == ("Yes", "figure")
 

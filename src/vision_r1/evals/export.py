@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ _COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "varid": ("variant",),
     },
     "LogicVista": {"skill": ()},
-    "ChartQA": {"question": ("query",), "answer": ("label",), "split": ("type", "human_or_machine")},
+    "ChartQA": {"question": ("query",), "answer": ("label",), "split": ()},
     "MMStar": {"category": ()},
     "HallusionBench": {"category": (), "l2-category": ("subcategory",)},
     "MME": {"category": (), "image_path": ("question_id", "image")},
@@ -99,6 +100,9 @@ def export_vlmevalkit(
     if not label:
         raise ConfigError(f"{model!r} is no name for a file", where="model", fix="name the model")
     texts = _texts(items, answers)
+    if name.startswith("HallusionBench"):  # VLMEvalKit leaves out the questions without an image
+        kept = [at for at, item in enumerate(items) if item.problem.media]
+        items, texts = [items[at] for at in kept], [[written[at] for at in kept] for written in texts]
     table = [_cells(item, name) for item in items]
     _number(table, items, name)
     missing = tuple(column for column in _wanted(name) if not any(column in cells for cells in table))
@@ -143,7 +147,7 @@ def _cells(item: Item, name: str) -> Cells:
     """A row of the data set as VLMEvalKit has it, without `index`."""
     raw = {key: value for key, value in item.raw.items() if key not in _IMAGES and _plain(value)}
     # MathVista's release keeps what the rule reads one level down.
-    nested = raw["metadata"] if isinstance(raw.get("metadata"), dict) else {}
+    nested = _nested(raw.get("metadata"))
     cells = {key: value for key, value in nested.items() if _plain(value)} | raw
     source = {**item.raw, **cells}
     for column, others in _known(name).items():
@@ -162,7 +166,10 @@ def _cells(item: Item, name: str) -> Cells:
     elif name.startswith("MathVision"):
         cells |= {"choices": list(problem.options)}
     elif name.startswith("ChartQA"):
-        cells |= _chart_split(cells.get("split"))
+        cells |= _chart_split(item)
+    elif name.startswith("DynaMath"):
+        cells = {"qid": item.group} | cells
+        cells |= {key: found[0] for key in ("varid",) if (found := re.findall(r"\d+", str(cells.get(key))))}
     elif name.startswith("HallusionBench"):
         cells["answer"] = {"1": "Yes", "0": "No"}.get(str(item.raw.get("gt_answer")), cells["answer"])
     else:
@@ -179,9 +186,19 @@ def _plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
 
 
-def _chart_split(split: Any) -> Cells:
-    known = {"human": "test_human", "0": "test_human", "augmented": "test_augmented", "1": "test_augmented"}
-    return {} if split is None else {"split": known.get(str(split), split)}
+def _nested(value: Any) -> Cells:
+    """An object in a cell, also as JSON text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _chart_split(item: Item) -> Cells:
+    family = item.problem.meta.get("family")
+    return {"split": f"test_{family}"} if family in ("human", "augmented") else {}
 
 
 def _number(table: Sequence[Cells], items: Sequence[Item], name: str) -> None:
