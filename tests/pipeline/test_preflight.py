@@ -40,6 +40,16 @@ def test_a_broken_row_is_found_before_anything_trains(recipe, broken, section, t
     assert not (tmp_path / "run").exists()
 
 
+def test_a_damaged_record_of_the_base_is_found_before_anything_trains(recipe, random_model_dir, tmp_path):
+    shutil.copytree(random_model_dir, tmp_path / "base")
+    (tmp_path / "base" / "training_data.parquet").write_bytes(b"PAR1")
+    with pytest.raises(
+        InputError, match=r"training_data\.parquet: the record of the training data is damaged"
+    ):
+        run_recipe(recipe(f"model={tmp_path / 'base'}"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

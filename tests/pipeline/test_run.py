@@ -19,7 +19,10 @@ from vision_r1.pipeline import evaluation
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.run import run_recipe
 from vision_r1.pipeline.study import run_study, shorter_half
-from vision_r1.problems.chat import ChatRow
+from vision_r1.problems.chat import ChatRow, load_chat_rows
+from vision_r1.problems.config import ChatData
+from vision_r1.problems.contamination import overlap_block, overlap_line, read_record
+from vision_r1.problems.load import load_problems
 from vision_r1.recipes import build
 
 SMALL = [
@@ -48,6 +51,10 @@ def small(model, *overrides):
 
 def weights(run, stage="ptst_2"):
     return load_file(run / "stages" / stage / "model" / "model.safetensors")
+
+
+def training_record(run, stage="ptst_2"):
+    return (run / "stages" / stage / "model" / "training_data.parquet").read_bytes()
 
 
 def equal(first, second):
@@ -87,6 +94,34 @@ def test_results_have_what_the_issue_asks_for(finished):
     assert results["peak_rss_mb"] > 100
     assert results["seed"] == 0
     assert results["versions"]["torch"]
+
+
+def test_each_stage_records_what_it_and_those_before_it_trained_on(finished, random_model_dir):
+    records = {name: read_record(finished / "stages" / name) for name in ("sft", "ptst_1", "ptst_2")}
+    assert [{row.source for row in record.rows} for record in records.values()] == [
+        {"sft"}, {"sft", "ptst_1"}, {"sft", "ptst_1", "ptst_2"},
+    ]  # fmt: skip
+    assert {record.start for record in records.values()} == {random_model_dir.name}
+    cold = load_chat_rows(
+        ChatData(path=finished / "stages" / "construct" / "vision_r1_cold.json", layout="sharegpt")
+    )
+    learned = overlap_block(str(finished / "stages" / "sft"), [row.as_problem() for row in cold])
+    summary = json.loads((finished / "stages" / "sft" / "summary.json").read_text())
+    assert learned["both"] >= summary["rows"] > 0
+
+
+def test_a_model_that_is_asked_what_it_was_trained_on_is_reported(finished):
+    recipe = small("tiny:base")
+    model, seen = str(finished / "stages" / "ptst_2"), load_problems(recipe.data.rl)
+    block = overlap_block(model, seen)
+    asked = sum(row.source.startswith("ptst") for row in read_record(finished / "stages" / "ptst_2").rows)
+    assert block["both"] == block["same_image"] == asked == 3 * 2 * 2
+    assert {(e["kind"], e["source"]) for e in block["examples"]} >= {("both", "ptst_1"), ("both", "ptst_2")}
+    assert f"{block['found']} of 40 problems are in the model's recorded training data" in overlap_line(
+        block, "x"
+    )
+    held_out = overlap_block(model, load_problems(recipe.data.test))
+    assert held_out["both"] == held_out["same_image"] == 0
 
 
 def test_a_finished_run_is_left_as_it_is(finished, random_model_dir):
@@ -186,6 +221,7 @@ def test_rl_can_start_from_a_model_made_elsewhere(finished, random_model_dir, tm
     assert not (run / "stages" / "construct").exists()
     assert not (run / "stages" / "sft").exists()
     assert equal(weights(run), weights(finished))
+    assert training_record(run) == training_record(finished)
 
 
 def test_a_model_given_to_evaluate_is_the_one_measured(random_model_dir, tmp_path):
@@ -206,6 +242,7 @@ def test_a_model_given_to_evaluate_is_the_one_measured(random_model_dir, tmp_pat
 def test_the_same_seed_gives_the_same_and_another_seed_another(finished, random_model_dir, tmp_path):
     run_recipe(small(random_model_dir), tmp_path / "again")
     assert equal(weights(tmp_path / "again"), weights(finished))
+    assert training_record(tmp_path / "again") == training_record(finished)
     assert comparable(tmp_path / "again") == comparable(finished)
     run_recipe(small(random_model_dir, "seed=1"), tmp_path / "other")
     assert not equal(weights(tmp_path / "other"), weights(finished))
@@ -232,6 +269,7 @@ def test_killed_again_and_again_it_ends_with_the_same_weights(finished, random_m
     assert process.returncode == 0
     assert kills >= 2
     assert equal(weights(run), weights(finished))
+    assert training_record(run) == training_record(finished)
     assert comparable(run) == comparable(finished)
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from vision_r1.core.errors import CollapseError
 from vision_r1.models.load import load_model
+from vision_r1.problems.contamination import read_record
 from vision_r1.train.config import Guard
 from vision_r1.train.guard import Watch
 from vision_r1.train.ptst import run_ptst_stage
@@ -96,6 +97,7 @@ def test_a_reward_that_is_always_zero_stops_and_keeps_the_last_good_model(
     start, kept = load_file(small / "model.safetensors"), load_file(tmp_path / "model" / "model.safetensors")
     assert all(torch.equal(start[name], kept[name]) for name in start)
     load_model(str(tmp_path / "model"))
+    assert read_record(tmp_path).rows == (), "its weights have seen nothing of the stage"
     with pytest.raises(CollapseError, match="reward"):
         run(4)
     assert list(checkpoints(tmp_path / "work")) == [2], "a changed guard can go on from here"
@@ -119,6 +121,8 @@ def test_the_last_good_checkpoint_is_kept_through_a_long_decline(small: Path, tm
     good = load_file(tmp_path / "out" / "work" / "checkpoint-4" / "model.safetensors")
     kept = load_file(tmp_path / "out" / "model" / "model.safetensors")
     assert all(torch.equal(good[name], kept[name]) for name in good)
+    record = read_record(tmp_path / "out")
+    assert {row.source for row in record.rows} == {"ptst_1"} and len(record.rows) == 4 * 2
 
 
 def test_a_model_that_is_not_finite_stops_at_once(small: Path, rewards: Path, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def same_result(a: Path, b: Path) -> None:
     assert all(torch.equal(left[name], right[name]) for name in left)
     rows = [[{**row, "seconds": 0} for row in read_rows(folder / "log.jsonl")] for folder in (a, b)]
     assert rows[0] == rows[1]
+    records = [(folder / "model" / "training_data.parquet").read_bytes() for folder in (a, b)]
+    assert records[0] == records[1]
 
 
 def test_killed_grpo_ends_with_the_same_weights(small: Path, rewards: Path, tmp_path: Path) -> None:

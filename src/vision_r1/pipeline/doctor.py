@@ -41,6 +41,7 @@ class Line:
 _OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("deepspeed", "ZeRO on many GPUs", "pip install deepspeed (on a GPU machine)"),
     ("torchvision", "video input", "not needed for images; install the build that matches torch"),
+    ("openpyxl", "export to xlsx", "pip install 'vision-r1[export]'"),
     ("tensorboard", "tracking with trl.report_to", "pip install tensorboard"),
     ("wandb", "tracking with trl.report_to", "pip install wandb"),
 )

@@ -103,10 +103,12 @@ def _check_rows(recipe: Recipe, name: str, stage: SftStage, given: str | None) -
 
 
 def _check_models(references: Sequence[str]) -> None:
-    from vision_r1.models.load import check_model
+    from vision_r1.models.load import check_model, resolve
+    from vision_r1.problems.contamination import read_record
 
     for reference in dict.fromkeys(references):
         check_model(reference)
+        read_record(Path(resolve(reference)))
 
 
 def _check_problems(sections: Mapping[str, ProblemsConfig], progress: Progress) -> None:

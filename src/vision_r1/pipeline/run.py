@@ -215,7 +215,7 @@ def _sft(
         seed = derive_seed(recipe.seed, name, "train")
         summary = run_sft(
             stage, state.model, training, validation, run.stage(name),
-            seed=seed, progress=Ticking(progress, watch),
+            seed=seed, name=name, progress=Ticking(progress, watch),
         )  # fmt: skip
         _finish_training(run, name, summary, watch.seconds())
     else:

@@ -170,7 +170,7 @@ def _train_arm(
     progress.say(f"{arm}: {steps} steps on {len(training)} rows")
     summary = run_sft(
         settings, model, training, validation[:300], study.stage(arm),
-        seed=derive_seed(recipe.seed, "study", arm), progress=Ticking(progress, watch),
+        seed=derive_seed(recipe.seed, "study", arm), name=arm, progress=Ticking(progress, watch),
     )  # fmt: skip
     study.finish(arm, summary, watch.seconds())
 

@@ -23,6 +23,8 @@ from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
 from vision_r1.grading.user import load_reward
 from vision_r1.models.load import LoadedModel, encode_prompts, forbidden_tokens, load_model
+from vision_r1.problems.contamination import inherited_record
+from vision_r1.problems.fingerprints import fingerprint
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.grouped import sample_groups, warp_of
 from vision_r1.train.config import GrpoSettings, PtstStage, Quantile
@@ -166,6 +168,7 @@ class _Stage:
     ) -> None:
         self.settings, self.stage, self.cap, self.out, self.progress = settings, stage, cap, out, progress
         self.model_ref, self.reference_ref = model_ref, reference_ref
+        self.inherited = inherited_record(model_ref)
         self.seed = derive_seed(seed, "ptst", stage.name)
         order = epochs_of(len(problems), self.seed, "order")
         self.problems = [problems[k] for k in take(order, stage.steps * settings.prompts_per_step)]
@@ -227,8 +230,10 @@ class _Stage:
             loaded = LoadedModel(
                 load_model(str(checkpoint), self.settings.precision).model, loaded.processor, str(checkpoint)
             )
-        save_model(loaded, self.out / "model")
         kept = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
+        asked = {p.id: p for p in self.problems[: kept * self.settings.prompts_per_step]}
+        prints = fingerprint(list(asked.values()), self.stage.name)
+        save_model(loaded, self.out / "model", prints, self.inherited)
         summary: dict[str, Any] = {
             "steps": rows[-1]["step"] if rows else 0,
             "stopped": stopped,

@@ -1,7 +1,11 @@
-"""A trained model as a folder that any tool for its architecture loads: weights, processor, template."""
+"""A trained model as a folder that any tool for its architecture loads: weights, processor, template.
+
+Beside them is the record of what the model was trained on, see `problems.contamination`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +13,26 @@ from transformers import AutoModelForImageTextToText
 
 from vision_r1.core.files import atomic_directory
 from vision_r1.models.load import LoadedModel
+from vision_r1.problems.contamination import TrainingRecord, write_record
+from vision_r1.problems.fingerprints import Fingerprint
 from vision_r1.train.resume import take_learning_rate
 
 
-def save_model(loaded: LoadedModel, folder: Path) -> None:
-    """Write weights (in the dtype they were trained in) and processor; the folder is whole or absent."""
+def save_model(
+    loaded: LoadedModel, folder: Path, prints: Iterable[Sequence[Fingerprint]], inherited: TrainingRecord
+) -> None:
+    """Write weights (in the dtype they were trained in), processor and record; the folder is whole or absent.
+
+    Args:
+        loaded: the trained model.
+        folder: the model directory.
+        prints: of what the stage trained on, see `fingerprint`.
+        inherited: the record of the model that the stage started from.
+    """
     with atomic_directory(folder) as scratch:
         loaded.model.save_pretrained(scratch)
         loaded.processor.save_pretrained(scratch)
+        write_record(scratch, prints, inherited)
 
 
 def restore_weights(model: Any, folder: Path) -> None:

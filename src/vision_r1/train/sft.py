@@ -27,6 +27,8 @@ from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import SPECIAL_MARKS
 from vision_r1.models.load import LoadedModel, load_model
 from vision_r1.problems.chat import ChatRow
+from vision_r1.problems.contamination import inherited_record
+from vision_r1.problems.fingerprints import fingerprint
 from vision_r1.train.config import SftSettings
 from vision_r1.train.data import Ask, PromptStore, check_room, epochs_of, image_inputs, pad_rows, take
 from vision_r1.train.quiet import quiet
@@ -200,6 +202,7 @@ def run_sft(
     out: Path,
     *,
     seed: int,
+    name: str = "sft",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Fine-tune until validation levels off, or go on with it after a kill, to the same weights.
@@ -211,6 +214,7 @@ def run_sft(
         validation: conversations to judge by; without any, all epochs are made.
         out: gets `model/` (the best checkpoint), `log.jsonl`, `summary.json`; `work/` meanwhile.
         seed: of the order.
+        name: of the stage, for the record of the training data.
         progress: told every step.
 
     Returns:
@@ -230,7 +234,7 @@ def run_sft(
     if not rows:
         raise InputError("no rows to train on", where="sft")
     with quiet():
-        return _Sft(settings, model_ref, rows, validation, out, seed, progress or Silent()).run()
+        return _Sft(settings, model_ref, rows, validation, out, seed, name, progress or Silent()).run()
 
 
 class _Sft:
@@ -244,9 +248,11 @@ class _Sft:
         validation: Sequence[ChatRow],
         out: Path,
         seed: int,
+        name: str,
         progress: Progress,
     ) -> None:
         self.settings, self.model_ref, self.out, self.progress = settings, model_ref, out, progress
+        self.name, self.inherited = name, inherited_record(model_ref)
         self.seed = derive_seed(seed, "sft")
         self.rows, self.validation = rows, validation
         self.steps = steps_of(len(rows), settings)
@@ -298,7 +304,8 @@ class _Sft:
         if kept:
             model = load_model(str(whole[kept]), self.settings.precision).model
             loaded = LoadedModel(model, loaded.processor, str(whole[kept]))
-        save_model(loaded, self.out / "model")
+        learned = [row.as_problem() for row in self.rows] if kept else []
+        save_model(loaded, self.out / "model", fingerprint(learned, self.name), self.inherited)
         losses = {row["step"]: row["val_loss"] for row in rows if row.get("val_loss") is not None}
         summary: dict[str, Any] = {
             "steps": rows[-1]["step"] if rows else 0,
