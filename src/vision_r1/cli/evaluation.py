@@ -74,7 +74,7 @@ def evaluate(
         elif data is not None:
             from vision_r1.pipeline.commands import evaluate_command
 
-            block = evaluate_command(opened, data, out, dials[""], seed, progress)
+            block = evaluate_command(model, opened, data, out, dials[""], seed, progress)
     if not benchmark:
         print_variant(model, block)
         return
@@ -140,15 +140,16 @@ def export(
     folder: Annotated[Path, typer.Argument(help="What an evaluation on benchmarks wrote.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     to: Annotated[str, typer.Option(help="vlmevalkit.")] = "vlmevalkit",
-    format: Annotated[str, typer.Option(help="tsv or xlsx.")] = "tsv",
+    format: Annotated[str, typer.Option(help="tsv, or xlsx.")] = "tsv",
+    name: Annotated[str | None, typer.Option(help="What to call the model; its own name without it.")] = None,
 ) -> None:
     """Write the answers of an evaluation in another tool's layout."""
     from vision_r1.core.errors import ConfigError
     from vision_r1.core.files import reported_writes
-    from vision_r1.evals.export import export_evaluation
+    from vision_r1.pipeline.benchmarks import export_command
 
     if to != "vlmevalkit":
         raise ConfigError(f"unknown layout {to!r}", where="--to", fix="vlmevalkit")
     with reported_writes(out):
-        for path in export_evaluation(folder, out, format):
-            typer.echo(path)
+        for line in export_command(folder, out, format, name):
+            typer.echo(line)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +73,7 @@ def run_benchmark(
     evaluation: Evaluation,
     out: Path,
     progress: Progress,
+    contamination: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Ask and score one benchmark; an unfinished call is continued, a finished one only scored.
 
@@ -82,6 +84,7 @@ def run_benchmark(
         evaluation: how.
         out: folder of this benchmark.
         progress: where to tell how far it is.
+        contamination: of `problems.contamination.overlap_block`, kept with the result.
 
     Returns:
         Its block of summary.json; see `benchmark_summary.benchmark_block`.
@@ -100,7 +103,13 @@ def run_benchmark(
         "seed": evaluation.seed,
     }
     claim(out, out / "answers.jsonl", plan)
-    about = {"model": engine.name, "source": loaded.source, "bootstrap": settings.bootstrap, **_versions()}
+    about = {
+        "model": engine.name,
+        "source": loaded.source,
+        "bootstrap": settings.bootstrap,
+        "contamination": contamination,
+        "vision_r1": version("vision-r1"),
+    }
     write_json(out / "about.json", about)
     write_jsonl(out / "faults.jsonl", [fault.plain() for fault in loaded.faults])
     seed = derive_seed(evaluation.seed, benchmark.name)
@@ -154,19 +163,37 @@ def score_folder(
     return block
 
 
-def rescore(out: Path, judge: Judge | None, progress: Progress) -> dict[str, Any]:
-    """Score a finished evaluation again, with today's grader and rules; nothing is generated.
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished evaluation on one benchmark, with the rows that were asked.
 
-    The rows are read again from where they came; if they changed since, the folder is refused.
+    Attributes:
+        folder: of the benchmark.
+        benchmark: which.
+        loaded: its rows, read again from where they came.
+        plan: what decided the answers.
+        about: the model's name and what else is known.
+        settings: all of them.
+    """
+
+    folder: Path
+    benchmark: Benchmark
+    loaded: Loaded
+    plan: dict[str, Any]
+    about: dict[str, Any]
+    settings: BenchmarkSettings
+
+
+def finished(out: Path, progress: Progress) -> Iterator[Finished]:
+    """The finished evaluations in a folder.
 
     Raises:
-        InputError: no evaluation there, or its rows are gone.
+        InputError: there are none, or the rows are gone.
         RunStateError: the rows are not those that were asked.
     """
     folders = sorted(path.parent for path in out.glob("*/answers.jsonl"))
     if not folders:
         raise InputError("holds no finished evaluation", where=str(out), fix="run `vision-r1 eval` first")
-    blocks = {}
     for folder in folders:
         plan, about = read_json(folder / "plan.json"), read_json(folder / "about.json")
         benchmark = BENCHMARKS[plan["benchmark"]]
@@ -179,8 +206,21 @@ def rescore(out: Path, judge: Judge | None, progress: Progress) -> dict[str, Any
                 where=str(folder),
                 fix=f"restore the rows of {about['source']}, or evaluate again into another folder",
             )
-        evaluation = Evaluation(settings, plan["protocol"], plan["seed"], judge)
-        blocks[benchmark.name] = score_folder(benchmark, loaded, evaluation, folder, progress)
+        yield Finished(folder, benchmark, loaded, plan, about, settings)
+
+
+def rescore(out: Path, judge: Judge | None, progress: Progress) -> dict[str, Any]:
+    """Score a finished evaluation again, with today's grader and rules; nothing is generated.
+
+    The rows are read again from where they came; if they changed since, the folder is refused.
+
+    Raises:
+        InputError, RunStateError: see `finished`.
+    """
+    blocks = {}
+    for one in finished(out, progress):
+        evaluation = Evaluation(one.settings, one.plan["protocol"], one.plan["seed"], judge)
+        blocks[one.benchmark.name] = score_folder(one.benchmark, one.loaded, evaluation, one.folder, progress)
     return write_summary(out, blocks)
 
 
@@ -192,10 +232,6 @@ def write_summary(out: Path, blocks: dict[str, dict[str, Any]]) -> dict[str, Any
         summary = {**earlier, **summary} if isinstance(earlier, dict) else summary
     write_json(out / SUMMARY, summary)
     return summary
-
-
-def _versions() -> dict[str, str]:
-    return {"vision_r1": version("vision-r1")}
 
 
 def _hash(plan: dict[str, Any]) -> str:

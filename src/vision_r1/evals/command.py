@@ -22,7 +22,7 @@ def evaluate_model(
     settings: EvaluateSettings,
     out: Path,
     *,
-    data: dict[str, Any] | None = None,
+    origin: dict[str, Any] | None = None,
     train_problems: Sequence[Problem] = (),
     prompt: Prompt = "direct",
     seed: int = 0,
@@ -35,7 +35,7 @@ def evaluate_model(
         problems: held-out problems.
         settings: decoding and statistics.
         out: folder of this evaluation; an unfinished one is continued.
-        data: where they come from, as plain data; kept in the summary.
+        origin: where the problems come from and what else is known, as plain data; kept in the summary.
         train_problems: for the question-only control of `settings.image_use`.
         prompt: "direct" or "think" (see `evaluate_variant`).
         seed: of sampling and bootstrap.
@@ -62,7 +62,7 @@ def evaluate_model(
             engine, problems, settings, cap, out / "image_use",
             train_problems=train_problems, seed=seed, progress=progress,
         )  # fmt: skip
-    origin = {"model": engine.name, "data": data, "settings": to_plain(settings), "seed": seed}
-    summary = {**origin, **block}
+    own = {"model": engine.name, "settings": to_plain(settings), "seed": seed}
+    summary = {**(origin or {}), **own, **block}
     write_json(out / "summary.json", summary)
     return summary

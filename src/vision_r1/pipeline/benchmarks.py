@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import ConfigError, InputError, nearest
-from vision_r1.core.files import is_folder
-from vision_r1.core.progress import Progress
-from vision_r1.evals.benchmark_run import Evaluation, Judge, run_benchmark, write_summary
+from vision_r1.core.files import is_folder, read_jsonl
+from vision_r1.core.progress import Progress, Silent
+from vision_r1.evals.benchmark_run import Evaluation, Judge, finished, run_benchmark, write_summary
 from vision_r1.evals.benchmarks import BENCHMARKS, Benchmark
 from vision_r1.evals.benchmarks.load import Loaded, load_benchmark
 from vision_r1.evals.config import PROTOCOLS, BenchmarkSettings
+from vision_r1.evals.export import Format, export_vlmevalkit
 from vision_r1.evals.probe import check_images_reach_endpoint
+from vision_r1.problems.problem import Problem
 from vision_r1.rollout.engine import Engine
 
 ALL = "all"
@@ -145,24 +147,29 @@ def evaluate_command(
     asked = places(named, data)
     if out.exists() and not out.is_dir():
         raise InputError("is a file, not a folder", where=str(out), fix="name another --out")
-    rows = [
-        load_benchmark(
-            place.benchmark,
-            place.folder,
-            limit=settings.limit,
-            max_pixels=settings.max_pixels,
-            progress=progress,
-        )
-        for place in asked
-    ]
+    rows = [(place, _loaded(place, settings, progress)) for place in asked]
     evaluation = Evaluation(settings, protocol, seed, judge)
+    known = {
+        place.benchmark.name: contamination(
+            model, [item.problem for item in loaded.items], place.benchmark.name, progress
+        )
+        for place, loaded in rows
+    }
     with engine as opened:
-        return _evaluate(opened, list(zip(asked, rows, strict=True)), evaluation, out, progress)
+        return _evaluate(opened, rows, known, evaluation, out, progress)
+
+
+def _loaded(place: Place, settings: BenchmarkSettings, progress: Progress) -> Loaded:
+    return load_benchmark(
+        place.benchmark, place.folder,
+        limit=settings.limit, max_pixels=settings.max_pixels, progress=progress,
+    )  # fmt: skip
 
 
 def _evaluate(
     engine: Engine,
     rows: Sequence[tuple[Place, Loaded]],
+    contamination: Mapping[str, dict[str, Any]],
     evaluation: Evaluation,
     out: Path,
     progress: Progress,
@@ -173,9 +180,22 @@ def _evaluate(
     for place, loaded in rows:
         name = place.benchmark.name
         _check_images(engine, loaded)
-        blocks[name] = run_benchmark(engine, place.benchmark, loaded, evaluation, out / name, progress)
+        blocks[name] = run_benchmark(
+            engine, place.benchmark, loaded, evaluation, out / name, progress, contamination[name]
+        )
         summary = write_summary(out, blocks)
     return summary
+
+
+def contamination(model: str, problems: Sequence[Problem], name: str, progress: Progress) -> dict[str, Any]:
+    """What of the problems the model's recorded training data holds; said at once if there is any."""
+    from vision_r1.problems.contamination import overlap_block, overlap_line
+
+    folder = Path(model) / "model"
+    block = overlap_block(str(folder) if is_folder(folder) else model, problems)
+    if block["recorded"] and (line := overlap_line(block, name)):
+        progress.say(f"warning: {line}")
+    return block
 
 
 def _check_images(engine: Engine, loaded: Loaded) -> None:
@@ -190,3 +210,33 @@ def _check_images(engine: Engine, loaded: Loaded) -> None:
         check_images_reach_model(engine.loaded, probed)
     else:
         check_images_reach_endpoint(engine, probed)
+
+
+def export_command(folder: Path, out: Path, format: str, name: str | None) -> list[str]:
+    """Write the answers of a finished evaluation in VLMEvalKit's layout; benchmarks it has not are said.
+
+    Returns:
+        One line a file, and one for what is left out.
+
+    Raises:
+        ConfigError: an unknown format.
+        InputError: no finished evaluation, or answers that the format cannot hold.
+    """
+    if format not in get_args(Format):
+        raise ConfigError(f"unknown format {format!r}", where="--format", fix=" or ".join(get_args(Format)))
+    lines: list[str] = []
+    for one in finished(folder, Silent()):
+        if one.benchmark.vlmevalkit is None:
+            lines.append(f"left out: VLMEvalKit does not have {one.benchmark.title}")
+            continue
+        answers = [row for _, row in read_jsonl(one.folder / "answers.jsonl")]
+        model = name or str(one.about["model"]).removesuffix("/model")
+        written = export_vlmevalkit(
+            one.loaded.items, answers, one.benchmark.vlmevalkit, model, out, cast(Format, format)
+        )
+        lines += [str(path) for path in written.paths]
+        if written.missing:
+            lines.append(
+                f"{one.benchmark.title}: the rows lack columns it reads: {', '.join(written.missing)}"
+            )
+    return lines

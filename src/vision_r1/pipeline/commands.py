@@ -39,6 +39,7 @@ def data_config(path: Path) -> ProblemsConfig:
 
 
 def evaluate_command(
+    model: str,
     engine: AbstractContextManager[Engine],
     data: Path,
     out: Path,
@@ -53,11 +54,14 @@ def evaluate_command(
     if out.exists() and not out.is_dir():
         raise InputError("is a file, not a folder", where=str(out), fix="name another --out")
     from vision_r1.evals.command import evaluate_model
+    from vision_r1.pipeline.benchmarks import contamination
     from vision_r1.problems.load import load_problems
 
-    problems, plain_data = load_problems(problems_config), to_plain(problems_config)
+    problems = load_problems(problems_config)
+    known = contamination(model, problems, data.name, progress)
+    origin = {"data": to_plain(problems_config), "contamination": known}
     with engine as opened:
-        return evaluate_model(opened, problems, settings, out, data=plain_data, seed=seed, progress=progress)
+        return evaluate_model(opened, problems, settings, out, origin=origin, seed=seed, progress=progress)
 
 
 def infer_command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich import box
@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from vision_r1.problems.contamination import overlap_line
 from vision_r1.report.clean import clean
 from vision_r1.report.figures import NONE, decimal, percent, points, whole
 from vision_r1.report.read import Row, interval, number, table
@@ -17,6 +18,14 @@ from vision_r1.report.read import Row, interval, number, table
 # Narrow on purpose: the table must stand in a terminal of 80 columns.
 _RATES = (("truncation_rate", "cut\noff"), ("format_rate", "for-\nmat"), ("unparseable_rate", "not\nread"))
 
+# What is said of a block where the figure at the key is not 0.
+_COUNTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
+    "faults.unusable": ("{} rows could not be asked and count as wrong; see faults.jsonl", whole),
+    "faults.gold": ("{} golds are not right by some scorer's own rule; see faults.jsonl", whole),
+    "error_rate": ("{} of the answers did not come; they count as wrong", percent),
+    "judge_failed": ("the judge did not reply to {} answers; its score counts them as wrong", whole),
+    "timeout_rate": ("{} of the answers could not be compared in time", percent),
+}
 _RULES = {
     "vlmevalkit": "by VLMEvalKit's rules without a judge",
     "vlmevalkit_judged": "by VLMEvalKit's rules with the judge",
@@ -80,43 +89,37 @@ def _bare(share: float | None, digits: int = 1) -> str:
 
 def notes(blocks: Mapping[str, Row]) -> list[str]:
     """What must be known beside the figures, one line each."""
-    lines: list[str] = []
-    for name, block in blocks.items():
-        faults = table(block, "faults")
-        for kind, text in (
-            ("unusable", "rows could not be asked and count as wrong"),
-            ("gold", "golds are not right by some scorer's own rule"),
-        ):
-            if count := number(faults, kind):
-                lines.append(f"{name}: {count:.0f} {text}; see {name}/faults.jsonl")
-        if failed := number(block, "error_rate"):
-            lines.append(f"{name}: {percent(failed)} of the answers did not come; they count as wrong")
-        if lost := number(block, "judge_failed"):
-            lines.append(
-                f"{name}: the judge did not reply to {lost:.0f} answers; judged counts them as wrong"
-            )
-        if late := number(block, "timeout_rate"):
-            lines.append(f"{name}: {percent(late, 2)} of the answers could not be compared in time")
-        if block.get("needs_judge") and not block.get("judge"):
-            lines.append(f"{name}: the published rule asks a judge model; official is its rule-only part")
-        lines += [
-            f"{name}: {_RULES[key]} {_score(found)}"
-            for key in _RULES
-            if (found := table(block, "scorers", key))
-        ]
-        for scorer in ("strict", "official", *_RULES):
-            if first := table(block, "scorers", scorer, "first_roll"):
-                share = percent(number(first, "value"))
-                lines.append(f"{name}: {scorer} of the first roll alone, which is pass@1: {share}")
-        for key, found in table(block, "scorers", "strict", "scores").items():
-            if isinstance(found, dict) and (value := number(found, "value")) is not None:
-                lines.append(f"{name}: {key} {value:.3f} by strict{_official_score(block, key)}")
-        if isinstance(line := block.get("contamination_line"), str):
-            lines.append(f"{name}: {line}")
+    lines = [line for name, block in blocks.items() for line in _block_notes(name, block)]
+    if any(not table(block, "contamination").get("recorded") for block in blocks.values()):
+        lines.append("the model has no record of its training data: contamination cannot be checked")
     lines.append(
         "chance: a random choice among the options, 0 where there are none; one answer: the most frequent"
         " gold given to every question; differ: answers on which the scorers differ"
     )
+    return lines
+
+
+def _block_notes(name: str, block: Row) -> list[str]:
+    lines = [
+        f"{name}: {text.format(shown)}"
+        for key, (text, show) in _COUNTS.items()
+        if (found := number(block, *key.split("."))) and (shown := show(found))
+    ]
+    if block.get("needs_judge") and not block.get("judge"):
+        lines.append(f"{name}: the published rule asks a judge model; official is its rule-only part")
+    scorers = table(block, "scorers")
+    lines += [f"{name}: {_RULES[key]} {_score(found)}" for key in _RULES if (found := table(scorers, key))]
+    for scorer in scorers:
+        if first := table(scorers, scorer, "first_roll"):
+            share = percent(number(first, "value"))
+            lines.append(f"{name}: {scorer} of the first roll alone, which is pass@1: {share}")
+    for key, found in table(scorers, "strict", "scores").items():
+        value = number(found, "value")
+        if value is not None:
+            lines.append(f"{name}: {key} {value:.3f} by strict{_official_score(block, key)}")
+    known = table(block, "contamination")
+    if known.get("recorded") and (line := overlap_line(known, name)):
+        lines.append(f"warning: {line}")
     return lines
 
 
