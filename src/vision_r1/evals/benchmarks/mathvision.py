@@ -32,10 +32,12 @@ _MIXED = re.compile(r"([0-9]) ?(?=\\frac)")
 def read(reader: RowReader) -> Item:
     """One image file a row; a question may mark several places in it."""
     question, options = reader.text("question"), reader.texts("options")
+    gold = reader.row.values.get("answer")
     return reader.item(
         id=reader.text("id"),
         question=question,
-        gold=reader.text("answer"),
+        # Not stripped: one gold begins with a form feed.
+        gold="" if gold is None else str(gold),
         prompt=f"{_PROMPT}{question}\n" + (f"{choices_of(options)}\n" if options else ""),
         media=reader.images("decoded_image", "image"),
         options=options,

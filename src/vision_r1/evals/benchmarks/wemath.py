@@ -60,6 +60,12 @@ def official(item: Item, response: str) -> Official:
     return Official(right, answer, "equal" if right else "different")
 
 
+def unwrap(response: str) -> str:
+    """The option in `<Answer>: <<B>>`, as the prompt asks for."""
+    _, mark, answer = response.rpartition("<Answer>")
+    return answer.strip(" :<>.\n") if mark else response
+
+
 def scores(items: Sequence[Item], right: Mapping[str, bool]) -> dict[str, float]:
     """The four-way score, and accuracy on one, two and three steps.
 
@@ -114,6 +120,7 @@ BENCHMARK = Benchmark(
     source=Source(hub="We-Math/We-Math", split="testmini", files=("testmini.json", "data/testmini.json")),
     read=read,
     official=official,
+    unwrap=unwrap,
     scores=scores,
     vlmevalkit="WeMath",
     notes=(
