@@ -19,6 +19,7 @@ from vision_r1.grading import symbolic
 _MAX_EDIT = 20_000
 _TIME_LIMIT = 2.0
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_SPACED_SIGN = re.compile(r"^([+-])\s+")
 # No answer equals it, so the worker always tells the value of the other side.
 _SENTINEL = "918273645.54637281"
 
@@ -78,7 +79,7 @@ class LatexReader:
 
 
 def _latex(text: str) -> str | None:
-    text = text.strip()
+    text = _SPACED_SIGN.sub(r"\1", text.strip()).removeprefix("+")
     return symbolic.to_latex(text) or (text if _PLAIN_NUMBER.fullmatch(text) and len(text) < 100 else None)
 
 

@@ -56,7 +56,7 @@ def rules(benchmark):
 @pytest.mark.parametrize("name", ROWS)
 def test_hostile_outputs_end_soon_and_are_wrong(name, text):
     for rule in rules(BENCHMARKS[name]):
-        for item in {item.problem.answer: item for item in ROWS[name]}.values():
+        for item in ROWS[name][::12]:
             start = time.monotonic()
             outcome = rule(item, text)
             # The published rules are right by luck here: the nearest option, the first character.
@@ -72,7 +72,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PIECES, max_size=14).map("".join) | st.text(max_size=60))
 def test_any_text_is_graded(text):
     for name, items in ROWS.items():

@@ -39,7 +39,11 @@ def test_choices_with_gaps_are_not_guessed():
 
 
 def test_vision_only_is_graded_by_the_question_for_evaluation():
-    changes = {"question": "", "question_for_eval": QUESTION, "query_wo": "According to the question shown ..."}
+    changes = {
+        "question": "",
+        "question_for_eval": QUESTION,
+        "query_wo": "According to the question shown ...",
+    }
     item = item_of(BENCHMARK, row("Vision Only", **changes))
     assert item.problem.question == QUESTION and item.prompt == "According to the question shown ..."
     assert len(item.problem.options) == 3

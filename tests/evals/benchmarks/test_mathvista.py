@@ -65,7 +65,9 @@ def test_vlmevalkit_asks_its_judge_and_compares_exactly():
     item = item_of(BENCHMARK, row())
     assert BENCHMARK.vlmeval(item, "so $1.45", lambda _: "1.45").correct
     assert not BENCHMARK.vlmeval(item, "so $1.45", lambda _: "1.454").correct
-    assert BENCHMARK.vlmeval(item_of(BENCHMARK, row(answer="0", answer_type="integer")), "0", lambda _: "0").correct
+    assert BENCHMARK.vlmeval(
+        item_of(BENCHMARK, row(answer="0", answer_type="integer")), "0", lambda _: "0"
+    ).correct
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,9 @@ def official(item: Item, response: str) -> Official:
     answer = _find(_stated(response.strip()))
     gold, options = cell_text(item.raw.get("answer")), item.problem.options
     value = options[ord(gold) - ord("A")] if len(gold) == 1 and 0 <= ord(gold) - 65 < len(options) else ""
+    latex = LatexReader()
     try:
-        right = any(_equal(wanted, answer, LatexReader()) for wanted in (gold, value))
+        right = any(_equal(wanted, answer, latex) for wanted in (gold, value))
     except TooSlowError:
         return Official(False, answer, "timeout")
     return Official(right, answer, "equal" if right else "different")

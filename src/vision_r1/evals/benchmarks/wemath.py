@@ -46,6 +46,8 @@ def _options(text: str) -> tuple[str, ...]:
         before = text[match.start() - 1 : match.start()]
         if match[1] == "ABCDEFGH"[len(starts) : len(starts) + 1] and not before.isalnum():
             starts.append(match)
+    if not starts:
+        return ()
     ends = [match.start() for match in starts[1:]] + [len(text)]
     found = tuple(text[m.end() : end].strip(" ;；,，\n") for m, end in zip(starts, ends, strict=True))
     return found if len(found) > 1 and all(found) else ()
