@@ -69,9 +69,7 @@ def main() -> None:
     ]
     agreeing = sum(row[5] == "yes" for row in rows)
     faults = sum(row[1].startswith("**") for row in rows)
-    print(
-        f"{agreeing} of {len(rows)} cases agree; {faults} of them show a fault of the published rule (bold).\n"
-    )
+    print(f"{agreeing} of {len(rows)} cases agree; {faults} show a fault of the published rule (bold).\n")
     print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
     print("\n".join("| " + " | ".join(row) + " |" for row in rows))
 
