@@ -26,7 +26,6 @@ _WHOLE = re.compile(r"[0-9.+\-*^{}() ]+")
 # latex2sympy, which the authors call, cannot read these, or Python cannot evaluate what it makes of them.
 _UNREAD = re.compile(r"\\circ|\\frac(?!\{)|\\sqrt(?![{\[])|(?<!\\)%|\*\*|\\ln|[|√°π]")
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
-_MIXED = re.compile(r"([0-9]) ?(?=\\frac)")
 
 
 def read(reader: RowReader) -> Item:
@@ -146,15 +145,14 @@ def _equal(gold: str, answer: str, latex: LatexReader) -> bool:
 
 
 def _value(text: str, latex: LatexReader) -> Fraction | None:
-    """The value as the authors' parser reads it: a ratio is a quotient, a mixed number a product."""
+    """The value as the authors' parser reads it."""
     if _UNREAD.search(text):
         return None
     text = text.replace("$", "").strip()
     text = text.replace(",", "") if _THOUSANDS.fullmatch(text) else text
     if text.startswith("{") and text.find("}") == len(text) - 1:
         text = text[1:-1]
-    text = text.replace(":", "/").replace("\\%", "/100")
-    return latex.value(_MIXED.sub(r"\1 \\cdot ", text))
+    return latex.value(text.replace("\\%", "/100"))
 
 
 def _tuple(text: str, latex: LatexReader) -> str:
