@@ -19,6 +19,9 @@ from vision_r1.grading import symbolic
 _MAX_EDIT = 20_000
 _TIME_LIMIT = 2.0
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_SPACED_SIGN = re.compile(r"^([+-])\s+")
+_ARITHMETIC = re.compile(r"[0-9.+\-*/() ]*[0-9][0-9.+\-*/() ]*")
+_MIXED = re.compile(r"([0-9]) ?(?=\\frac)")
 # No answer equals it, so the worker always tells the value of the other side.
 _SENTINEL = "918273645.54637281"
 
@@ -78,8 +81,11 @@ class LatexReader:
 
 
 def _latex(text: str) -> str | None:
-    text = text.strip()
-    return symbolic.to_latex(text) or (text if _PLAIN_NUMBER.fullmatch(text) and len(text) < 100 else None)
+    """What the worker may read: as in the published parsers, ratios are quotients, mixed numbers products."""
+    text = _SPACED_SIGN.sub(r"\1", text.strip()).removeprefix("+").replace(":", "/")
+    if len(text) < 100 and _ARITHMETIC.fullmatch(text):
+        return text if _PLAIN_NUMBER.fullmatch(text) else f"({text})"
+    return symbolic.to_latex(_MIXED.sub(r"\1 \\cdot ", text))
 
 
 def nearest_text(text: str, choices: Sequence[str]) -> int:

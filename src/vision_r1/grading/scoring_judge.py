@@ -167,6 +167,8 @@ class _Judge:
     def same_expression(self, gold: str, answer: str) -> bool | None:
         """What follows the first equals sign, symbolically or by value; None if it cannot be read."""
         sides = [text.split("=")[1] if "=" in text else text for text in (gold, answer)]
+        if _has_unknowns(sides[0]) != _has_unknowns(sides[1]):
+            return False
         outcome = self.latex.compare(*sides)
         if outcome is None or outcome.status == "unparseable":
             return None
@@ -192,3 +194,8 @@ class _Judge:
 
 def _is_interval(text: str) -> bool:
     return text.startswith(("(", "[")) and text.endswith((")", "]"))
+
+
+def _has_unknowns(text: str) -> bool:
+    """Whether there are letters besides commands; a unit such as "m" is one, as sympy reads it."""
+    return re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", text)) is not None

@@ -14,6 +14,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+from vision_r1.grading import GradeSpec, Verdict, grade_response
 from vision_r1.models.chat import SPECIAL_MARKS
 from vision_r1.problems.columns import cell_text, place_images
 from vision_r1.problems.images import BytesImage, FileImage
@@ -107,6 +108,8 @@ class Benchmark:
         judged: the published rule with its judge model, for benchmarks that have one.
         vlmeval: VLMEvalKit's rule, with or without a judge, for benchmarks that it scores in another
             way than their authors do. Vision-R1's own figures were made with it.
+        unwrap: where the prompt asks for a wrapping of its own (JSON, `<Answer>: <<B>>`), response ->
+            the answer in it, for the strict grader; a response without the wrapping comes back whole.
         scores: further figures over the whole set (four-way score, worst case, sums by task).
         vlmevalkit: the data set's name in VLMEvalKit, for exported predictions; None if it has none.
         notes: what a reader of the official score must know.
@@ -120,9 +123,15 @@ class Benchmark:
     official: Callable[[Item, str], Official]
     judged: Callable[[Item, str, Ask], Official] | None = None
     vlmeval: JudgedRule | None = None
+    unwrap: Callable[[str], str] | None = None
     scores: Scores | None = None
     vlmevalkit: str | None = None
     notes: tuple[str, ...] = ()
+
+    def strict(self, item: Item, response: str) -> Verdict:
+        """What the one grader says of a response."""
+        text = self.unwrap(response) if self.unwrap else response
+        return grade_response(text, GradeSpec.of(item.problem))
 
 
 @dataclass(slots=True)

@@ -159,6 +159,18 @@ def _gold(item: Item) -> str:
     return cell_text(item.raw.get("answer")) or cell_text(item.raw.get("ground_truth"))
 
 
+def unwrap(response: str) -> str:
+    """The "short answer" of the JSON that the prompt asks for; LaTeX in it may break the JSON."""
+    text = response.rpartition("</think>")[2]
+    json_text = text[max(text.find("{"), 0) : text.rfind("}") + 1]
+    for form in (json_text, _authors_json(text)):
+        reply = _loads(form)
+        short = reply.get("short answer") if isinstance(reply, dict) else None
+        if isinstance(short, str | int | float):
+            return _shown(short)
+    return response
+
+
 def scores(items: Sequence[Item], right: Mapping[str, bool]) -> dict[str, float]:
     """Average over variants, worst case over seeds (all variants right), and their ratio."""
     seeds: dict[str, list[bool]] = {}
@@ -195,6 +207,7 @@ BENCHMARK = Benchmark(
     read=read,
     official=official,
     vlmeval=vlmeval,
+    unwrap=unwrap,
     scores=scores,
     vlmevalkit="DynaMath",
     notes=(

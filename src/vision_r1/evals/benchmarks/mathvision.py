@@ -26,16 +26,17 @@ _WHOLE = re.compile(r"[0-9.+\-*^{}() ]+")
 # latex2sympy, which the authors call, cannot read these, or Python cannot evaluate what it makes of them.
 _UNREAD = re.compile(r"\\circ|\\frac(?!\{)|\\sqrt(?![{\[])|(?<!\\)%|\*\*|\\ln|[|√°π]")
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
-_MIXED = re.compile(r"([0-9]) ?(?=\\frac)")
 
 
 def read(reader: RowReader) -> Item:
     """One image file a row; a question may mark several places in it."""
     question, options = reader.text("question"), reader.texts("options")
+    gold = reader.row.values.get("answer")
     return reader.item(
         id=reader.text("id"),
         question=question,
-        gold=reader.text("answer"),
+        # Not stripped: one gold begins with a form feed.
+        gold="" if gold is None else str(gold),
         prompt=f"{_PROMPT}{question}\n" + (f"{choices_of(options)}\n" if options else ""),
         media=reader.images("decoded_image", "image"),
         options=options,
@@ -49,8 +50,9 @@ def official(item: Item, response: str) -> Official:
     answer = _find(_stated(response.strip()))
     gold, options = cell_text(item.raw.get("answer")), item.problem.options
     value = options[ord(gold) - ord("A")] if len(gold) == 1 and 0 <= ord(gold) - 65 < len(options) else ""
+    latex = LatexReader()
     try:
-        right = any(_equal(wanted, answer, LatexReader()) for wanted in (gold, value))
+        right = any(_equal(wanted, answer, latex) for wanted in (gold, value))
     except TooSlowError:
         return Official(False, answer, "timeout")
     return Official(right, answer, "equal" if right else "different")
@@ -143,15 +145,14 @@ def _equal(gold: str, answer: str, latex: LatexReader) -> bool:
 
 
 def _value(text: str, latex: LatexReader) -> Fraction | None:
-    """The value as the authors' parser reads it: a ratio is a quotient, a mixed number a product."""
+    """The value as the authors' parser reads it."""
     if _UNREAD.search(text):
         return None
     text = text.replace("$", "").strip()
     text = text.replace(",", "") if _THOUSANDS.fullmatch(text) else text
     if text.startswith("{") and text.find("}") == len(text) - 1:
         text = text[1:-1]
-    text = text.replace(":", "/").replace("\\%", "/100")
-    return latex.value(_MIXED.sub(r"\1 \\cdot ", text))
+    return latex.value(text.replace("\\%", "/100"))
 
 
 def _tuple(text: str, latex: LatexReader) -> str:

@@ -36,7 +36,7 @@ _HINTS = {
     "e.g., [1, 2, 3], [1.2, 1.3, 1.4], at the end.",
 }
 _LETTER = re.compile(r"\(([a-zA-Z])\)")
-_QUOTED = re.compile(r'The answer is "([^\n]*)"\.')
+_QUOTE = 'The answer is "'
 
 # Columns of the published result table, and the task or skill whose rows each counts.
 _TABLE = {
@@ -92,9 +92,8 @@ def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def official(item: Item, response: str) -> Official:
     """The authors' extraction without a model, else the whole response; then their normalisation."""
-    quoted = _QUOTED.search(response)
-    bare = _bare(item, response)
-    return _normalised(item, bare if bare is not None else quoted[1] if quoted else response)
+    found = (_bare(item, response), _quoted(response), response)
+    return _normalised(item, next(text for text in found if text is not None))
 
 
 def judged(item: Item, response: str, ask: Ask) -> Official:
@@ -103,6 +102,15 @@ def judged(item: Item, response: str, ask: Ask) -> Official:
     if bare is None and response:
         bare = ask(extraction_prompt(item.prompt, response))
     return _normalised(item, bare or "")
+
+
+def _quoted(response: str) -> str | None:
+    """`The answer is "text".`, the first line with it; by hand, as a pattern for it can take forever."""
+    for line in response.split("\n"):
+        start, end = line.find(_QUOTE) + len(_QUOTE), line.rfind('".')
+        if _QUOTE in line and end >= start:
+            return line[start:end]
+    return None
 
 
 def _bare(item: Item, response: str) -> str | None:

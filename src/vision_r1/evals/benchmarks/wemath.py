@@ -46,6 +46,8 @@ def _options(text: str) -> tuple[str, ...]:
         before = text[match.start() - 1 : match.start()]
         if match[1] == "ABCDEFGH"[len(starts) : len(starts) + 1] and not before.isalnum():
             starts.append(match)
+    if not starts:
+        return ()
     ends = [match.start() for match in starts[1:]] + [len(text)]
     found = tuple(text[m.end() : end].strip(" ;；,，\n") for m, end in zip(starts, ends, strict=True))
     return found if len(found) > 1 and all(found) else ()
@@ -58,6 +60,12 @@ def official(item: Item, response: str) -> Official:
         return Official(False, None, "no_answer")
     right = answer == cell_text(item.raw.get("answer"))
     return Official(right, answer, "equal" if right else "different")
+
+
+def unwrap(response: str) -> str:
+    """The option in `<Answer>: <<B>>`, as the prompt asks for."""
+    _, mark, answer = response.rpartition("<Answer>")
+    return answer.strip(" :<>.\n") if mark else response
 
 
 def scores(items: Sequence[Item], right: Mapping[str, bool]) -> dict[str, float]:
@@ -114,6 +122,7 @@ BENCHMARK = Benchmark(
     source=Source(hub="We-Math/We-Math", split="testmini", files=("testmini.json", "data/testmini.json")),
     read=read,
     official=official,
+    unwrap=unwrap,
     scores=scores,
     vlmevalkit="WeMath",
     notes=(
