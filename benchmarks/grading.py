@@ -55,6 +55,7 @@ TARGETS = (
     ("symbolic_per_s", 150.0, True),
     ("slowest_s", 2.0, False),
     ("misjudged", 0.0, False),
+    ("harmless_timeouts", 0.0, False),
     ("code_run", 0.0, False),
     ("rss_growth_mb", 64.0, False),
     ("workers_left", 0.0, False),
@@ -148,26 +149,22 @@ def grade(case: Case) -> Graded:
 
 
 def misjudged(graded: Sequence[Graded]) -> int:
-    """Known answers with another verdict than theirs, and hostile ones that are right."""
-    status = {True: "right", False: "wrong"}
-    return sum(
-        g.verdict.correct if g.case.right is None else g.verdict.status != status[g.case.right]
-        for g in graded
-    )
+    """Answers that are right and not judged so, or the other way round; timeouts are counted apart."""
+    return sum(g.verdict.correct != bool(g.case.right) for g in graded if g.verdict.status != "timeout")
 
 
-def measure(n: int) -> dict[str, float]:
+def measure(n: int, n_plain: int = 10_000, n_symbolic: int = 2_000) -> dict[str, float]:
     """All figures."""
     begin = time.perf_counter()
     grade(Case("<answer>\\sqrt{8}</answer>", GradeSpec("2\\sqrt{2}"), True))
     figures = {"start_s": time.perf_counter() - begin}
 
-    plain = different(plain_case, 10_000)
+    plain = different(plain_case, n_plain)
     begin = time.perf_counter()
     graded = [grade(case) for case in plain]
     figures["plain_per_s"] = len(plain) / (time.perf_counter() - begin)
 
-    symbolic = different(symbolic_case, 2_000)
+    symbolic = different(symbolic_case, n_symbolic)
     begin = time.perf_counter()
     graded += map_in_order(grade, symbolic)
     figures["symbolic_per_s"] = len(symbolic) / (time.perf_counter() - begin)
@@ -189,12 +186,15 @@ def measure(n: int) -> dict[str, float]:
         figures["rss_growth_mb"] = figures["rss_mb"] - before / 2**20
         figures["code_run"] = marker.exists()
     figures["hostile"] = sum(g.case.right is None for g in mixed)
-    figures["timeouts"] = sum(g.verdict.status == "timeout" for g in mixed)
+    timeouts = [g for g in [*graded, *mixed] if g.verdict.status == "timeout"]
+    figures["timeouts"] = len(timeouts)
+    figures["harmless_timeouts"] = sum(g.case.right is not None for g in timeouts)
     figures["slowest_s"] = max(g.seconds for g in mixed)
     figures["slowest_harmless_s"] = max(g.seconds for g in mixed if g.case.right is not None)
     figures["misjudged"] = misjudged([*graded, *mixed])
 
-    workers = psutil.Process().children(recursive=True)
+    server = psutil.Process(POOL.pid)
+    workers = [server, *server.children()]
     figures["workers"] = len(workers)
     POOL.close()
     figures["workers_left"] = len(psutil.wait_procs(workers, timeout=3)[1])

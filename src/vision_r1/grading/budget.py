@@ -18,7 +18,7 @@ class Budget:
         ran_out: whether a comparison was given up, so that "wrong" would not be established.
     """
 
-    def __init__(self, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
         self.ran_out = False
 
@@ -47,7 +47,7 @@ def answer_budget() -> Iterator[Budget]:
     if current is not None:
         yield current
         return
-    budget = Budget()
+    budget = Budget(ANSWER_SECONDS)
     token = _CURRENT.set(budget)
     try:
         yield budget

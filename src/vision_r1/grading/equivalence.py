@@ -207,6 +207,8 @@ def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
 @lru_cache(maxsize=4096)
 def _auto_list(gold: str) -> tuple[str, ...]:
     """The items of a gold that is plainly a list: numbers, or anything in square brackets."""
+    if len(gold) > _MAX_ANSWER:  # no answer is that long
+        return ()
     items = _items(gold)
     bracketed = gold[:1] == "[" and gold[-1:] == "]"
     numbers = all(parse_number(item) for item in items)

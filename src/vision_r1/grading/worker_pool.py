@@ -14,8 +14,8 @@ from vision_r1.grading.budget import Budget
 from vision_r1.grading.worker_process import ForkServer, SpawnStarter, Starter, Worker
 
 CAN_FORK = hasattr(os, "fork")
-# More workers than processors: one that hangs takes a share of a processor, not a place in the queue.
-MOST_WORKERS = max(8, os.cpu_count() or 1)
+# More workers than two processors: one that hangs takes a share of them, not half of the places.
+MOST_WORKERS = max(4, os.cpu_count() or 1)
 _MOST_REQUESTS = 2000  # then a worker is replaced, with whatever sympy's caches hold
 
 
