@@ -7,7 +7,8 @@ symbolic   different pairs of fractions, roots, pi, polynomials, equations, loga
            intervals, which need math-verify, in as many threads as `grade_file` uses
 hostile    --n answers, of which 1% are made to hang, fill the memory or run code, 9% symbolic, 90% plain
 
-The verdict on every answer that is not hostile is known and checked. Exit status 1 when a target is missed.
+`symbolic_per_cpu_s` is for each second of processor time, ours and the workers'. The verdict on every
+answer that is not hostile is known and checked. Exit status 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -148,6 +149,13 @@ def grade(case: Case) -> Graded:
     return Graded(case, verdict, time.perf_counter() - begin)
 
 
+def cpu_seconds() -> float:
+    """Processor time so far of this process and its living workers."""
+    workers = psutil.Process(POOL.pid).children()
+    times = [process.cpu_times() for process in [psutil.Process(), *workers]]
+    return sum(t.user + t.system for t in times)
+
+
 def misjudged(graded: Sequence[Graded]) -> int:
     """Answers that are right and not judged so, or the other way round; timeouts are counted apart."""
     return sum(g.verdict.correct != bool(g.case.right) for g in graded if g.verdict.status != "timeout")
@@ -165,9 +173,10 @@ def measure(n: int, n_plain: int = 10_000, n_symbolic: int = 2_000) -> dict[str,
     figures["plain_per_s"] = len(plain) / (time.perf_counter() - begin)
 
     symbolic = different(symbolic_case, n_symbolic)
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), cpu_seconds()
     graded += map_in_order(grade, symbolic)
     figures["symbolic_per_s"] = len(symbolic) / (time.perf_counter() - begin)
+    figures["symbolic_per_cpu_s"] = len(symbolic) / (cpu_seconds() - cpu)
 
     with tempfile.TemporaryDirectory() as folder:
         marker = Path(folder) / "run"

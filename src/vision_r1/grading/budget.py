@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 # What is left of the promised 2 s is for noticing the end, killing, and the plain part of the comparison.
-ANSWER_SECONDS = 1.6
+ANSWER_SECONDS = 1.5
 
 
 class Budget:
