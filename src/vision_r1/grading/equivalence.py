@@ -8,9 +8,11 @@ that the verdict then gives. Order: same text, choice, number, list, equation, L
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 
 from vision_r1.grading import choice, symbolic
+from vision_r1.grading.budget import answer_budget
 from vision_r1.grading.number import Number, approximates, close_to, compare_numbers, parse_number
 from vision_r1.grading.spec import GradeSpec
 from vision_r1.grading.structured import same_form
@@ -34,10 +36,17 @@ def grade_answer(answer: str, problem_like: GradeSpec) -> Verdict:
         problem_like: the gold and how it is compared.
 
     Returns:
-        A verdict. Untrusted input never raises and never hangs: answers over 1,000 characters are
-        not parsed, and symbolic comparison has 2 seconds in a process of its own.
+        A verdict within 2 seconds. Untrusted input never raises and never hangs: answers over 1,000
+        characters are not parsed, and all symbolic comparisons of an answer share one `Budget`.
     """
-    spec = problem_like
+    with answer_budget() as budget:
+        verdict = _grade(answer, problem_like)
+    if budget.ran_out and verdict.status == "wrong":
+        return replace(verdict, status="timeout", reason="timeout")
+    return verdict
+
+
+def _grade(answer: str, spec: GradeSpec) -> Verdict:
     gold_shown = _normal_gold(spec)
     if len(answer) > _MAX_ANSWER and answer.strip() != spec.gold.strip():
         return Verdict("unparseable", answer[:_MAX_ANSWER], gold_shown, None, "too_long")
@@ -117,7 +126,7 @@ def _compare_symbolic(
     gold_latex = _latex(str(gold_number.value) if gold_number else gold)
     if answer_latex is None or gold_latex is None or not (gold_number or symbolic.to_latex(gold)):
         return _DIFFERENT
-    outcome = symbolic.WORKER.compare(gold_latex, answer_latex)
+    outcome = symbolic.compare(gold_latex, answer_latex)
     if outcome.status in ("timeout", "unparseable"):
         return ("timeout" if outcome.status == "timeout" else "unparseable"), outcome.status, answer_latex
     by_value = (
@@ -198,6 +207,8 @@ def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
 @lru_cache(maxsize=4096)
 def _auto_list(gold: str) -> tuple[str, ...]:
     """The items of a gold that is plainly a list: numbers, or anything in square brackets."""
+    if len(gold) > _MAX_ANSWER:  # no answer is that long
+        return ()
     items = _items(gold)
     bracketed = gold[:1] == "[" and gold[-1:] == "]"
     numbers = all(parse_number(item) for item in items)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import read_jsonl, write_jsonl
+from vision_r1.grading.parallel import map_in_order
 from vision_r1.grading.response import grade_response
 from vision_r1.grading.spec import GradeSpec
 from vision_r1.grading.verdict import Verdict
@@ -41,7 +43,8 @@ class Summary:
 def grade_file(path: Path, out: Path | None) -> Summary:
     """Grade rows of `id`, `gold`, `response` and the optional fields of `GradeSpec`.
 
-    Other keys are passed over. Nothing is written unless every row could be graded.
+    Other keys are passed over. Rows are graded in parallel and keep their order. Nothing is written
+    unless every row could be graded.
 
     Args:
         path: JSON Lines with one row per response.
@@ -59,19 +62,10 @@ def grade_file(path: Path, out: Path | None) -> Summary:
         raise InputError("is another file, not one of verdicts", where=str(out), fix="choose another file")
     rows: list[dict[str, Any]] = []
     benchmarks: dict[str, list[bool]] = {}
-    lines: dict[str, int] = {}
-    for line, row in read_jsonl(path):
-        where = f"{path}, line {line}"
-        key = _text(row, "id", where)
-        if key in lines:
-            raise InputError(f"id {key!r} stands on line {lines[key]} already", where=f"{where}, field id")
-        lines[key] = line
-        verdict = grade_response(_text(row, "response", where), _spec(row, where))
-        rows.append(_verdict_row(row["id"], verdict))
-        if (benchmark := row.get("benchmark")) is not None:
-            benchmarks.setdefault(_text({"benchmark": benchmark}, "benchmark", where), []).append(
-                verdict.correct
-            )
+    for row, verdict in map_in_order(lambda row: (row, grade_response(row.response, row.spec)), _rows(path)):
+        rows.append(_verdict_row(row.key, verdict))
+        if row.benchmark is not None:
+            benchmarks.setdefault(row.benchmark, []).append(verdict.correct)
     if not rows:
         raise InputError(
             "holds no rows", where=str(path), fix='rows like {"id": 1, "gold": "4", "response": "4"}'
@@ -83,6 +77,27 @@ def grade_file(path: Path, out: Path | None) -> Summary:
         dict(Counter(row["reason"] for row in rows)),
         {name: (sum(right), len(right)) for name, right in sorted(benchmarks.items())},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    key: Any
+    response: str
+    spec: GradeSpec
+    benchmark: str | None
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    lines: dict[str, int] = {}
+    for line, row in read_jsonl(path):
+        where = f"{path}, line {line}"
+        key = _text(row, "id", where)
+        if key in lines:
+            raise InputError(f"id {key!r} stands on line {lines[key]} already", where=f"{where}, field id")
+        lines[key] = line
+        named = row.get("benchmark") is not None
+        benchmark = _text(row, "benchmark", where) if named else None
+        yield _Row(row["id"], _text(row, "response", where), _spec(row, where), benchmark)
 
 
 def _holds_verdicts(path: Path) -> bool:

@@ -1,31 +1,26 @@
-r"""Symbolic comparison of LaTeX answers, in a worker process that can be killed.
+r"""Symbolic comparison of LaTeX answers, in worker processes that end themselves.
 
 math-verify's own time limit is `signal.alarm`, which works on the main thread only, and sympy can be
-made to run for hours or to eat the memory (9^{9^{9^9}}). So it never runs in this process: a fresh
-interpreter (no torch in it, nothing forked) loads it once, is reused, and is killed at the limit.
-Only the LaTeX parser is used there; math-verify's plain-expression parser calls `eval`.
+made to run for hours or to eat the memory (9^{9^{9^9}}). So it never runs in this process: see
+`symbolic_worker` for what does, and `budget` for the time that an answer has. Only the LaTeX parser is
+used there; math-verify's plain-expression parser calls `eval`.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
-import json
-import os
-import queue
 import re
-import subprocess
-import sys
-import threading
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import IO, Any, Literal
+from functools import lru_cache
+from typing import Literal
 
-from vision_r1.core.errors import VisionR1Error
+from vision_r1.grading.budget import answer_budget
+from vision_r1.grading.worker_pool import WorkerPool
 
-TIME_LIMIT = 2.0
-_START_LIMIT = 120.0
 _MAX_LENGTH = 300
+# The samples of one problem often share their answers.
+_KEPT_OUTCOMES = 16384
 
 # An allow-list: a command outside it ("\text{or}", "\quad", "\lor", "\begin") is no single expression.
 _COMMAND_NAMES = """
@@ -82,117 +77,32 @@ def is_bare_arithmetic(text: str) -> bool:
     return _ARITHMETIC.fullmatch(text) is not None and re.search(r"[+*/^-]", text.lstrip(" +-")) is not None
 
 
-class SymbolicWorker:
-    """Owns at most one worker process; safe to call from several threads.
+POOL = WorkerPool()
+atexit.register(POOL.close)
 
-    The process starts at the first comparison. A killed one is replaced at once, so that its
-    imports overlap with other work. A forked child of this process starts its own.
+
+class _OutOfTimeError(Exception):
+    """No outcome, and so nothing to keep: the next try may have a quieter machine."""
+
+
+def compare(gold: str, answer: str) -> Outcome:
+    """Compare two LaTeX expressions (from `to_latex`) within the budget of the answer being graded.
+
+    Raises:
+        VisionR1Error: no worker can be started at all.
     """
-
-    def __init__(self, time_limit: float = TIME_LIMIT) -> None:
-        self.time_limit = time_limit
-        self._reset()
-
-    def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._replies: queue.Queue[str | None] = queue.Queue()
-        self._ready = False
-        self._owner = os.getpid()
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the live worker, or None."""
-        process = self._process
-        return process.pid if process and process.poll() is None else None
-
-    def compare(self, gold: str, answer: str) -> Outcome:
-        """Compare two LaTeX expressions (from `to_latex`).
-
-        Raises:
-            VisionR1Error: the worker cannot be started at all.
-        """
-        if self._owner != os.getpid():
-            # After a fork the pipe and the lock still belong to the parent.
-            self._reset()
-        with self._lock:
-            self._ensure_ready()
-            reply = self._ask({"gold": gold, "answer": answer})
-            if reply is None:
-                self._kill()
-                self._start()
-                return Outcome("timeout")
-        values = (reply.get(key) for key in ("value", "gold_value"))
-        return Outcome(reply["status"], *(None if value is None else Fraction(value) for value in values))
-
-    def close(self) -> None:
-        """Kill the worker; a later comparison starts a new one."""
-        if self._owner == os.getpid():
-            with self._lock:
-                self._kill()
-
-    def _ensure_ready(self) -> None:
-        if self._process is None or self._process.poll() is not None:
-            self._kill()
-            self._start()
-        if not self._ready:
-            try:
-                self._ready = self._replies.get(timeout=_START_LIMIT) is not None
-            except queue.Empty:
-                self._ready = False
-            if not self._ready:
-                self._kill()
-                raise VisionR1Error(
-                    "the symbolic grader did not start",
-                    where="vision_r1.grading.symbolic_worker",
-                    fix="check that math-verify[antlr4_13_2] is installed: vision-r1 doctor",
-                )
-
-    def _ask(self, request: dict[str, str]) -> dict[str, Any] | None:
-        """The reply, or None if none came in time (a worker that died counts as that, too)."""
-        process = self._process
-        if process is None or process.stdin is None:
-            return None
-        try:
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            line = self._replies.get(timeout=self.time_limit)
-        except (queue.Empty, BrokenPipeError):
-            return None
-        reply: dict[str, Any] | None = json.loads(line) if line is not None else None
-        return reply
-
-    def _start(self) -> None:
-        self._replies, self._ready = queue.Queue(), False
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "vision_r1.grading.symbolic_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-        )
-        # A thread reads, because a pipe cannot be waited on with a time limit on every system.
-        reader = threading.Thread(target=_pump, args=(self._process.stdout, self._replies), daemon=True)
-        reader.start()
-
-    def _kill(self) -> None:
-        process, self._process, self._ready = self._process, None, False
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        if process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # an unsent request dies with its reader
-                process.stdin.close()
+    try:
+        return _outcome(gold, answer)
+    except _OutOfTimeError:
+        return Outcome("timeout")
 
 
-def _pump(stream: IO[str] | None, replies: queue.Queue[str | None]) -> None:
-    if stream is not None:
-        with stream:
-            for line in stream:
-                replies.put(line)
-    replies.put(None)
-
-
-WORKER = SymbolicWorker()
-atexit.register(WORKER.close)
+@lru_cache(maxsize=_KEPT_OUTCOMES)
+def _outcome(gold: str, answer: str) -> Outcome:
+    with answer_budget() as budget:
+        reply = POOL.ask({"gold": gold, "answer": answer}, budget)
+        if reply is None:
+            budget.ran_out = True
+            raise _OutOfTimeError
+    values = (reply[key] for key in ("value", "gold_value"))
+    return Outcome(reply["status"], *(None if value is None else Fraction(value) for value in values))
