@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vision_r1.evals.benchmarks import BENCHMARKS
-from vision_r1.evals.benchmarks.benchmark import Official, RowReader
+from vision_r1.evals.benchmarks.benchmark import RowReader
+from vision_r1.evals.scoring import rules_of
 from vision_r1.problems.config import DEFAULT_MAX_PIXELS
 from vision_r1.problems.tables import Row
 
@@ -25,13 +26,9 @@ def line(case: dict[str, Any]) -> tuple[str, ...]:
     """One row of the table."""
     benchmark = BENCHMARKS[case["benchmark"]]
     item = benchmark.read(RowReader(Row("case", case["row"]), CASES, DEFAULT_MAX_PIXELS))
-    by_vlmevalkit = case.get("rule") == "vlmeval" and benchmark.vlmeval is not None
-    found: Official = (
-        benchmark.vlmeval(item, case["response"], None)
-        if by_vlmevalkit and benchmark.vlmeval is not None
-        else benchmark.official(item, case["response"])
-    )
-    title = benchmark.title + (" (VLMEvalKit)" if by_vlmevalkit else "")
+    rule = case.get("rule", "official")
+    found = rules_of(benchmark, None)[rule](item, case["response"])
+    title = benchmark.title + ("" if rule == "official" else f" ({rule})")
     what = f"**{case['fault']}**" if case["fault"] else case["why"]
     strict = benchmark.strict(item, case["response"]).correct
     agree = "yes" if found.correct == case["official"] else "NO"

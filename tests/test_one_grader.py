@@ -99,6 +99,6 @@ def test_there_is_one_grade_response():
     assert {
         hfrrf.__module__,
         "vision_r1.construct.filters",
-        "vision_r1.evals.scoring",
+        "vision_r1.evals.benchmarks.benchmark",
         "vision_r1.evals.runner",
     } <= {module.__name__ for module in holders}

@@ -10,7 +10,7 @@ from typing import Any
 from vision_r1.core.progress import Progress
 from vision_r1.evals.benchmarks import Ask, Benchmark, Item, Official
 from vision_r1.evals.paper_protocol import prediction
-from vision_r1.grading import GradeSpec, Parts, grade_response, split_parts
+from vision_r1.grading import Parts, split_parts
 
 Row = dict[str, Any]
 
@@ -58,7 +58,7 @@ def score_answers(
     progress.start(f"score {benchmark.name}", len(answers), "answer")
     rows: list[Row] = []
     with ThreadPoolExecutor(threads) as pool:
-        jobs = ((rules, by_id[answer["id"]], answer, paper) for answer in answers)
+        jobs = ((benchmark, rules, by_id[answer["id"]], answer, paper) for answer in answers)
         for row in pool.map(lambda job: score(*job), jobs):
             rows.append(row)
             progress.advance(len(rows))
@@ -68,7 +68,7 @@ def score_answers(
 
 def rules_of(benchmark: Benchmark, judge: Ask | None) -> dict[str, Rule]:
     """The benchmark's rules by the name of their scorer; those that need a judge only where there is one."""
-    rules: dict[str, Rule] = {OFFICIAL: benchmark.official}
+    rules: dict[str, Rule] = {OFFICIAL: benchmark.official, **benchmark.other_rules}
     judged, vlmeval = benchmark.judged, benchmark.vlmeval
     if judge is not None and judged is not None:
         rules[JUDGED] = lambda item, text: judged(item, text, judge)
@@ -79,7 +79,7 @@ def rules_of(benchmark: Benchmark, judge: Ask | None) -> dict[str, Rule]:
     return rules
 
 
-def score(rules: Mapping[str, Rule], item: Item, answer: Row, paper: bool) -> Row:
+def score(benchmark: Benchmark, rules: Mapping[str, Rule], item: Item, answer: Row, paper: bool) -> Row:
     """The scores of one answer; see `score_answers`."""
     text, stop = answer["text"], answer["stop_reason"]
     row: Row = {
@@ -98,19 +98,21 @@ def score(rules: Mapping[str, Rule], item: Item, answer: Row, paper: bool) -> Ro
         none = {"correct": False, "extracted": None, "reason": "error"}
         row |= {STRICT: none | {"status": "unparseable"}, **dict.fromkeys(rules, none)}
     else:
-        row |= _by_all(rules, item, text, paper)
+        row |= _by_all(benchmark, rules, item, text, paper)
     if paper:
         first = answer["rolls"][0]["text"] if answer["rolls"] else None
-        found = row if first is None else _by_all(rules, item, first, paper)
+        found = row if first is None else _by_all(benchmark, rules, item, first, paper)
         row["first_roll"] = {name: found[name]["correct"] for name in (STRICT, *rules)}
     return row
 
 
-def _by_all(rules: Mapping[str, Rule], item: Item, text: str, paper: bool) -> dict[str, dict[str, Any]]:
+def _by_all(
+    benchmark: Benchmark, rules: Mapping[str, Rule], item: Item, text: str, paper: bool
+) -> dict[str, dict[str, Any]]:
     """What every scorer says of one text."""
     shown = prediction(text) if paper else text
     return {
-        STRICT: _strict(text, item),
+        STRICT: _strict(benchmark, item, text),
         **{name: _by_rule(rule, item, shown) for name, rule in rules.items()},
     }
 
@@ -122,9 +124,9 @@ def _by_rule(rule: Rule, item: Item, shown: str) -> dict[str, Any]:
         return {"correct": False, "extracted": None, "reason": f"{JUDGE_FAILED}: {error}"[:200]}
 
 
-def _strict(text: str, item: Item) -> dict[str, Any]:
+def _strict(benchmark: Benchmark, item: Item, text: str) -> dict[str, Any]:
     """The one grader: the same call as the reward's and the filter's."""
-    verdict = grade_response(text, GradeSpec.of(item.problem))
+    verdict = benchmark.strict(item, text)
     return {
         "correct": verdict.correct,
         "status": verdict.status,
@@ -136,8 +138,8 @@ def _strict(text: str, item: Item) -> dict[str, Any]:
 
 def scorers(rows: Sequence[Row]) -> list[str]:
     """The scorers that these rows have, strict first."""
-    known = (STRICT, OFFICIAL, JUDGED, VLMEVALKIT, VLMEVALKIT_JUDGED)
-    return [name for name in known if rows and name in rows[0]]
+    first = rows[0] if rows else {}
+    return [name for name, value in first.items() if isinstance(value, dict) and "correct" in value]
 
 
 def disagreements(rows: Sequence[Row], texts: Mapping[tuple[str, int], str]) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from vision_r1.grading.budget import answer_budget
 from vision_r1.grading.official import LatexReader, TooSlowError, python_float
 
 _BOX = "\\boxed{"
@@ -28,6 +29,7 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]+")
 _DOLLARS = re.compile(r"\$([^$\n]*)\$")
 
 
+@answer_budget()
 def judge(gold_text: str, response: str, tolerance: float) -> tuple[bool, str | None, str]:
     """Whether all boxes of the response agree with all boxes of the gold.
 

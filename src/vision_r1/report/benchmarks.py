@@ -26,10 +26,6 @@ _COUNTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "judge_failed": ("the judge did not reply to {} answers; its score counts them as wrong", whole),
     "timeout_rate": ("{} of the answers could not be compared in time", percent),
 }
-_RULES = {
-    "vlmevalkit": "by VLMEvalKit's rules without a judge",
-    "vlmevalkit_judged": "by VLMEvalKit's rules with the judge",
-}
 
 
 def print_benchmarks(summary: Mapping[str, Any], console: Console | None = None) -> None:
@@ -108,7 +104,11 @@ def _block_notes(name: str, block: Row) -> list[str]:
     if block.get("needs_judge") and not block.get("judge"):
         lines.append(f"{name}: the published rule asks a judge model; official is its rule-only part")
     scorers = table(block, "scorers")
-    lines += [f"{name}: {_RULES[key]} {_score(found)}" for key in _RULES if (found := table(scorers, key))]
+    lines += [
+        f"{name}: by the rule of {_rule_name(key)} {_score(table(scorers, key))}"
+        for key in scorers
+        if key not in ("strict", "official", "judged")
+    ]
     for scorer in scorers:
         if first := table(scorers, scorer, "first_roll"):
             share = percent(number(first, "value"))
@@ -121,6 +121,11 @@ def _block_notes(name: str, block: Row) -> list[str]:
     if known.get("recorded") and (line := overlap_line(known, name)):
         lines.append(f"warning: {line}")
     return lines
+
+
+def _rule_name(scorer: str) -> str:
+    harness = scorer.removesuffix("_judged")
+    return f"{harness} with the judge" if harness != scorer else f"{harness}, no judge"
 
 
 def _official_score(block: Row, key: str) -> str:

@@ -3,15 +3,14 @@
 import pytest
 from benchmark_rows import benchmarks, case_name, cases, item_of
 
+from vision_r1.evals.scoring import rules_of
+
 BENCHMARKS = benchmarks()
 CASES = cases("cases_a.jsonl")
 
 
 def rule_of(case):
-    benchmark = BENCHMARKS[case["benchmark"]]
-    if case.get("rule") == "vlmeval":
-        return lambda item, response: benchmark.vlmeval(item, response, None)
-    return benchmark.official
+    return rules_of(BENCHMARKS[case["benchmark"]], None)[case.get("rule", "official")]
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_name)

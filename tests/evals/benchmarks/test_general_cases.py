@@ -8,6 +8,8 @@ from general_items import MODULES, cases, item_of, strict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vision_r1.evals import scoring
+
 CASES = cases()
 LISTED = {
     "chartqa": {"percent", "years get 5%", "thousands separator", "words of magnitude"},
@@ -33,7 +35,7 @@ def expected(case):
 def test_case(case):
     module = MODULES[case["benchmark"]]
     item = item_of(module.BENCHMARK, case["row"])
-    rule = getattr(module, case.get("rule", "official"))
+    rule = scoring.rules_of(module.BENCHMARK, None)[case.get("rule", "official")]
     assert rule(item, case["response"]).correct == expected(case), case["why"]
     assert strict(item, case["response"]) == case["strict"], case["why"]
 
@@ -98,9 +100,13 @@ MOST_CALLS = {"hallusionbench": 1, "logicvista": 5, "mmstar": 3, "puzzlevqa": 1}
     "reply", ["", "?", "A or B", "I am not sure" * 50_000, "(" * 10**6, "\x00", "<answer>" * 99]
 )
 def test_judges_are_asked_a_bounded_number_of_times(reply):
-    judging = {name: module for name, module in MODULES.items() if module.BENCHMARK.judged}
+    judging = {
+        name: rule
+        for name, module in MODULES.items()
+        if (rule := module.BENCHMARK.judged or module.BENCHMARK.vlmeval) is not None
+    }
     assert judging.keys() == MOST_CALLS.keys()
-    for name, module in judging.items():
+    for name, rule in judging.items():
         row = next(case["row"] for case in CASES if case["benchmark"] == name)
         asked = []
 
@@ -108,6 +114,6 @@ def test_judges_are_asked_a_bounded_number_of_times(reply):
             asked.append(prompt)
             return reply
 
-        outcome = module.judged(item_of(module.BENCHMARK, row), "no letter here, it is unclear", ask)
+        outcome = rule(item_of(MODULES[name].BENCHMARK, row), "no letter here, it is unclear", ask)
         assert outcome.correct in (True, False)
         assert 1 <= len(asked) <= MOST_CALLS[name]

@@ -1,10 +1,9 @@
-"""Geometry3K: layouts, prompt, values of choices, the guessed figure, and the shared rows."""
+"""Geometry3K: layouts, prompt, values of choices, and the shared rows."""
 
 import pytest
 from general_items import folder_of, item_of, real, right_golds
 
 from vision_r1.evals.benchmarks import geometry3k
-from vision_r1.evals.benchmarks.benchmark import Official
 from vision_r1.evals.benchmarks.load import load_benchmark
 
 ROW = {
@@ -36,15 +35,6 @@ def test_equal_distances_are_right():
     item = item_of(geometry3k.BENCHMARK, {**ROW, "precise_value": [8.0, 10.0, 14.0, 16.0]})
     assert geometry3k.official(item, "9").correct and geometry3k.official(item, "12").correct
     assert not geometry3k.official(item, "12.5").correct
-
-
-def test_guessed_figure_gives_a_quarter_of_the_unsolved():
-    item = item_of(geometry3k.BENCHMARK, {**ROW, "precise_value": [8.0, 11.3, 14.0, 16.0]})
-    outcomes = [geometry3k.official(item, text) for text in ("B", "16", "", "I do not know", "no", "none")]
-    assert [outcome.reason for outcome in outcomes[2:]] == ["unsolved"] * 4
-    assert geometry3k.guessed(outcomes) == pytest.approx(100 * (1 + 4 / 4) / 6)
-    assert geometry3k.guessed([Official(False, None, "unsolved")] * 8) == 25.0
-    assert geometry3k.guessed([]) == 0.0
 
 
 def test_faulty_rows_are_listed(tmp_path):

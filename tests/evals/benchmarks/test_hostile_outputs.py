@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vision_r1.evals.benchmarks.judging import TRIES
+from vision_r1.evals.scoring import rules_of
 
 BENCHMARKS = benchmarks()
 ROWS = {}
@@ -47,9 +48,7 @@ HOSTILE = {
 
 
 def rules(benchmark):
-    yield benchmark.official
-    if benchmark.vlmeval:
-        yield lambda item, text: benchmark.vlmeval(item, text, None)
+    yield from rules_of(benchmark, None).values()
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

@@ -78,9 +78,9 @@ def test_judge_is_asked_where_exact_matching_fails(replies, correct, reason, cal
         return replies[len(asked) - 1]
 
     item = item_of(mmstar.BENCHMARK, ROW)
-    outcome = mmstar.judged(item, "It could be many things, A or B or others, I think", ask)
+    outcome = mmstar.vlmeval(item, "It could be many things, A or B or others, I think", ask)
     assert (outcome.correct, outcome.reason, len(asked)) == (correct, reason, calls)
-    assert mmstar.judged(item, "B", ask).correct and len(asked) == calls
+    assert mmstar.vlmeval(item, "B", ask).correct and len(asked) == calls
 
 
 def test_a_refusal_is_none_of_the_options():

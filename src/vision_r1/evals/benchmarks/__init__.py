@@ -26,6 +26,9 @@ _FILES = (
     *(geometry3k, chartqa, tabmwp, puzzlevqa, logicvista),
     *(mmstar, hallusionbench, mme),
 )
-BENCHMARKS: dict[str, Benchmark] = {file.BENCHMARK.name: file.BENCHMARK for file in _FILES}
+_VERSIONS = (mathverse.COT, mathverse.TEXT_ONLY)
+BENCHMARKS: dict[str, Benchmark] = {
+    benchmark.name: benchmark for benchmark in (*(file.BENCHMARK for file in _FILES), *_VERSIONS)
+}
 
 __all__ = ["BENCHMARKS", "Ask", "Benchmark", "Item", "Official"]

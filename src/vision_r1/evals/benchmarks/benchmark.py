@@ -106,8 +106,9 @@ class Benchmark:
         read: one row -> an item. Raises RowFault for a row that cannot be used.
         official: the published rule without any model: (item, response) -> Official.
         judged: the published rule with its judge model, for benchmarks that have one.
-        vlmeval: VLMEvalKit's rule, with or without a judge, for benchmarks that it scores in another
-            way than their authors do. Vision-R1's own figures were made with it.
+        vlmeval: VLMEvalKit's rule, with or without a judge, where it differs from the authors' and may
+            ask one. Vision-R1's own figures were made with it.
+        other_rules: rules of other harnesses that ask no judge, by the harness's name.
         unwrap: where the prompt asks for a wrapping of its own (JSON, `<Answer>: <<B>>`), response ->
             the answer in it, for the strict grader; a response without the wrapping comes back whole.
         scores: further figures over the whole set (four-way score, worst case, sums by task).
@@ -123,6 +124,7 @@ class Benchmark:
     official: Callable[[Item, str], Official]
     judged: Callable[[Item, str, Ask], Official] | None = None
     vlmeval: JudgedRule | None = None
+    other_rules: Mapping[str, Callable[[Item, str], Official]] = field(default_factory=dict)
     unwrap: Callable[[str], str] | None = None
     scores: Scores | None = None
     vlmevalkit: str | None = None

@@ -98,23 +98,10 @@ def _value(text: str) -> float | None:
     latex = symbolic.to_latex(plain_math(text))
     if latex is None:
         return None
-    outcome = symbolic.WORKER.compare("0", latex)
+    outcome = symbolic.compare("0", latex)
     if outcome.status == "equal":
         return 0.0
     return float(outcome.value) if outcome.value is not None else None
-
-
-def guessed(outcomes: Sequence[Official]) -> float:
-    """InterGPS's second figure: percent right if a quarter of the unsolved problems is given as a present.
-
-    Args:
-        outcomes: of `official`, one for each problem.
-    """
-    if not outcomes:
-        return 0.0
-    right = sum(outcome.correct for outcome in outcomes)
-    unsolved = sum(outcome.reason == "unsolved" for outcome in outcomes)
-    return 100 * (right + unsolved / 4) / len(outcomes)
 
 
 def official_lmms_eval(item: Item, response: str) -> Official:
@@ -137,7 +124,9 @@ BENCHMARK = Benchmark(
     source=Source(hub="hiyouga/geometry3k", split="test"),
     read=read,
     official=official,
+    other_rules={"lmms_eval": official_lmms_eval},
     notes=(
+        "InterGPS's second figure, guessed, adds a quarter of the rows with the reason unsolved",
         "the authors' rule scores a computed number; a response that names a choice stands for its value",
         "any number is right that is nearer to the gold than to the other choices",
         "the prompt is lmms-eval's: the authors' system reads logic forms, not a prompt",

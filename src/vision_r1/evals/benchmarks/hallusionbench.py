@@ -115,6 +115,7 @@ BENCHMARK = Benchmark(
     read=read,
     official=official,
     judged=judged,
+    other_rules={"vlmevalkit": official_vlmevalkit},
     scores=scores,
     vlmevalkit="HallusionBench",
     notes=(

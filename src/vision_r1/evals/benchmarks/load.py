@@ -12,7 +12,6 @@ from vision_r1.core.errors import InputError
 from vision_r1.core.files import is_folder
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.evals.benchmarks.benchmark import Benchmark, Item, RowFault, RowReader, Source
-from vision_r1.grading import GradeSpec, grade_response
 from vision_r1.problems.config import DEFAULT_MAX_PIXELS
 from vision_r1.problems.images import FileImage
 from vision_r1.problems.problem import Media
@@ -21,6 +20,7 @@ from vision_r1.problems.tables import Row, read_dataset, read_table
 ROWS = "problems.jsonl"
 # Between them the published rules read these: bare, in brackets, stated, boxed.
 GOLD_FORMS = ("{}", "({})", "The answer is {}.", "\\boxed{{{}}}", "Answer: {}")
+_JSON_FORM = '{{"short answer": "{}"}}'  # what DynaMath asks for
 _DATASET_MARKS = ("dataset_dict.json", "state.json")
 
 
@@ -185,11 +185,15 @@ def _gold_faults(benchmark: Benchmark, item: Item, where: str) -> list[Fault]:
     """What is wrong with a gold that is no right answer to its own question."""
     gold = item.problem.answer
     faults = []
-    verdict = grade_response(f"<answer> Final Answer:{gold} </answer>", GradeSpec.of(item.problem))
+    verdict = benchmark.strict(item, f"<answer> Final Answer:{gold} </answer>")
     if not verdict.correct:
         reason = f"the strict grader does not find {gold[:60]!r} equal to itself: {verdict.reason}"
         faults.append(Fault("gold", item.problem.id, where, reason))
-    outcomes = [benchmark.official(item, form.format(name)) for name in _names(item) for form in GOLD_FORMS]
+    outcomes = [
+        benchmark.official(item, form.format(name))
+        for name in _names(item)
+        for form in (*GOLD_FORMS, _JSON_FORM)
+    ]
     if not any(outcome.correct for outcome in outcomes):
         reason = f"the official rule accepts its own gold {gold[:60]!r} in no form: {outcomes[0].reason}"
         faults.append(Fault("gold", item.problem.id, where, reason))

@@ -97,6 +97,7 @@ BENCHMARK = Benchmark(
     read=read,
     official=official,
     judged=judged,
+    other_rules={"vlmevalkit": official_vlmevalkit},
     vlmevalkit="LogicVista",
     notes=(
         "without a judge only bare labels count; the published figures are made with one",

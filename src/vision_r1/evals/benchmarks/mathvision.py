@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 
 from vision_r1.evals.benchmarks.benchmark import Benchmark, Item, Official, RowReader, Source, choices_of
+from vision_r1.grading.budget import answer_budget
 from vision_r1.grading.official import LatexReader, TooSlowError, python_float, python_int
 from vision_r1.problems.columns import cell_text
 
@@ -45,6 +46,7 @@ def read(reader: RowReader) -> Item:
     )
 
 
+@answer_budget()
 def official(item: Item, response: str) -> Official:
     """The stated or boxed answer, equal to the gold letter or to that option's text."""
     answer = _find(_stated(response.strip()))

@@ -83,6 +83,7 @@ BENCHMARK = Benchmark(
     source=Source(hub="lmms-lab/MME", split="test"),
     read=read,
     official=official,
+    other_rules={"vlmevalkit": official_vlmevalkit},
     scores=scores,
     vlmevalkit="MME",
     notes=(

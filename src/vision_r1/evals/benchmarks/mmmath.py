@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 
 from vision_r1.evals.benchmarks.benchmark import (
-    Ask,
     Benchmark,
     Item,
     Official,
@@ -49,9 +48,8 @@ def official(item: Item, response: str) -> Official:
     return Official(*judge(_solution(item), response, 1e-8))
 
 
-def vlmeval(item: Item, response: str, ask: Ask | None) -> Official:
+def official_vlmevalkit(item: Item, response: str) -> Official:
     """VLMEvalKit: a wider tolerance, and without a box the last line's formulas or the whole response."""
-    del ask  # a rule without a judge model
     return Official(*judge(_solution(item), response, 1e-2))
 
 
@@ -80,7 +78,7 @@ BENCHMARK = Benchmark(
     ),
     read=read,
     official=official,
-    vlmeval=vlmeval,
+    other_rules={"vlmevalkit": official_vlmevalkit},
     scores=scores,
     vlmevalkit="MM-Math",
     notes=(

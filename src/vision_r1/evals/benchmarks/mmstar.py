@@ -74,8 +74,10 @@ def official_vlmevalkit(item: Item, response: str) -> Official:
     return match_option(item, item.problem.answer, response)
 
 
-def judged(item: Item, response: str, ask: Ask) -> Official:
-    """VLMEvalKit's rule with its judge; the authors use none."""
+def vlmeval(item: Item, response: str, ask: Ask | None) -> Official:
+    """VLMEvalKit's rule, with its judge if there is one; the authors use none."""
+    if ask is None:
+        return official_vlmevalkit(item, response)
     return judge_option(item, item.problem.answer, response, ask)
 
 
@@ -86,12 +88,12 @@ BENCHMARK = Benchmark(
     source=Source(hub="Lin-Chen/MMStar", split="val", files=("mmstar.parquet",)),
     read=read,
     official=official,
-    judged=judged,
+    vlmeval=vlmeval,
     vlmevalkit="MMStar",
     notes=(
         "the options stay where the packaged release has them, in the question",
         "official takes any first letter: 'A cat' is option A, and a response in tags or bold is wrong",
-        "the judged score is VLMEvalKit's rule; where its judge stays unclear VLMEvalKit draws at random, "
+        "where VLMEvalKit's judge stays unclear VLMEvalKit draws at random, "
         "here the row is wrong and counted as judge_unclear",
     ),
 )
