@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from vision_r1.grading.number import close_to, parse_number
+from vision_r1.grading.number import Number, close_to, parse_number
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
 _LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[]?\s?([A-Za-z])\s?[)\]]?\s?[.:)]?", re.IGNORECASE)
@@ -62,6 +63,12 @@ def resolve(answer: str, options: Sequence[str]) -> Choice:
     return Choice(frozenset(), "different")
 
 
+def lettered_text(text: str) -> tuple[int, str] | None:
+    """The index and the text of "B. 5√2"; None if the text begins with no letter."""
+    both = _LETTER_TEXT.fullmatch(text)
+    return (ord(both[1]) - 65, both[2]) if both else None
+
+
 def _same_text(index: int, options: Sequence[str]) -> frozenset[int]:
     """The option and its duplicates; benchmarks do repeat an option."""
     if not options:
@@ -80,6 +87,11 @@ def _letter_with_text(index: int, text: str, options: Sequence[str]) -> Choice:
     return Choice(frozenset(), "several_answers" if named else "letter_and_text_differ")
 
 
+@lru_cache(maxsize=4096)
+def _option_number(option: str) -> Number | None:
+    return parse_number(plain_math(option))
+
+
 def _by_text(answer: str, options: Sequence[str]) -> frozenset[int]:
     """Options with this text; numbers may be rounded to an option only if that singles one out."""
     wanted = _squeeze(answer)
@@ -89,7 +101,7 @@ def _by_text(answer: str, options: Sequence[str]) -> frozenset[int]:
         return frozenset(exact)
     rounded = set()
     for index, option in enumerate(options):
-        other = parse_number(plain_math(option))
+        other = _option_number(option)
         if other is None or (other.unit and number.unit and other.unit != number.unit):
             continue
         if other.value == number.value:
@@ -99,6 +111,7 @@ def _by_text(answer: str, options: Sequence[str]) -> frozenset[int]:
     return frozenset(exact or (rounded if len(rounded) == 1 else ()))
 
 
+@lru_cache(maxsize=4096)
 def _squeeze(text: str) -> str:
     r"""Text without spaces and dollars; LaTeX keeps its case (\Delta is not \delta)."""
     plain = plain_math(text)

@@ -12,9 +12,20 @@ from functools import lru_cache
 
 from vision_r1.grading import choice, symbolic
 from vision_r1.grading.number import Number, approximates, close_to, compare_numbers, parse_number
+from vision_r1.grading.notation import joined_thousands, plain_latex
+from vision_r1.grading.polynomial import same_equation
 from vision_r1.grading.spec import GradeSpec
 from vision_r1.grading.structured import same_form
-from vision_r1.grading.text import has_foreign_digits, hedges, normalize_text, plain_math, unwrap
+from vision_r1.grading.statement import Claim, claims, yes_or_no
+from vision_r1.grading.text import (
+    has_foreign_digits,
+    hedges,
+    normalize_text,
+    plain_math,
+    same_words,
+    unwrap,
+)
+from vision_r1.grading.units import canonical_unit, spec_unit
 from vision_r1.grading.verdict import Status, Verdict
 
 _MAX_ANSWER = 1000
@@ -23,6 +34,8 @@ _ANY_MARKS = re.compile(r"\s*(?:[,;/|\n]|\bor\b|\band\b)\s*", re.IGNORECASE | re
 _EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
+_UNIT_TAIL = re.compile(r"(?<=[0-9A-Za-z)}$])\s((?:(?:square|cubic|sq\.?)\s)?[A-Za-z]{2,12}(?:\s?\^\s?\{?[23]\}?)?)$", re.ASCII)
+_POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
 
@@ -45,29 +58,59 @@ def grade_answer(answer: str, problem_like: GradeSpec) -> Verdict:
     if not normalize_text(text):
         return Verdict("unparseable", answer, gold_shown, None, "no_answer")
     status, reason, shown = _compare(text, spec)
+    if status == "wrong":
+        status, reason, shown = _compare_claims(text, spec) or (status, reason, shown)
     if status == "wrong" and reason == "different":
         reason = _why_wrong(text, spec)
     return Verdict(status, answer, gold_shown, shown or normalize_text(text), reason)
 
 
+_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+# A gold of the type "text" is mathematics only if it looks so: "5" may be a name, "\\frac{1}{2}" is none.
+_MATHS = re.compile(r"[\\^=√π²³]|^\(.*,.*\)$|^[0-9.]+\s?[a-z°%]+")
 _Result = tuple[Status, str, str | None]
 _DIFFERENT: _Result = ("wrong", "different", None)
+
+
+def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
+    """The verdict on what a sentence claims, where that is right; else None."""
+    for claim in claims(text):
+        if _noun_fits(claim, spec):
+            result = _compare(claim.text, spec)
+            if result[0] == "right":
+                return "right", "equal_claim", result[2] or claim.text
+    return None
+
+
+def _noun_fits(claim: Claim, spec: GradeSpec) -> bool:
+    """Whether what a sentence counts may be what the gold counts: "12 apples" is neither 12 cm nor 12 pears."""
+    if not claim.noun:
+        return True
+    number = _gold_number(unwrap(spec.gold), spec.unit) if spec.kind in ("auto", "number", "text") else None
+    unit = (number.unit if number else None) or spec.unit
+    if unit is None or unit == "%":
+        return True
+    wanted = {word.rstrip("s") for word in unit.casefold().split()}
+    return bool(wanted & {word.rstrip("s") for word in claim.noun.split()})
 
 
 def _compare(text: str, spec: GradeSpec) -> _Result:
     gold = unwrap(spec.gold)
     if spec.kind == "choice" or (spec.kind == "auto" and choice.is_letter(gold)):
         return _compare_choice(text, gold, spec)
-    if normalize_text(text) == _normal_text(spec.gold):
+    normal, wanted = normalize_text(text), _normal_text(spec.gold)
+    if normal == wanted or same_words(normal, wanted):
         return "right", "equal", None
-    if spec.kind == "text":
-        return _DIFFERENT
+    if wanted in _YES_NO:
+        return ("right", "equal", None) if yes_or_no(text) is _YES_NO[wanted] else _DIFFERENT
     alike = same_form(
         plain_math(text),
         plain_math(gold),
         lambda item, wanted: _compare_item(item, wanted, spec)[0] == "right",
     )
     if alike is None:
+        if spec.kind == "text" and not _MATHS.search(gold):
+            return _DIFFERENT
         return _compare_plain(text, gold, spec)
     return ("right", "equal", None) if alike else _DIFFERENT
 
@@ -97,7 +140,7 @@ def _compare_part(part: str, wanted: str, spec: GradeSpec) -> _Result:
 def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     """Numbers by value; anything else that is mathematics on both sides symbolically."""
     gold_number = _gold_number(gold, spec.unit)
-    plain = plain_math(text)
+    plain = joined_thousands(plain_math(text))
     number = parse_number(plain, spec.unit)
     if gold_number and number:
         found = compare_numbers(gold_number, number, spec.precision, spec.unit)
@@ -108,14 +151,18 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
 def _compare_symbolic(
     answer: str, gold: str, gold_number: Number | None, spec: GradeSpec, number: Number | None = None
 ) -> _Result:
-    if hedges(answer) or _adds_relation(answer, gold):
+    if hedges(answer) or (number is None and _adds_relation(answer, gold)):
         return _DIFFERENT
     if gold_number and symbolic.is_bare_arithmetic(answer):
         # Copying the operands instead of working them out is no answer to "what is 3 + 4".
         return "wrong", "unevaluated", answer
-    answer_latex = _latex(answer)
-    gold_latex = _latex(str(gold_number.value) if gold_number else gold)
-    if answer_latex is None or gold_latex is None or not (gold_number or symbolic.to_latex(gold)):
+    gold_unit = gold_number.unit if gold_number else _trailing_unit(gold)[1]
+    expression, unit = (answer, number.unit) if number else _trailing_unit(answer)
+    if not _same_measure(unit, gold_unit or (spec_unit(spec.unit) if spec.unit else None), gold):
+        return "wrong", "other_unit", answer
+    answer_latex = _turned(number) if number else _latex(expression)
+    gold_latex = _turned(gold_number, expression) if gold_number else _latex(_trailing_unit(gold)[0])
+    if answer_latex is None or gold_latex is None:
         return _DIFFERENT
     outcome = symbolic.WORKER.compare(gold_latex, answer_latex)
     if outcome.status in ("timeout", "unparseable"):
@@ -135,7 +182,29 @@ def _compare_symbolic(
 
 def _latex(text: str) -> str | None:
     """LaTeX of an expression or a plain number."""
-    return symbolic.to_latex(text) or (text if re.fullmatch(r"-?[0-9./]+", text) else None)
+    return symbolic.to_latex(plain_latex(text)) or (text if re.fullmatch(r"-?[0-9./]+", text) else None)
+
+
+def _turned(number: Number, other: str = r"\pi") -> str:
+    """The number as LaTeX; one in degrees beside an expression with pi as radians."""
+    if number.unit == "°" and (r"\pi" in other or "π" in other):
+        return rf"\frac{{{number.value.numerator}\pi}}{{{number.value.denominator * 180}}}"
+    return str(number.value)
+
+
+def _trailing_unit(text: str) -> tuple[str, str | None]:
+    """An expression and the known unit that follows it: "16\\pi cm ^2" -> ("16\\pi", "cm^2")."""
+    match = _UNIT_TAIL.search(text)
+    unit = canonical_unit(match[1].replace(" ^", "^")) if match and match.start() else None
+    return (text[: match.start()], unit) if match and unit else (text, None)
+
+
+def _same_measure(unit: str | None, gold_unit: str | None, gold: str) -> bool:
+    """Whether a symbolic answer's unit is the gold's; degrees and radians are told apart by value."""
+    angles = ("°", "rad", None)
+    if unit in angles and gold_unit in angles:
+        return unit != "°" or gold_unit == "°" or "\\pi" in gold
+    return unit is None or gold_unit is None or unit == gold_unit
 
 
 def _adds_relation(answer: str, gold: str) -> bool:
@@ -149,8 +218,8 @@ def _has(text: str, mark: str) -> bool:
 
 
 def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
-    several = choice.letters_of(gold)
-    if several:
+    several = choice.letters_of(gold) or choice.run_of_letters(gold)
+    if several and not choice.resolve(gold, spec.options).indices:
         same = (choice.letters_of(text) or choice.run_of_letters(text)) == several
         return ("right" if same else "wrong"), "equal" if same else "different", text
     wanted = choice.resolve(gold, spec.options)
@@ -161,15 +230,23 @@ def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
             spec.gold, "text" if choice.is_letter(gold) else "auto", (), spec.precision, spec.unit
         )
         return _compare(text, free)
+    says = [_YES_NO.get(normalize_text(option)) for option in spec.options]
+    said = yes_or_no(text) if None not in says and not named.indices else None
+    if said is not None:
+        same = said in (says[index] for index in wanted.indices)
+        return ("right" if same else "wrong"), "equal" if same else "different", None
     shown = ",".join(chr(65 + index) for index in sorted(named.indices)) or None
     if wanted.indices & named.indices:
         return "right", "equal", shown
     if named.indices or named.reason == "several_answers" or not spec.options:
         return "wrong", named.reason or "different", shown
     option = unwrap(spec.options[min(wanted.indices)])
-    if parse_number(plain_math(option)) and parse_number(plain_math(text)):
-        return "wrong", named.reason, plain_math(text)
-    result = _compare_symbolic(plain_math(text), plain_math(option), _gold_number(option, None), spec)
+    plain = plain_math(text)
+    if lettered := choice.lettered_text(plain):
+        if lettered[0] not in wanted.indices:
+            return "wrong", named.reason, None
+        plain = lettered[1]
+    result = _compare_value(plain, option, spec)
     return ("wrong", named.reason, None) if result == _DIFFERENT else result
 
 
@@ -184,6 +261,8 @@ def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
         return _compare_part(text, solved[1], spec)
     if not _EQUATION.fullmatch(plain) or not _EQUATION.fullmatch(wanted):
         return _DIFFERENT
+    if not (solved and parse_number(solved[1])) and same_equation(plain_latex(plain), plain_latex(wanted)):
+        return "right", "equal", plain
     left, right = (side.strip() for side in plain.split("="))
     gold_left, gold_right = (side.strip() for side in wanted.split("="))
     if right.replace(" ", "") == gold_left.replace(" ", ""):
@@ -216,9 +295,11 @@ def _items(text: str) -> tuple[str, ...]:
 
 def _compare_list(text: str, gold: str, items: tuple[str, ...], spec: GradeSpec) -> _Result:
     """Item by item, in order. Different brackets are different things: (3, 4) is not [3, 4]."""
-    plain = _EITHER.sub(", ", plain_math(text))
+    plain = plain_math(text)
+    if all(parse_number(item) for item in items):  # "2 or 5" are two solutions, "Mali or Chad" a hedge
+        plain = _EITHER.sub(", ", plain)
     marks = [side[0] for side in (plain, plain_math(gold)) if side[:1] in _BRACKETS]
-    found = _items(plain)
+    found = _items(_POINT_NAME.sub("", plain) if _POINT_NAME.match(plain_math(gold)) is None else plain)
     if len(found) != len(items) or len(set(marks)) > 1:
         return _DIFFERENT
     for item, wanted in zip(found, items, strict=True):

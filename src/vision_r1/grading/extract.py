@@ -19,8 +19,22 @@ _FLAGS = re.IGNORECASE | re.ASCII
 _ANSWER_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}answer\s{0,3}>", _FLAGS)
 _THINK_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}think\s{0,3}>", _FLAGS)
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_0-9]{1,30}\|>")
-_FINAL = re.compile(r"final answer(?:\s{0,3}is)?(?:\*\*)?\s{0,3}[:：](?:\*\*)?", _FLAGS)
-_IS = re.compile(r"\banswer\s{0,3}(?:is|:|=)\s{0,3}:?", _FLAGS)
+_FINAL = re.compile(r"final answer(?:\s{0,3}is)?\s{0,3}(?:[:：]|(?=\n))", _FLAGS)
+_IS = re.compile(
+    r"\banswer\s{0,3}(?:(?:is|would be|must be|should be|equals)\b|[:：=]|(?=\n))\s{0,3}[:：]?"
+    r"|\bcorrect\s(?:option|choice|letter|one)\s{0,3}(?:is\b|[:：])\s{0,3}:?"
+    r"|答案\s{0,3}(?:应该是|应为|是|为|选|[:：])\s{0,3}[:：]?|(?:故选|应选|因此选|所以选|选择)\s{0,3}[:：]?",
+    _FLAGS,
+)
+# Markup of words, not the power of "2**3".
+_BOLD = re.compile(r"(?<![0-9A-Za-z)])\*\*|\*\*(?![0-9A-Za-z(])")
+_CONCLUDES = re.compile(
+    r"\s*(?:so|thus|therefore|hence|finally|overall|in conclusion|consequently|所以|因此|故|综上)\b|\s*(?:所以|因此|故|综上)", _FLAGS
+)
+_STATES = re.compile(r"\s(?:is|are|was|were|equals)\s|[=＝≈]|是|为", _FLAGS)
+_DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,300}?)(?:\$\$|\\\])\s*\.?\s*\Z", re.DOTALL)
+_LETTER_ONLY = re.compile(r"\s*\(?[A-J]\)?\s*")
+_EXPLAINS = re.compile(r"\s*(?:this|that|because|since|it|i|so|we|the|as|therefore|hope|let|note|which|here|if)\b", _FLAGS)
 _LEAD = re.compile(
     r"\s*(?:\*\*)?(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my)\s)?(?:final\s|correct\s)?answer\s{0,3}(?:is\b\s?:?|:|：|=)(?:\*\*)?\s*",
     _FLAGS,
@@ -48,7 +62,7 @@ def extract(response: str) -> Extraction:
         The answer with its marks stripped. Final marks of one kind that give different answers make
         "several_answers"; no mark and a long or empty text make "no_answer".
     """
-    text = _SPECIAL_TOKEN.sub("", response)
+    text = _BOLD.sub("", _SPECIAL_TOKEN.sub("", response))
     final, open_thought = _after_thought(text)
     for candidates in (_answer_blocks(final), _last_line_of(final, _FINAL), _last_boxes(final)):
         if candidates:
@@ -56,12 +70,10 @@ def extract(response: str) -> Extraction:
     if open_thought:
         return Extraction(None, "no_answer")
     stated = _last_statement(final)
-    if stated is not None:
-        return _agree([strip_marks(stated)])
-    bare = final.strip()
-    if bare and len(bare) <= _MAX_BARE:
-        return _agree([strip_marks(bare)])
-    return Extraction(None, "no_answer")
+    if stated is None:
+        bare = final.strip()
+        stated = _conclusion(bare) or (bare if len(bare) <= _MAX_BARE else "")
+    return _agree([strip_marks(stated)])
 
 
 def strip_marks(block: str) -> str:
@@ -161,6 +173,27 @@ def _last_statement(text: str) -> str | None:
     return _first_sentence(text[last.end() : last.end() + 2 * _MAX_BARE].strip()) if last else None
 
 
+def _conclusion(text: str) -> str:
+    """The sentence that a text without a mark ends in, if it is a conclusion; else nothing.
+
+    That is a last sentence which begins with "so" or the like, or a last line of its own (or the end of a long
+    text) which states that something is something. A list of options or a text that was cut off has none.
+    """
+    tail = text[-3 * _MAX_BARE :]
+    if shown := _DISPLAY.search(tail, max(tail.rfind("$$", 0, tail.rfind("$$")), tail.rfind("\\["), 0)):
+        return shown[1]
+    line = tail.rpartition("\n")[2].strip()
+    own_line = "\n" in text or len(text) > _MAX_BARE
+    starts = [0, *(end.end() for end in _SENTENCE_END.finditer(line) if end.end() < len(line) and not _abbreviated(line, end))]
+    sentence = line[starts[-1] :].strip()
+    if len(sentence) > _MAX_BARE or sentence == text:
+        return ""
+    ended = sentence.endswith((".", "。", "!", "$", "\\)"))
+    if _CONCLUDES.match(sentence) and (len(text) <= _MAX_BARE or ended):
+        return sentence
+    return sentence if own_line and ended and _STATES.search(sentence) else ""
+
+
 def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
     ends = deque(mark.finditer(text), maxlen=1)
     return ends[0] if ends else None
@@ -171,6 +204,10 @@ def _first_sentence(text: str) -> str:
     end = _SENTENCE_END.search(text)
     if end is None or _abbreviated(text, end) or hedges(" ".join(text[end.end() :].split()[:2])):
         return text
+    line = text.partition("\n")[0]
+    lettered = _LETTER_ONLY.fullmatch(text[: end.start()]) and line[end.end() :].strip()
+    if lettered and len(line.split()) <= 7 and not _EXPLAINS.match(line[end.end() :]):
+        return line  # "B. 12 cm"
     return text[: end.start()]
 
 

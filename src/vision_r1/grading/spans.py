@@ -16,7 +16,9 @@ _RANGE = re.compile(
     r"(?P<rest>(?:\s?[A-Za-z°][A-Za-z°^0-9 ]{0,20})?)",
     re.IGNORECASE | re.ASCII,
 )
-_RATIO = re.compile(r"(?P<a>[0-9]+(?:\.[0-9]+)?)\s?(?P<mark>:|/|to)\s?(?P<b>[0-9]+(?:\.[0-9]+)?)", re.ASCII)
+_TERM = r"[0-9]+(?:\.[0-9]+)?"
+_RATIO = re.compile(rf"{_TERM}(?:\s?(?::|/|to)\s?{_TERM}){{1,5}}|\\[dt]?frac\s?\{{{_TERM}\}}\s?\{{{_TERM}\}}", re.ASCII)
+_TERMS = re.compile(_TERM)
 _INTERVAL = re.compile(
     r"(?P<left>[(\[])\s?(?P<low>[^,()\[\]]+?)\s?,\s?(?P<high>[^,()\[\]]+?)\s?(?P<right>[)\]])"
 )
@@ -26,6 +28,7 @@ _RELATIONS = {
 _RELATION = re.compile(r"(<=|>=|<|>)")
 _VARIABLE = re.compile(r"[A-Za-z]")
 _INFINITE = re.compile(r"([+-]?)\s?(?:\\infty|∞|infinity|inf)")
+_MEMBER = re.compile(r"[A-Za-z]\s?(?:\\in|∈)\s?")
 
 Span = tuple[str, ...]
 
@@ -42,9 +45,9 @@ def parse_range(text: str) -> Span | None:
 
 
 def parse_ratio(text: str) -> Span | None:
-    """("ratio", a, b) of "3:8", "3 to 8" or "3/8"; else None."""
+    r"""("ratio", a, b) of "3:8", "3 to 8", "3/8" or "\frac{3}{8}", or of more terms; else None."""
     match = _RATIO.fullmatch(text)
-    return ("ratio", match["a"], match["b"]) if match else None
+    return ("ratio", *_TERMS.findall(text)) if match else None
 
 
 def parse_interval(text: str) -> Span | None:
@@ -63,6 +66,8 @@ def parse_interval(text: str) -> Span | None:
 
 def as_interval(text: str) -> Span | None:
     """As `parse_interval`, but any pair in brackets is an interval."""
+    member = _MEMBER.match(text)
+    text = text[member.end() :] if member else text
     match = _INTERVAL.fullmatch(text)
     if match:
         low, high = _end(match["low"], "-"), _end(match["high"], "+")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from vision_r1.grading.moments import parse_moment
+from vision_r1.grading.solutions import solutions, union
 from vision_r1.grading.spans import as_interval, parse_interval, parse_range, parse_ratio
 
 # (answer, gold) of one item or cell -> whether they are equal
@@ -37,6 +38,8 @@ def same_form(answer: str, gold: str, same_item: SameItem) -> bool | None:
     if wanted:
         found = _matrix(answer)
         return _same_cells(found, wanted, same_item) if found else None
+    if roots := solutions(gold, loose=False):
+        return _same_members(solutions(answer, loose=True), roots, same_item)
     members = _members(gold)
     if members:
         return _same_members(_members(answer) or tuple(_split(answer)), members, same_item)
@@ -71,11 +74,12 @@ def _colon(text: str) -> Form | None:
 
 
 def _slash(text: str) -> Form | None:
-    return parse_ratio(text) if "/" in text else None
+    return parse_ratio(text) if "/" in text or "frac" in text else None
 
 
 # How a gold is read, and how then an answer. 2/4 is 1/2, but 2:4 is not 1/2.
 _PARSERS: tuple[tuple[Parse, Parse], ...] = (
+    (union, union),
     (parse_interval, as_interval),
     (_pair, _inequality),
     (parse_moment, parse_moment),

@@ -15,6 +15,7 @@ _WRAPPERS = (
     ("\\(", "\\)"),
     ("\\[", "\\]"),
     ("**", "**"),
+    ("*", "*"),
     ("`", "`"),
     ('"', '"'),
     ("'", "'"),
@@ -26,6 +27,7 @@ _WRAPPERS = (
     ("\\mathbf{", "}"),
     ("\\mathrm{", "}"),
 )
+_OPENERS = frozenset(left[0] for left, _ in _WRAPPERS)
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}")
 _SIZED_BRACKET = re.compile(r"\\(?:left|right)(?=[()\[\]|\\])")
 _DAY_HALF = re.compile(r"\b([ap])\.\s?m\b\.?")
@@ -38,6 +40,16 @@ _SYMBOLS = {
 _ARTICLE = re.compile(r"the (?=\S)|an? (?=[a-z]{3})")
 _CHARACTERS = str.maketrans({"−": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
 
+_ORDINALS = """first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth
+fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth""".split()
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+_SPELLINGS = {f"{place}{_ENDINGS.get(place, 'th')}": word for place, word in enumerate(_ORDINALS, start=1)}
+_SPELLINGS |= {"gray": "grey", "colour": "color", "coloured": "colored", "centre": "center", "metre": "meter"}
+_NAMES = """january february march april june july august september october november december
+monday tuesday wednesday thursday friday saturday sunday"""
+_SHORT = {name[:3]: name for name in _NAMES.split()}
+_SHORT |= {"sept": "september", "tues": "tuesday", "thur": "thursday", "thurs": "thursday"}
+
 # Words that make an answer a hedge or a choice between answers.
 _HEDGE = re.compile(
     r"\b(?:or|either|maybe|perhaps|possibly|probably|alternatively|could be|might be|not sure|unless|vs)\b",
@@ -48,6 +60,8 @@ _HEDGE = re.compile(
 def unwrap(answer: str) -> str:
     """Strip white space, a closing period, and markup or quotes that enclose the whole answer."""
     text = answer.strip()
+    if text[:1] not in _OPENERS and text[-1:] not in (".", "。"):
+        return text
     for _ in range(8):
         before = text
         for left, right in _WRAPPERS:
@@ -84,6 +98,21 @@ def normalize_text(answer: str) -> str:
     text = " ".join(_DAY_HALF.sub(r"\1m", text).split()).rstrip(".,;:!").strip()
     article = _ARTICLE.match(text)
     return text[article.end() :] if article else text
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two normal texts (`normalize_text`) are the same words in other spellings.
+
+    "gray" is "grey", "1st" is "first", "Jan" alone is "January", "gray color" is "grey".
+    """
+    return _spelling(one) == _spelling(other)
+
+
+def _spelling(normal: str) -> tuple[str, ...]:
+    words = tuple(_SPELLINGS.get(word.rstrip("."), word) for word in normal.split())
+    if len(words) > 1 and words[-1] == "color":
+        words = words[:-1]
+    return (_SHORT.get(words[0].rstrip("."), words[0]),) if len(words) == 1 else words
 
 
 def plain_math(answer: str) -> str:
