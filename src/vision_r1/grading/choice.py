@@ -14,8 +14,12 @@ from functools import lru_cache
 from vision_r1.grading.number import Number, close_to, parse_number
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
-_LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[]?\s?([A-Za-z])\s?[)\]]?\s?[.:)]?", re.IGNORECASE)
-_LETTER_TEXT = re.compile(r"[(\[]?([A-Z])(?:[)\]][.:]?|\s?[.:=])\s?(\S.*)", re.DOTALL)
+_LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)]?", re.IGNORECASE)
+_LETTER_TEXT = re.compile(
+    r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)", re.DOTALL | re.IGNORECASE
+)
+_BRACKETED = re.compile(r"\(([^()]*)\)")
+_ARTICLE_A = re.compile(r"\bA(?=\s[a-z])")
 _LETTERS = re.compile(r"\(?([A-J])\)?(?:\s?(?:,|;|&|and)\s?\(?([A-J])\)?)+")
 _RUN = re.compile(r"[A-J]{2,10}")
 _IGNORED = str.maketrans("", "", " ~$")
@@ -39,7 +43,7 @@ def letters_of(text: str) -> frozenset[int]:
 
 def run_of_letters(text: str) -> frozenset[int]:
     """Several letters written together ("BD"), as indices; for golds that are several letters."""
-    plain = unwrap(text)
+    plain = unwrap(text).replace(" ", "")
     return frozenset(ord(letter) - 65 for letter in plain) if _RUN.fullmatch(plain) else frozenset()
 
 
@@ -58,7 +62,7 @@ def resolve(answer: str, options: Sequence[str]) -> Choice:
         return Choice(_same_text(index, options))
     if by_text:
         return Choice(by_text)
-    if both and (index := ord(both[1]) - 65) < count:
+    if both and both[1].isupper() and (index := ord(both[1]) - 65) < count:
         return _letter_with_text(index, both[2], options)
     return Choice(frozenset(), "different")
 
@@ -66,7 +70,12 @@ def resolve(answer: str, options: Sequence[str]) -> Choice:
 def lettered_text(text: str) -> tuple[int, str] | None:
     """The index and the text of "B. 5√2"; None if the text begins with no letter."""
     both = _LETTER_TEXT.fullmatch(text)
-    return (ord(both[1]) - 65, both[2]) if both else None
+    return (ord(both[1].upper()) - 65, both[2]) if both else None
+
+
+def letters_in(text: str) -> frozenset[int]:
+    """Every option letter that stands alone in a text; the article "A" is none."""
+    return frozenset(ord(letter) - 65 for letter in _LONE_LETTER.findall(_ARTICLE_A.sub("", text)))
 
 
 def _same_text(index: int, options: Sequence[str]) -> frozenset[int]:
@@ -81,7 +90,8 @@ def _letter_with_text(index: int, text: str, options: Sequence[str]) -> Choice:
     if not options:
         lone = {ord(letter) - 65 for letter in _LONE_LETTER.findall(text)} - {index}
         return Choice(frozenset(), "several_answers") if lone else Choice(frozenset({index}))
-    named = _by_text(text, options)
+    bracketed = _BRACKETED.fullmatch(text)
+    named = _by_text(text, options) or (_by_text(bracketed[1], options) if bracketed else frozenset())
     if index in named:
         return Choice(frozenset({index}))
     return Choice(frozenset(), "several_answers" if named else "letter_and_text_differ")

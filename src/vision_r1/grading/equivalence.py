@@ -11,9 +11,9 @@ import re
 from functools import lru_cache
 
 from vision_r1.grading import choice, symbolic
-from vision_r1.grading.number import Number, approximates, close_to, compare_numbers, parse_number
+from vision_r1.grading.number import Number, approximates, close_to, compare_numbers, parse_number, without_variable
 from vision_r1.grading.notation import joined_thousands, plain_latex
-from vision_r1.grading.polynomial import same_equation
+from vision_r1.grading.polynomial import same_equation, same_expression
 from vision_r1.grading.spec import GradeSpec
 from vision_r1.grading.structured import same_form
 from vision_r1.grading.statement import Claim, claims, yes_or_no
@@ -34,7 +34,7 @@ _ANY_MARKS = re.compile(r"\s*(?:[,;/|\n]|\bor\b|\band\b)\s*", re.IGNORECASE | re
 _EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
-_UNIT_TAIL = re.compile(r"(?<=[0-9A-Za-z)}$])\s((?:(?:square|cubic|sq\.?)\s)?[A-Za-z]{2,12}(?:\s?\^\s?\{?[23]\}?)?)$", re.ASCII)
+_UNIT_TAIL = re.compile(r"(?<=[0-9A-Za-z)}$π])\s((?:(?:square|cubic|sq\.?)\s)?(?:[A-Za-z]{2,12}|[mgslh])(?:\s?\^\s?\{?[23]\}?)?)$")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
@@ -74,6 +74,10 @@ _DIFFERENT: _Result = ("wrong", "different", None)
 
 def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
     """The verdict on what a sentence claims, where that is right; else None."""
+    if spec.kind == "choice":
+        wanted = choice.resolve(unwrap(spec.gold), spec.options).indices
+        if not choice.letters_in(text) <= (wanted or choice.letters_in(spec.gold)):
+            return None  # the letter that a sentence names beside a text must be the text's
     for claim in claims(text):
         if _noun_fits(claim, spec):
             result = _compare(claim.text, spec)
@@ -145,7 +149,10 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     if gold_number and number:
         found = compare_numbers(gold_number, number, spec.precision, spec.unit)
         return ("right" if found == "equal" else "wrong"), found, str(number)
-    return _compare_symbolic(plain, plain_math(gold), gold_number, spec, number)
+    wanted = plain_math(gold)
+    if "=" not in wanted:
+        plain = without_variable(plain)
+    return _compare_symbolic(plain, wanted, gold_number, spec, number)
 
 
 def _compare_symbolic(
@@ -153,13 +160,15 @@ def _compare_symbolic(
 ) -> _Result:
     if hedges(answer) or (number is None and _adds_relation(answer, gold)):
         return _DIFFERENT
-    if gold_number and symbolic.is_bare_arithmetic(answer):
+    if gold_number and symbolic.is_bare_arithmetic(answer.replace("$", "")):
         # Copying the operands instead of working them out is no answer to "what is 3 + 4".
         return "wrong", "unevaluated", answer
     gold_unit = gold_number.unit if gold_number else _trailing_unit(gold)[1]
     expression, unit = (answer, number.unit) if number else _trailing_unit(answer)
     if not _same_measure(unit, gold_unit or (spec_unit(spec.unit) if spec.unit else None), gold):
         return "wrong", "other_unit", answer
+    if not number and not gold_number and _is_expression(gold, spec) and same_expression(plain_latex(expression), plain_latex(gold)):
+        return "right", "equal", expression
     answer_latex = _turned(number) if number else _latex(expression)
     gold_latex = _turned(gold_number, expression) if gold_number else _latex(_trailing_unit(gold)[0])
     if answer_latex is None or gold_latex is None:
@@ -183,6 +192,11 @@ def _compare_symbolic(
 def _latex(text: str) -> str | None:
     """LaTeX of an expression or a plain number."""
     return symbolic.to_latex(plain_latex(text)) or (text if re.fullmatch(r"-?[0-9./]+", text) else None)
+
+
+def _is_expression(gold: str, spec: GradeSpec) -> bool:
+    """Whether letters are factors: "ab" is a product only where the problem says so, "AB" may be a segment."""
+    return spec.is_expression or re.search(r"[-+*/^0-9\\]", gold) is not None
 
 
 def _turned(number: Number, other: str = r"\pi") -> str:

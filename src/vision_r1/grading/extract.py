@@ -21,7 +21,8 @@ _THINK_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}think\s{0,3}>", _FLAGS)
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_0-9]{1,30}\|>")
 _FINAL = re.compile(r"final answer(?:\s{0,3}is)?\s{0,3}(?:[:：]|(?=\n))", _FLAGS)
 _IS = re.compile(
-    r"\banswer\s{0,3}(?:(?:is|would be|must be|should be|equals)\b|[:：=]|(?=\n))\s{0,3}[:：]?"
+    r"\banswers?>?\s{0,3}(?:(?:is|are|would be|must be|should be|equals)\b|[:：=]|\s[-–]\s|(?=\n))\s{0,3}[:：]?"
+    r"|\bI\s(?:choose|pick|select)\b"
     r"|\bcorrect\s(?:option|choice|letter|one)\s{0,3}(?:is\b|[:：])\s{0,3}:?"
     r"|答案\s{0,3}(?:应该是|应为|是|为|选|[:：])\s{0,3}[:：]?|(?:故选|应选|因此选|所以选|选择)\s{0,3}[:：]?",
     _FLAGS,
@@ -33,6 +34,9 @@ _CONCLUDES = re.compile(
 )
 _STATES = re.compile(r"\s(?:is|are|was|were|equals)\s|[=＝≈]|是|为", _FLAGS)
 _DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,300}?)(?:\$\$|\\\])\s*\.?\s*\Z", re.DOTALL)
+_JSON = re.compile(
+    r'"(?:short[ _]|final[ _])?answer"\s{0,3}:\s{0,3}(?:"([^"\n]{0,300})"|([^",}\n]{1,300}))', _FLAGS
+)
 _LETTER_ONLY = re.compile(r"\s*\(?[A-J]\)?\s*")
 _EXPLAINS = re.compile(r"\s*(?:this|that|because|since|it|i|so|we|the|as|therefore|hope|let|note|which|here|if)\b", _FLAGS)
 _LEAD = re.compile(
@@ -69,7 +73,9 @@ def extract(response: str) -> Extraction:
             return _agree([strip_marks(candidate) for candidate in candidates])
     if open_thought:
         return Extraction(None, "no_answer")
-    stated = _last_statement(final)
+    stated = _last_json(final)
+    if stated is None:
+        stated = _last_statement(final)
     if stated is None:
         bare = final.strip()
         stated = _conclusion(bare) or (bare if len(bare) <= _MAX_BARE else "")
@@ -165,6 +171,12 @@ def _last_boxes(text: str) -> list[str]:
         return boxes
     last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
     return boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]
+
+
+def _last_json(text: str) -> str | None:
+    """The last "short answer" or "answer" of a JSON object, as DynaMath asks for it."""
+    last = _last_match(_JSON, text)
+    return (last[1] if last[1] is not None else last[2]).strip() if last else None
 
 
 def _last_statement(text: str) -> str | None:

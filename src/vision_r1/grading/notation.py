@@ -39,6 +39,7 @@ _MOST_FACTORIAL = 20
 _SUPERSCRIPT = re.compile(r"([A-Za-z0-9)\]}])([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})")
 _LOWERED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _BARE_ROOT = re.compile(r"\\sqrt\s?([0-9]+)")
+_FACTOR = re.compile(r"(?<![0-9.}])([0-9]{1,6})\s?/\s?([0-9]{1,6})(?=\s?(?:\\pi|\\sqrt|[A-Za-z(]))")
 _LOG_BASE = re.compile(r"\\log_\s?(?:\{\s?([0-9a-z]{1,3})\s?\}|([0-9a-z]))\s?(?:\(\s?([0-9a-z]+)\s?\)|([0-9a-z]+))")
 _GREEK = {"θ": "theta", "α": "alpha", "β": "beta", "γ": "gamma", "λ": "lambda", "μ": "mu", "φ": "phi", "ω": "omega"}
 _GREEK_SIGN = re.compile(f"[{''.join(_GREEK)}]")
@@ -85,4 +86,5 @@ def plain_latex(text: str) -> str:
     text = _GREEK_NAME.sub(r"\\\1 ", text)
     text = _FUNCTION.sub(r"\\\1 ", text).replace("⋅", r"\cdot ").replace("∪", r"\cup ").replace("∞", r"\infty ")
     text = _LOG_BASE.sub(lambda m: f"\\log_{{{m[1] or m[2]}}}({m[3] or m[4]})", text)
+    text = _FACTOR.sub(r"\\frac{\1}{\2}", text)  # 2/3 \pi is two thirds of pi
     return _BARE_ROOT.sub(r"\\sqrt{\1}", text)

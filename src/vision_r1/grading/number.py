@@ -166,6 +166,12 @@ def _unit(rest: str, currency: str, extra: str | None) -> str | None:
     return known
 
 
+def without_variable(text: str) -> str:
+    """`text` without a name that it is given to: "V = 36\\pi" -> "36\\pi"."""
+    match = _VARIABLE.match(text)
+    return text[match.end() :] if match else text
+
+
 def _same_noun(one: str, other: str) -> bool:
     """Whether two nouns are one, in either number; "candies" is short for "peppermint candies"."""
     first, second = (" ".join(text.casefold().rstrip(".").split()) for text in (one, other))
@@ -210,11 +216,11 @@ def rounds_to(exact: Fraction, answer: Number) -> bool:
 
 
 def approximates(exact: Fraction, answer: Number) -> bool:
-    """Whether a decimal answer of three digits or more, two of them decimals, is `exact` rounded."""
-    if answer.decimals is None or answer.decimals < 2:
+    """Whether a decimal answer of three digits or more (four if only one is a decimal) is `exact` rounded."""
+    if answer.decimals is None or answer.decimals < 1:
         return False
     digits = len(str(abs(answer.value.numerator * 10**answer.decimals // answer.value.denominator)))
-    return digits >= 3 and abs(exact - answer.value) <= Fraction(1, 2 * 10**answer.decimals)
+    return digits >= (3 if answer.decimals > 1 else 4) and abs(exact - answer.value) <= Fraction(1, 2 * 10**answer.decimals)
 
 
 def _ends(value: Fraction) -> bool:

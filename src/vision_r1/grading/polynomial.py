@@ -15,6 +15,7 @@ _LONGEST = 150
 _HIGHEST_POWER = 12
 _DEEPEST = 12
 _TOKEN = re.compile(r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<name>[A-Za-z])|\\(?P<command>[a-z]+)|(?P<sign>.))")
+_WORDLIKE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3}|[A-Za-z][0-9]")
 _COMMANDS = {"cdot": "*", "times": "*", "div": "/", "frac": "F", "dfrac": "F", "tfrac": "F", "left": "", "right": ""}
 _OPENING = {"(": ")", "{": "}", "[": "]"}
 _PRIMES = (3, 7, 13, 29, 5, 17, 23, 11, 37, 41)
@@ -47,6 +48,13 @@ def same_equation(one: str, other: str) -> bool | None:
     except (_NoValueError, ValueError, ZeroDivisionError):
         return None
     return bool(ratio)
+
+
+def same_expression(one: str, other: str) -> bool:
+    """Whether two expressions in variables have one value everywhere: "2ba^2" and "2a^2b"; not "A1" and "1A"."""
+    if max(len(one), len(other)) > _LONGEST or _WORDLIKE.search(f"{one} {other}") or "=" in one + other:
+        return False
+    return same_equation(f"{one}+Z=0", f"{other}+Z=0") is True and any(map(str.isalpha, other))
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:

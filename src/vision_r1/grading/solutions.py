@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from vision_r1.grading.number import parse_number
 from vision_r1.grading.spans import Span, as_interval
 
 _EITHER = re.compile(r"\s?(?:,\s?(?:or|and)\s|\s(?:or|and)\s|\\text\{\s?(?:or|and)\s?\}|\\lor|[,;])\s?", re.ASCII)
@@ -25,7 +26,8 @@ def solutions(text: str, *, loose: bool) -> tuple[str, ...]:
         inner = text[2:-2]
     elif loose and text[:1] == "{" and text[-1:] == "}":
         inner = text[1:-1]
-    if _SOLVED.match(inner) is None and not loose and not _PLUS_MINUS.match(inner):
+    several = _PLUS_MINUS.match(inner) or (" or " in inner and all(map(parse_number, _EITHER.split(inner))))
+    if not (loose or several or _SOLVED.match(inner)):
         return ()
     names: set[str] = set()
     values: list[str] = []

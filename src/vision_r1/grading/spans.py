@@ -28,6 +28,8 @@ _RELATIONS = {
 _RELATION = re.compile(r"(<=|>=|<|>)")
 _VARIABLE = re.compile(r"[A-Za-z]")
 _INFINITE = re.compile(r"([+-]?)\s?(?:\\infty|∞|infinity|inf)")
+_BUILDER = re.compile(r"\\?\{\s?[A-Za-z]\s?(?:\||\\mid|\\vert|:)\s?(.+?)\s?\\?\}")
+_IN_WORDS = re.compile(r"\sis\s(less|greater|more|smaller|larger)\sthan(\sor\sequal\sto)?\s")
 _MEMBER = re.compile(r"[A-Za-z]\s?(?:\\in|∈)\s?")
 
 Span = tuple[str, ...]
@@ -66,8 +68,8 @@ def parse_interval(text: str) -> Span | None:
 
 def as_interval(text: str) -> Span | None:
     """As `parse_interval`, but any pair in brackets is an interval."""
-    member = _MEMBER.match(text)
-    text = text[member.end() :] if member else text
+    member, built = _MEMBER.match(text), _BUILDER.fullmatch(text)
+    text = built[1] if built else text[member.end() :] if member else text
     match = _INTERVAL.fullmatch(text)
     if match:
         low, high = _end(match["low"], "-"), _end(match["high"], "+")
@@ -76,6 +78,7 @@ def as_interval(text: str) -> Span | None:
 
 
 def _inequality(text: str) -> Span | None:
+    text = _IN_WORDS.sub(lambda m: f" {'<' if m[1] in ('less', 'smaller') else '>'}{'=' if m[2] else ''} ", text)
     for mark, plain in _RELATIONS.items():
         text = text.replace(mark, plain)
     parts = [part.strip() for part in _RELATION.split(text)]
@@ -100,7 +103,9 @@ def _one_sided(left: str, relation: str, right: str) -> Span | None:
     if _VARIABLE.fullmatch(right) and not _VARIABLE.fullmatch(left):
         left, right, relation = right, left, relation.translate(str.maketrans("<>", "><"))
     if not _VARIABLE.fullmatch(left) or not right or _VARIABLE.fullmatch(right):
-        return None
+        # "4 < 5": no interval, but the same as "5 > 4".
+        low, high = (left, right) if relation[0] == "<" else (right, left)
+        return ("relation", _end(low, ""), relation[1:], _end(high, "")) if low and high else None
     shut = _shut("=" in relation, "")
     if relation[0] == "<":
         return "interval", left, "-infinity", "open", _end(right, "+"), shut

@@ -68,6 +68,11 @@ class GradeSpec:
         """The comparison that `answer_type` asks for."""
         return "choice" if self.options else ANSWER_TYPES[_type_name(self.answer_type)]
 
+    @property
+    def is_expression(self) -> bool:
+        """Whether the benchmark says that the gold is an expression, so that "ab" is a product."""
+        return _type_name(self.answer_type) in ("expression", "formula", "symbolic")
+
     @classmethod
     def of(cls, problem: Problem) -> GradeSpec:
         """The spec of a problem. Raises InputError naming the problem."""

@@ -20,9 +20,9 @@ _FLAGS = re.IGNORECASE | re.ASCII
 # A sentence with one of these does not simply claim its value.
 _UNPLAIN = re.compile(
     r"\b(?:not|no|never|neither|nor|none|cannot|without|wrong|incorrect|false|except|instead|unless|if|whether"
-    r"|than|least|most|under|over|above|below|nearly|almost|minus|plus|times|dozens?|hundreds|thousands"
-    r"|millions|billions|gold|label|reference|ground truth|expected|supposed|should|would|guess\w*|assum\w+"
-    r"|unknown|unclear|unsure|unable|sorry|maybe|between|before|after|half|twice|double|but|however"
+    r"|than|least|most|under|over|above|below|nearly|almost|minus|plus|(?<!\\)times|dozens?|hundreds|thousands"
+    r"|millions|billions|gold|label|reference|ground truth|expected|supposed|thought|guess\w*|assum\w+"
+    r"|unknown|unclear|unsure|unable|sorry|maybe|between|(?:before|after)(?=\s(?:the\s|year\s){0,2}[0-9])|half|twice|double|but|however"
     r"|although|though|actually|wait|hmm|options?|choices?|each)\b|n't\b|[?<>]",
     _FLAGS,
 )
@@ -32,19 +32,23 @@ _CORRECTED = re.compile(
     _FLAGS | re.DOTALL,
 )
 _LEAD = re.compile(
-    r"(?:(?:so|thus|therefore|hence|then|finally|overall|consequently|accordingly|in conclusion|in total|and)\b"
+    r"(?:(?:=>|⇒|→|∴|so|thus|therefore|hence|then|finally|overall|consequently|accordingly|in conclusion|in total|and)(?![A-Za-z])"
     r"|所以|因此|故|综上)[,:，：]?\s*",
     _FLAGS,
 )
 _REASON = re.compile(
-    r",?\s(?:because|since|as (?:shown|seen|it|the)|which|based on|according to|due to|given that)\b.*",
+    r",?\s(?:because|since|as (?:shown|seen|it|the)|which|based on|according to|due to|given that)\b.*|,\s(?:with|having|so)\s.*",
     _FLAGS | re.DOTALL,
 )
 _COPULA = re.compile(
-    r"(?:\s(?:is|are|was|were|equals?|be)\b(?:\sequal to|\sabout|\sapproximately)?:?|:|是|为|等于|[=＝≈]|\\approx)\s*",
+    r"(?:\s(?:(?:(?:should|must|would|will|can|has to|have to)\s)?be|is|are|was|were|equals?)\b(?:\sequal to|\sabout|\sapproximately)?:?|:|是|为|等于|[=＝≈]|\\approx)\s*",
     _FLAGS,
 )
-_LONE_NAME = re.compile(r"\\?[A-Za-z](?:_\{?[A-Za-z0-9]{1,3}\}?)?|[-+0-9.,\s]+")
+_LONE_NAME = re.compile(r"\\?[A-Za-z](?:_\{?[A-Za-z0-9]{1,3}\}?)?|[-+]?[0-9.,]+")
+_ALSO = re.compile(r"(?:or|i\.e\.|that is|=|≈|about)[,\s]*", _FLAGS)
+_LEFT = re.compile(r"(?:left|remaining|needed|required|visible|shown|present)\b", _FLAGS)
+_OPEN = re.compile(r"(?:it|this|the answer)\s(cannot be .{3,60}|can not be .{3,60}|depends on .{3,80})", _FLAGS)
+_ASIDE = re.compile(r"(.{1,120}?)\s\(([^()]{1,80})\)")
 _SUBJECT = re.compile(
     r"(?P<subject>.{1,60}?)\s(?:(?:has|had|have|shows?|showed|is|was|are|were|represents?|recorded|received|got)\s"
     r"(?:by far\s)?(?:the\s)(?:[a-z]+\s)?(?:lowest|highest|most|least|largest|smallest|greatest|fewest|tallest"
@@ -89,10 +93,15 @@ class Claim:
 
 def claims(answer: str) -> tuple[Claim, ...]:
     """The readings of a sentence, the fullest first; empty if it claims nothing or is no sentence."""
+    if cannot := _OPEN.fullmatch(unwrap(answer)):
+        return (Claim(cannot[1]),)
+    aside = _ASIDE.fullmatch(plain_math(answer)) if len(answer) <= _LONGEST else None
+    if aside and _same_aside(aside[1], aside[2]):
+        answer = aside[1]
     text = plain_sentence(answer)
     if text is None:
-        return ()
-    found = [Claim(text)] if text != answer.strip() else []
+        return (Claim(answer),) if aside and answer == aside[1] else ()
+    found = [Claim(text)] if text != answer.strip() or aside else []
     subject = _SUBJECT.match(text)
     if subject and not _VALUE.search(subject[0]):
         return (*found, Claim(_without_article(subject["subject"])))
@@ -101,15 +110,19 @@ def claims(answer: str) -> tuple[Claim, ...]:
         found += [Claim(rest), Claim(_without_article(rest))]
     elif _ARTICLE.match(text):
         found.append(Claim(_without_article(text)))
-    single = _single_value(rest if rest is not None else text)
+    chain = rest.rpartition("=") if rest else ("", "", "")
+    if chain[1] and chain[2].strip() and not _LONE_NAME.fullmatch(chain[0].strip()):
+        found.append(Claim(chain[2].strip()))
+    single = _single_value(text if rest is None or _LEFT.match(rest) else rest)
     return (*found, single) if single else tuple(found)
 
 
 def plain_sentence(answer: str) -> str | None:
     """The sentence without its lead, its reason and what it corrects; None if it is not a plain one."""
     text = unwrap(answer)
-    if len(text) > _LONGEST or not (" " in text or "=" in text or not text.isascii()):
+    if len(text) > _LONGEST or "\n" in text or not (" " in text or "=" in text or not text.isascii()):
         return None
+    text = plain_math(text)
     corrected = _CORRECTED.match(text)
     if corrected:
         text = text[corrected.end() :]
@@ -119,7 +132,7 @@ def plain_sentence(answer: str) -> str | None:
     text = unwrap(text)
     whole = text.replace("the most", "the top") if _SUBJECT.match(text) else text
     whole = re.sub(r"\bthe (?:most|least|correct option|correct choice)\b|^(?:option|choice)\b", "the top", whole, flags=_FLAGS)
-    if not text or "\n" in text or hedges(text) or _UNPLAIN.search(whole):
+    if not text or hedges(text) or _UNPLAIN.search(whole):
         return None
     return text
 
@@ -129,12 +142,22 @@ def yes_or_no(answer: str) -> bool | None:
     words = re.findall(r"[a-z']+", unwrap(answer).casefold()[:_LONGEST])
     if not words or words[0] not in _SAYS:
         return None
-    second = set(words[1:]) & (_SAYS.keys() | {"but", "however", "actually", "or", "maybe", "wait", "and"})
+    opposite = {word for word, says in _SAYS.items() if says is not _SAYS[words[0]]}
+    second = set(words[1:]) & (opposite | {"but", "however", "actually", "or", "maybe", "wait"})
     alone = len(words) == 1 or re.match(r"\W*[A-Za-z]+\s?[,.;:!-]", answer)
-    return None if (second - {"and"} and len(words) > 1) or not alone else _SAYS[words[0]]
+    return None if second or not alone else _SAYS[words[0]]
 
 
 _SAYS = {"yes": True, "true": True, "no": False, "false": False}
+
+
+def _same_aside(main: str, aside: str) -> bool:
+    """Whether a remark in brackets leaves the answer what it is: "Germany (45%)", "6 (six)", not "12 (13)"."""
+    number, other = parse_number(plain_math(main)), parse_number(_ALSO.sub("", plain_math(aside)))
+    if number is None:
+        words = not _VALUE.search(main) and not any(char in main for char in "\\=():")
+        return words and len(main) > 1 and "," not in aside and not hedges(aside)
+    return other is not None and other.value == number.value
 
 
 def _after_copula(text: str) -> str | None:
@@ -175,9 +198,7 @@ def _single_value(text: str) -> Claim | None:
     if len(values) != 1 or any(char in text for char in "\\{}()[]=*^_|;√π±→"):
         return None
     before, value, after = text[: values[0].start()], values[0][0], text[values[0].end() :]
-    if re.search(r"[0-9+/*,-]\s?$|^\s?[-+/*,]?[0-9+/*-]", f"{before[-2:]}") or re.match(r"\s?[-+/*–:.,][\s0-9]*[0-9]|\s?[-+/*–]|[A-Za-z0-9]*[0-9]", after):
-        return None
-    if re.search(r"[0-9]", before + after):
+    if re.search(r"[+/-]\s?$", before) or re.match(r"\s?[-+/–]", after) or re.search(r"[0-9]", before + after):
         return None
     unit = _known_unit(after)
     if unit:

@@ -121,6 +121,8 @@ def _same_cells(found: Rows, wanted: Rows, same_item: SameItem) -> bool:
 
 def _members(text: str) -> tuple[str, ...]:
     r"""Members of `{1, 2}` or `x \in \{1, 2\}`; empty if the text is no set."""
+    if any(mark in text for mark in ("|", "\\mid", ":")):  # {x | x > 2} is an interval
+        return ()
     match = _SET.fullmatch(_SETTLED.sub("", text, count=1) if _SETTLED.match(text) else text)
     return tuple(_split(match[1])) if match else ()
 

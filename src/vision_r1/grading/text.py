@@ -35,7 +35,8 @@ _HYPHEN = re.compile(r"(?<=[a-z]{3})-(?=[a-z]{3})")
 _OVERLINE = re.compile(r"\\(?:overline|widehat)\s?\{([^{}]*)\}")
 _SYMBOLS = {
     "\\triangle": " triangle ", "△": " triangle ", "\\angle": " angle ", "∠": " angle ",
-    "\\infty": " infinity ", "∞": " infinity ",
+    "\\infty": " infinity ", "∞": " infinity ", "\\gt": " > ", "\\lt": " < ",
+    "\\emptyset": " empty set ", "\\varnothing": " empty set ", "∅": " empty set ",
 }  # fmt: skip
 _ARTICLE = re.compile(r"the (?=\S)|an? (?=[a-z]{3})")
 _CHARACTERS = str.maketrans({"−": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
@@ -48,6 +49,9 @@ _SPELLINGS |= {"gray": "grey", "colour": "color", "coloured": "colored", "centre
 _NAMES = """january february march april june july august september october november december
 monday tuesday wednesday thursday friday saturday sunday"""
 _SHORT = {name[:3]: name for name in _NAMES.split()}
+# "even function" for "even", "red color" for "red": the word names the kind of thing that was asked for.
+_KINDS = frozenset({"color", "colors", "function", "shape", "size"})
+_ABBREVIATION = re.compile(r"(?:[a-z]\.)+[a-z]?")
 _SHORT |= {"sept": "september", "tues": "tuesday", "thur": "thursday", "thurs": "thursday"}
 
 # Words that make an answer a hedge or a choice between answers.
@@ -93,9 +97,12 @@ def normalize_text(answer: str) -> str:
     """The form in which two texts are compared: case, spacing, articles and end marks are gone."""
     text = _TEXT_COMMAND.sub(r" \1 ", unwrap(answer)).translate(_CHARACTERS).casefold()
     text = _HYPHEN.sub(" ", _OVERLINE.sub(r"\1", text))
-    for symbol, word in _SYMBOLS.items():
-        text = text.replace(symbol, word)
-    text = " ".join(_DAY_HALF.sub(r"\1m", text).split()).rstrip(".,;:!").strip()
+    if "\\" in text or not text.isascii():
+        for symbol, word in _SYMBOLS.items():
+            text = text.replace(symbol, word)
+    text = " ".join(_DAY_HALF.sub(r"\1m", text).split()).rstrip(".,;:").strip()
+    if text.endswith("!") and not text[-2:-1].isdigit():  # "5!" is a factorial
+        text = text.rstrip(".,;:!").strip()
     article = _ARTICLE.match(text)
     return text[article.end() :] if article else text
 
@@ -105,14 +112,27 @@ def same_words(one: str, other: str) -> bool:
 
     "gray" is "grey", "1st" is "first", "Jan" alone is "January", "gray color" is "grey".
     """
-    return _spelling(one) == _spelling(other)
+    first, second = _spelling(one), _spelling(other)
+    return first == second or (one.isalpha() != other.isalpha() and _joined(first) == _joined(second))
 
 
 def _spelling(normal: str) -> tuple[str, ...]:
-    words = tuple(_SPELLINGS.get(word.rstrip("."), word) for word in normal.split())
-    if len(words) > 1 and words[-1] == "color":
+    words = tuple(_word(word) for word in normal.split())
+    if len(words) > 1 and words[-1] in _KINDS:
         words = words[:-1]
-    return (_SHORT.get(words[0].rstrip("."), words[0]),) if len(words) == 1 else words
+    return (_SHORT.get(words[0], words[0]),) if len(words) == 1 else words
+
+
+def _word(word: str) -> str:
+    word = word.rstrip(".")
+    if "." in word and _ABBREVIATION.fullmatch(word):
+        word = word.replace(".", "")
+    return _SPELLINGS.get(word, word)
+
+
+def _joined(words: tuple[str, ...]) -> str:
+    """Words in one: "north-east" is "northeast"."""
+    return "".join(words)
 
 
 def plain_math(answer: str) -> str:
