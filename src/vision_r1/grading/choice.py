@@ -14,7 +14,7 @@ from functools import lru_cache
 from vision_r1.grading.number import Number, close_to, parse_number
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
-_LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)]?", re.IGNORECASE)
+_LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)]?(?:选?项)?", re.IGNORECASE)
 _LETTER_TEXT = re.compile(
     r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)", re.DOTALL | re.IGNORECASE
 )

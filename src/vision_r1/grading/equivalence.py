@@ -16,7 +16,7 @@ from vision_r1.grading.notation import joined_thousands, plain_latex
 from vision_r1.grading.polynomial import same_equation, same_expression
 from vision_r1.grading.spec import GradeSpec
 from vision_r1.grading.structured import same_form
-from vision_r1.grading.statement import Claim, claims, yes_or_no
+from vision_r1.grading.statement import Claim, claims, without_reason, yes_or_no
 from vision_r1.grading.text import (
     has_foreign_digits,
     hedges,
@@ -35,6 +35,7 @@ _EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
 _UNIT_TAIL = re.compile(r"(?<=[0-9A-Za-z)}$π])\s((?:(?:square|cubic|sq\.?)\s)?(?:[A-Za-z]{2,12}|[mgslh])(?:\s?\^\s?\{?[23]\}?)?)$")
+_MULTIPLE = re.compile(r"-?[0-9][0-9.,]*\s?[A-Za-z]+")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
@@ -76,7 +77,7 @@ def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
     """The verdict on what a sentence claims, where that is right; else None."""
     if spec.kind == "choice":
         wanted = choice.resolve(unwrap(spec.gold), spec.options).indices
-        if not choice.letters_in(text) <= (wanted or choice.letters_in(spec.gold)):
+        if not choice.letters_in(without_reason(text)) <= (wanted or choice.letters_in(spec.gold)):
             return None  # the letter that a sentence names beside a text must be the text's
     for claim in claims(text):
         if _noun_fits(claim, spec):
@@ -103,7 +104,7 @@ def _compare(text: str, spec: GradeSpec) -> _Result:
     if spec.kind == "choice" or (spec.kind == "auto" and choice.is_letter(gold)):
         return _compare_choice(text, gold, spec)
     normal, wanted = normalize_text(text), _normal_text(spec.gold)
-    if normal == wanted or same_words(normal, wanted):
+    if normal == wanted or same_words(normal, wanted) or _same_latex(text, gold):
         return "right", "equal", None
     if wanted in _YES_NO:
         return ("right", "equal", None) if yes_or_no(text) is _YES_NO[wanted] else _DIFFERENT
@@ -117,6 +118,13 @@ def _compare(text: str, spec: GradeSpec) -> _Result:
             return _DIFFERENT
         return _compare_plain(text, gold, spec)
     return ("right", "equal", None) if alike else _DIFFERENT
+
+
+def _same_latex(text: str, gold: str) -> bool:
+    """Whether two texts are the same LaTeX: its spaces mean nothing."""
+    if "\\" not in gold and "\\" not in text:
+        return False
+    return plain_math(text).replace(" ", "") == plain_math(gold).replace(" ", "")
 
 
 def _compare_plain(text: str, gold: str, spec: GradeSpec) -> _Result:
@@ -169,6 +177,8 @@ def _compare_symbolic(
         return "wrong", "other_unit", answer
     if not number and not gold_number and _is_expression(gold, spec) and same_expression(plain_latex(expression), plain_latex(gold)):
         return "right", "equal", expression
+    if (number or gold_number) and any(map(_MULTIPLE.fullmatch, (gold, expression))):
+        return _DIFFERENT  # math-verify takes any word after a number for a unit: "1990s" for 1990
     answer_latex = _turned(number) if number else _latex(expression)
     gold_latex = _turned(gold_number, expression) if gold_number else _latex(_trailing_unit(gold)[0])
     if answer_latex is None or gold_latex is None:

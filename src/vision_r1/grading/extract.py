@@ -22,21 +22,24 @@ _SPECIAL_TOKEN = re.compile(r"<\|[a-z_0-9]{1,30}\|>")
 _FINAL = re.compile(r"final answer(?:\s{0,3}is)?\s{0,3}(?:[:：]|(?=\n))", _FLAGS)
 _IS = re.compile(
     r"\banswers?>?\s{0,3}(?:(?:is|are|would be|must be|should be|equals)\b|[:：=]|\s[-–]\s|(?=\n))\s{0,3}[:：]?"
-    r"|\bI\s(?:choose|pick|select)\b"
-    r"|\bcorrect\s(?:option|choice|letter|one)\s{0,3}(?:is\b|[:：])\s{0,3}:?"
-    r"|答案\s{0,3}(?:应该是|应为|是|为|选|[:：])\s{0,3}[:：]?|(?:故选|应选|因此选|所以选|选择)\s{0,3}[:：]?",
+    r"|\bans\s?[.:]|\bI\s(?:choose|pick|select)\b"
+    r"|\b(?:correct|right|best)\s(?:option|choice|letter|one)\s{0,3}(?:is\b|[:：])\s{0,3}:?"
+    r"|答案\s{0,3}(?:应该是|应为|是|为|选|[:：])\s{0,3}[:：]?|(?<![可备])选(?!项)择?\s{0,3}[:：]?",
     _FLAGS,
 )
 # Markup of words, not the power of "2**3".
 _BOLD = re.compile(r"(?<![0-9A-Za-z)])\*\*|\*\*(?![0-9A-Za-z(])")
 _CONCLUDES = re.compile(
-    r"\s*(?:so|thus|therefore|hence|finally|overall|in conclusion|consequently|所以|因此|故|综上)\b|\s*(?:所以|因此|故|综上)", _FLAGS
+    r"\s*(?:so|thus|therefore|hence|finally|overall|in conclusion|consequently|(?:total|result|sum)(?=\s?[:：])|所以|因此|故|综上)\b|\s*(?:所以|因此|故|综上)", _FLAGS
 )
 _STATES = re.compile(r"\s(?:is|are|was|were|equals)\s|[=＝≈]|是|为", _FLAGS)
 _DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,300}?)(?:\$\$|\\\])\s*\.?\s*\Z", re.DOTALL)
 _JSON = re.compile(
     r'"(?:short[ _]|final[ _])?answer"\s{0,3}:\s{0,3}(?:"([^"\n]{0,300})"|([^",}\n]{1,300}))', _FLAGS
 )
+_ALONE = re.compile(r"\(?[A-J]\)?[.:]?|[-+]?[0-9][0-9.,/]*\s?[A-Za-z°%]{0,10}\.?")
+_DOUBTS = re.compile(r"\b(?:wait|actually|hmm|correction|mistake|instead|recount\w*|let me|sorry)\b", _FLAGS)
+_TICKS = " \t\r\n✓✔✅☑\ufe0f"
 _LETTER_ONLY = re.compile(r"\s*\(?[A-J]\)?\s*")
 _EXPLAINS = re.compile(r"\s*(?:this|that|because|since|it|i|so|we|the|as|therefore|hope|let|note|which|here|if)\b", _FLAGS)
 _LEAD = re.compile(
@@ -78,7 +81,7 @@ def extract(response: str) -> Extraction:
         stated = _last_statement(final)
     if stated is None:
         bare = final.strip()
-        stated = _conclusion(bare) or (bare if len(bare) <= _MAX_BARE else "")
+        stated = _first_line(bare) or _conclusion(bare) or (bare if len(bare) <= _MAX_BARE else "")
     return _agree([strip_marks(stated)])
 
 
@@ -88,7 +91,7 @@ def strip_marks(block: str) -> str:
     A box is opened only if the words round it hold no other answer: "10 or \boxed{12}" stays whole,
     and is then wrong.
     """
-    text = block.strip()
+    text = block.strip(_TICKS)
     for _ in range(3):
         lead = _LEAD.match(text)
         if not lead:
@@ -183,6 +186,13 @@ def _last_statement(text: str) -> str | None:
     """What follows the last "answer is"; a model that corrects itself says it last."""
     last = _last_match(_IS, text)
     return _first_sentence(text[last.end() : last.end() + 2 * _MAX_BARE].strip()) if last else None
+
+
+def _first_line(text: str) -> str:
+    """A letter or a number that stands alone before an empty line, and is explained after it; else nothing."""
+    line, _, rest = text.partition("\n")
+    alone = len(line) <= 20 and _ALONE.fullmatch(line.strip()) and rest.startswith("\n")
+    return line if alone and not _DOUBTS.search(rest) else ""
 
 
 def _conclusion(text: str) -> str:

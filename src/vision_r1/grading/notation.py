@@ -29,6 +29,7 @@ _OVERLINED = re.compile(
 _TRAILING = re.compile(
     r"(-?[0-9]{0,9})\.([0-9]{0,6}?)([0-9]{1,6}?)\3{1,20}(?:\.{3}|…|\\l?dots|\\cdots)(?P<end>%?)"
 )
+_AND_PART = re.compile(r"^([0-9]{1,9})\sand\s(?=[0-9]+/[0-9]+)")
 _FACTORIAL = re.compile(r"([0-9]{1,2})!")
 _GROUPED = re.compile(
     r"([+-]?\s?\\?[$€£¥]?[0-9]{1,3})((?:(?:\s|\\,|\\ |\u202f|\u2009)[0-9]{3})+)(?![0-9])(.*)", re.DOTALL
@@ -40,10 +41,12 @@ _SUPERSCRIPT = re.compile(r"([A-Za-z0-9)\]}])([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸
 _LOWERED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _BARE_ROOT = re.compile(r"\\sqrt\s?([0-9]+)")
 _FACTOR = re.compile(r"(?<![0-9.}])([0-9]{1,6})\s?/\s?([0-9]{1,6})(?=\s?(?:\\pi|\\sqrt|[A-Za-z(]))")
+_PRODUCT = re.compile(r"(?<![A-Za-z\\])[a-z]{2,3}(?![A-Za-z])")
 _LOG_BASE = re.compile(r"\\log_\s?(?:\{\s?([0-9a-z]{1,3})\s?\}|([0-9a-z]))\s?(?:\(\s?([0-9a-z]+)\s?\)|([0-9a-z]+))")
 _GREEK = {"θ": "theta", "α": "alpha", "β": "beta", "γ": "gamma", "λ": "lambda", "μ": "mu", "φ": "phi", "ω": "omega"}
 _GREEK_SIGN = re.compile(f"[{''.join(_GREEK)}]")
 _FUNCTION = re.compile(r"(?<![A-Za-z\\])(sin|cos|tan|cot|sec|csc|ln|log|arcsin|arccos|arctan)(?=\s?[(A-Za-z\\0-9^_])")
+_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])")
 _GREEK_NAME = re.compile(rf"(?<![A-Za-z\\])({'|'.join(_GREEK.values())})(?![A-Za-z])")
 
 
@@ -52,6 +55,7 @@ def plain_number(text: str) -> str:
     text = _APPROXIMATE.sub("", text.strip(), count=1) if _APPROXIMATE.match(text.strip()) else text.strip()
     if code := _CODE.match(text):
         text = _CODES.get(code[1] or "", "") + text[code.end() :]
+    text = _AND_PART.sub(r"\1 ", text)
     if bracketed := _BRACKETED.fullmatch(text):
         text = bracketed[1]
     text = _VULGAR_SIGN.sub(lambda m: f"{m[1]} {_VULGAR[m[2]]}".strip(), text.replace("⁄", "/"))
@@ -83,8 +87,11 @@ def plain_latex(text: str) -> str:
     r"""An expression in the LaTeX that the symbolic comparison reads: "n² + sin θ" -> "n^{2} + \sin \theta "."""
     text = _SUPERSCRIPT.sub(lambda m: f"{m[1]}^{{{m[2].translate(_LOWERED)}}}", text)
     text = _GREEK_SIGN.sub(lambda m: f"\\{_GREEK[m[0]]} ", text)
+    text = _PI.sub(r"\\pi ", text)
     text = _GREEK_NAME.sub(r"\\\1 ", text)
     text = _FUNCTION.sub(r"\\\1 ", text).replace("⋅", r"\cdot ").replace("∪", r"\cup ").replace("∞", r"\infty ")
     text = _LOG_BASE.sub(lambda m: f"\\log_{{{m[1] or m[2]}}}({m[3] or m[4]})", text)
+    if any(mark in text for mark in "\\^*/"):
+        text = _PRODUCT.sub(lambda m: " ".join(m[0]), text)
     text = _FACTOR.sub(r"\\frac{\1}{\2}", text)  # 2/3 \pi is two thirds of pi
     return _BARE_ROOT.sub(r"\\sqrt{\1}", text)

@@ -113,6 +113,8 @@ def _parse(text: str, unit: str | None) -> Number | None:
         return None
     if match["sign"] and match["sign2"]:
         return None
+    if match["rest"] == "s" and len(match["body"] or "") == 4:  # "1990s" is a decade, not 1990 seconds
+        return None
     power, rest = magnitude(match["rest"])
     found = _unit(rest.strip(), match["currency"].lstrip("\\"), unit)
     value = _value(match)

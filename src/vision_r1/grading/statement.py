@@ -19,7 +19,7 @@ _FLAGS = re.IGNORECASE | re.ASCII
 
 # A sentence with one of these does not simply claim its value.
 _UNPLAIN = re.compile(
-    r"\b(?:not|no|never|neither|nor|none|cannot|without|wrong|incorrect|false|except|instead|unless|if|whether"
+    r"\b(?:not|no|never|divisible|multiple|factors?|digits?|neither|nor|none|cannot|without|wrong|incorrect|false|except|instead|unless|if|whether"
     r"|than|least|most|under|over|above|below|nearly|almost|minus|plus|(?<!\\)times|dozens?|hundreds|thousands"
     r"|millions|billions|gold|label|reference|ground truth|expected|supposed|thought|guess\w*|assum\w+"
     r"|unknown|unclear|unsure|unable|sorry|maybe|between|(?:before|after)(?=\s(?:the\s|year\s){0,2}[0-9])|half|twice|double|but|however"
@@ -37,17 +37,31 @@ _LEAD = re.compile(
     _FLAGS,
 )
 _REASON = re.compile(
-    r",?\s(?:because|since|as (?:shown|seen|it|the)|which|based on|according to|due to|given that)\b.*|,\s(?:with|having|so)\s.*",
-    _FLAGS | re.DOTALL,
+    r",?\s(?:because|since|as (?:shown|seen|it|the|[A-J])|based on|according to|due to|given that)\b.*", _FLAGS | re.DOTALL
 )
+_REMARK = re.compile(r",?\swhich\s.*|,\s(?:with|having|so)\s.*", _FLAGS | re.DOTALL)
+_SHORTENED = re.compile(r"\b(it|that|there|he|she|what)'s\b", _FLAGS)
 _COPULA = re.compile(
     r"(?:\s(?:(?:(?:should|must|would|will|can|has to|have to)\s)?be|is|are|was|were|equals?)\b(?:\sequal to|\sabout|\sapproximately)?:?|:|是|为|等于|[=＝≈]|\\approx)\s*",
     _FLAGS,
 )
-_LONE_NAME = re.compile(r"\\?[A-Za-z](?:_\{?[A-Za-z0-9]{1,3}\}?)?|[-+]?[0-9.,]+")
+_LONE_NAME = re.compile(r"\\?[A-Za-z](?:_\{?[A-Za-z0-9]{1,3}\}?)?(?:\([a-z]\))?|[-+]?[0-9.,]+")
 _ALSO = re.compile(r"(?:or|i\.e\.|that is|=|≈|about)[,\s]*", _FLAGS)
+_TURNED = re.compile(r"([-+]?[0-9][^=]{0,40}?)\s?=\s?[A-Za-z]")
 _LEFT = re.compile(r"(?:left|remaining|needed|required|visible|shown|present)\b", _FLAGS)
-_OPEN = re.compile(r"(?:it|this|the answer)\s(cannot be .{3,60}|can not be .{3,60}|depends on .{3,80})", _FLAGS)
+_OPEN = re.compile(
+    r"(?:it|this|the answer)\s(cannot be .{3,60}|can not be .{3,60}|depends on .{3,80})|there (?:is|are|was|were) (no .{2,40})", _FLAGS
+)
+# What a sentence with one value and no "is" may look like; "divisible by 12" and "ends in 12" do not.
+_GIVES = re.compile(
+    r"(?:after\s[a-z\s]{1,40},\s|(?:the\s)?(?:in|on|at|year|ages?|aged|length|width|height|total|value|count|sum|area|only|exactly|just)\b)"
+    r"|(?:.*?\s)?(?:there|is|are|was|were|be|has|have|had|shows?|reads?|contains?|gives?|gave|costs?|spends?|spent|leaves"
+    r"|arrives|starts|ends at|begins|happen(?:s|ed)|occur(?:s|red)|equals?|gets?|got|obtain|counts?|see|saw|finds?|found"
+    r"|makes?|made|pays?|paid|needs?|takes?|took|peak(?:s|ed)|stood|stands|reach(?:es|ed)|sold|uses?|used|earn(?:s|ed)"
+    r"|measures?|weighs?|differ|totals?|choose|scored|received|bought)\s",
+    _FLAGS,
+)
+_PLAIN_TEXT = re.compile(r"[A-Za-z0-9\s.,:'\"$€£¥°%/–+-]+|[^\x00-\u2fff]+")
 _ASIDE = re.compile(r"(.{1,120}?)\s\(([^()]{1,80})\)")
 _SUBJECT = re.compile(
     r"(?P<subject>.{1,60}?)\s(?:(?:has|had|have|shows?|showed|is|was|are|were|represents?|recorded|received|got)\s"
@@ -94,7 +108,7 @@ class Claim:
 def claims(answer: str) -> tuple[Claim, ...]:
     """The readings of a sentence, the fullest first; empty if it claims nothing or is no sentence."""
     if cannot := _OPEN.fullmatch(unwrap(answer)):
-        return (Claim(cannot[1]),)
+        return (Claim(cannot[1] or cannot[2]),)
     aside = _ASIDE.fullmatch(plain_math(answer)) if len(answer) <= _LONGEST else None
     if aside and _same_aside(aside[1], aside[2]):
         answer = aside[1]
@@ -108,12 +122,15 @@ def claims(answer: str) -> tuple[Claim, ...]:
     rest = _after_copula(text)
     if rest is not None:
         found += [Claim(rest), Claim(_without_article(rest))]
+    elif turned := _TURNED.fullmatch(text):  # "17 = x"
+        found.append(Claim(turned[1]))
     elif _ARTICLE.match(text):
         found.append(Claim(_without_article(text)))
     chain = rest.rpartition("=") if rest else ("", "", "")
     if chain[1] and chain[2].strip() and not _LONE_NAME.fullmatch(chain[0].strip()):
         found.append(Claim(chain[2].strip()))
-    single = _single_value(text if rest is None or _LEFT.match(rest) else rest)
+    stated = rest is not None and not _LEFT.match(rest)
+    single = _single_value(rest if stated and rest else text)
     return (*found, single) if single else tuple(found)
 
 
@@ -126,7 +143,7 @@ def plain_sentence(answer: str) -> str | None:
     corrected = _CORRECTED.match(text)
     if corrected:
         text = text[corrected.end() :]
-    text = _REASON.sub("", text)
+    text = _SHORTENED.sub(r"\1 is", _REMARK.sub("", without_reason(text)))
     while lead := _LEAD.match(text):
         text = text[lead.end() :]
     text = unwrap(text)
@@ -135,6 +152,11 @@ def plain_sentence(answer: str) -> str | None:
     if not text or hedges(text) or _UNPLAIN.search(whole):
         return None
     return text
+
+
+def without_reason(text: str) -> str:
+    """A sentence without the reason that it gives: "B because A is too small" -> "B"."""
+    return _REASON.sub("", text)
 
 
 def yes_or_no(answer: str) -> bool | None:
@@ -195,12 +217,16 @@ def _single_value(text: str) -> Claim | None:
     if has_foreign_digits(text):
         return None
     values = [*_VALUE.finditer(text), *_SPELT.finditer(text)]
-    if len(values) != 1 or any(char in text for char in "\\{}()[]=*^_|;√π±→"):
+    if len(values) != 1 or not _PLAIN_TEXT.fullmatch(text.replace("\\%", "%").replace("\\$", "$")):
         return None
     before, value, after = text[: values[0].start()], values[0][0], text[values[0].end() :]
     if re.search(r"[+/-]\s?$", before) or re.match(r"\s?[-+/–]", after) or re.search(r"[0-9]", before + after):
         return None
+    if re.match(r"\s?(?:hundred|thousand|million|billion)\b", after, _FLAGS) or (before.strip() and not _GIVES.match(before)):
+        return None
     unit = _known_unit(after)
+    if after[:1].isalpha() and not unit:  # "17th"
+        return None
     if unit:
         return Claim(f"{value} {unit}")
     return Claim(value, _noun(after)) if parse_number(plain_math(value)) or ":" in value else None

@@ -23,6 +23,10 @@ Rows = tuple[tuple[str, ...], ...]
 _MOST_ITEMS = 64
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?)matrix\}(.*)\\end\{\1matrix\}", re.DOTALL)
 _SET = re.compile(r"\\?\{(.*?)\\?\}", re.DOTALL)
+_ARRAY = re.compile(r"[(\[]\s?\\begin\{array\}\s?\{[clr|\s]{1,20}\}(.*)\\end\{array\}\s?[)\]]", re.DOTALL)
+_VECTOR = re.compile(r"(?:\\langle|⟨|<)\s?([^<>⟨⟩]+?)\s?(?:\\rangle|⟩|>)")
+_POINT = re.compile(r"\(([^()]*)\)")
+_POINTS = re.compile(r"\([^()]*,[^()]*\)(?:\s?(?:,|;|and|,\sand)\s?\([^()]*,[^()]*\)){1,20}")
 _SETTLED = re.compile(r"[A-Za-z]\s?(?:=|\\in)\s?")
 
 
@@ -38,6 +42,10 @@ def same_form(answer: str, gold: str, same_item: SameItem) -> bool | None:
     if wanted:
         found = _matrix(answer)
         return _same_cells(found, wanted, same_item) if found else None
+    if points := _points(gold):
+        return _same_cells(_points(answer), points, same_item)
+    if arrow := _components(gold):
+        return _same_cells((_components(answer),), (arrow,), same_item)
     if roots := solutions(gold, loose=False):
         return _same_members(solutions(answer, loose=True), roots, same_item)
     members = _members(gold)
@@ -96,6 +104,8 @@ def _parsed(parse: Parse, gold: str) -> Form | None:
 
 def _matrix(text: str) -> Rows:
     r"""Rows of cells of `\begin{pmatrix}…` or `[[1, 2], [3, 4]]`; empty if the text is neither."""
+    if array := _ARRAY.fullmatch(text):
+        text = rf"\begin{{matrix}}{array[1]}\end{{matrix}}"
     match = _MATRIX.fullmatch(text)
     if match and match[1] not in ("v", "V"):  # bars make a determinant
         rows = [row for row in match[2].split(r"\\") if row.strip()]
@@ -117,6 +127,19 @@ def _same_cells(found: Rows, wanted: Rows, same_item: SameItem) -> bool:
         return False
     pairs = zip(sum(found, ()), sum(wanted, ()), strict=True)
     return all(same_item(cell, other) for cell, other in pairs)
+
+
+def _components(text: str) -> tuple[str, ...]:
+    r"""The components of `\langle 1, 2 \rangle` or `<1, 2>`; empty if the text is no such vector."""
+    match = _VECTOR.fullmatch(text)
+    return tuple(_split(match[1])) if match else ()
+
+
+def _points(text: str) -> Rows:
+    """The points of "(1, 2), (3, 4)" or "(1, 2) and (3, 4)"; empty if the text is anything else."""
+    if not _POINTS.fullmatch(text):
+        return ()
+    return tuple(tuple(_split(point)) for point in _POINT.findall(text))
 
 
 def _members(text: str) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ _HEDGE = re.compile(
 def unwrap(answer: str) -> str:
     """Strip white space, a closing period, and markup or quotes that enclose the whole answer."""
     text = answer.strip()
-    if text[:1] not in _OPENERS and text[-1:] not in (".", "。"):
+    if text[:1] not in _OPENERS and text[-1:] not in (".", "。", "．"):
         return text
     for _ in range(8):
         before = text
@@ -74,7 +74,7 @@ def unwrap(answer: str) -> str:
                 if not _encloses(inner, left, right):
                     continue
                 text = inner.strip()
-        if text.endswith((".", "。")) and not text.endswith((".m.", ".M.", "..")):
+        if text.endswith((".", "。", "．")) and not text.endswith((".m.", ".M.", "..")):
             text = text[:-1].rstrip()
         if text == before:
             break

@@ -81,6 +81,7 @@ _DIMENSIONS = {
 _POWER = re.compile(r"\s?(?:\^\s?\{?\s?(-?[123])\s?\}?|([²³]))$")
 _POWER_WORDS = {"square": "2", "sq": "2", "sq.": "2", "cubic": "3", "cu": "3", "平方": "2", "立方": "3"}
 _AGE = re.compile(r"(?<=year|ears) (?:old|of age)$")
+_SCALE = re.compile(r"(?:degrees?|°)\s?([CF])(?:elsius|ahrenheit)?", re.IGNORECASE)
 _RATE = re.compile(r"(?:\s?/\s?|\sper\s)")
 _INVERSE = re.compile(r"([A-Za-z]{1,3})(?:\s|\\cdot\s?|·)?([A-Za-z])\s?\^\s?\{?\s?-(1|2)\s?\}?")
 
@@ -90,7 +91,8 @@ def canonical_unit(text: str) -> str | None:
     """The canonical name of a known unit ("square centimetres" -> "cm^2"), or None."""
     if len(text) > 60:
         return None
-    words = _AGE.sub("", text.strip().rstrip(".").strip()).replace("per cent", "percent").replace("degrees C", "°C")
+    words = _AGE.sub("", text.strip().rstrip(".").strip()).replace("per cent", "percent")
+    words = _SCALE.sub(lambda m: f"°{m[1].upper()}", words)
     if inverse := _INVERSE.fullmatch(words):
         words = f"{inverse[1]}/{inverse[2]}" + (f"^{inverse[3]}" if inverse[3] != "1" else "")
     parts = _RATE.split(words)
