@@ -18,6 +18,10 @@ _LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s
 _LETTER_TEXT = re.compile(
     r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)", re.DOTALL | re.IGNORECASE
 )
+_LETTER_COMMA = re.compile(r"([A-Z]),\s(\S.*)", re.DOTALL)
+_IN_FIGURE = re.compile(
+    r"(?:sin|cos|tan|angle|∠|points?|line|sides?|arc|vertex|circle|\\)\s?[A-J]\b|\b[A-J]\s?[=′']", re.IGNORECASE
+)
 _BRACKETED = re.compile(r"\(([^()]*)\)")
 _ARTICLE_A = re.compile(r"\bA(?=\s[a-z])")
 _LETTERS = re.compile(r"\(?([A-J])\)?(?:\s?(?:,|;|&|and)\s?\(?([A-J])\)?)+")
@@ -56,7 +60,7 @@ def resolve(answer: str, options: Sequence[str]) -> Choice:
     """The options that `answer` names. Without options only letters (A to J) can be named."""
     text = plain_math(answer)
     count = len(options) or 10
-    both = _LETTER_TEXT.fullmatch(text)
+    both = _LETTER_TEXT.fullmatch(text) or (_LETTER_COMMA.fullmatch(text) if options else None)
     by_text = _by_text(answer, options)
     if (letter := _LETTER.fullmatch(text)) and (index := ord(letter[1].upper()) - 65) < count:
         return Choice(_same_text(index, options))
@@ -74,8 +78,8 @@ def lettered_text(text: str) -> tuple[int, str] | None:
 
 
 def letters_in(text: str) -> frozenset[int]:
-    """Every option letter that stands alone in a text; the article "A" is none."""
-    return frozenset(ord(letter) - 65 for letter in _LONE_LETTER.findall(_ARTICLE_A.sub("", text)))
+    """Every option letter that stands alone in a text; the article "A" and the A of "sin A" are none."""
+    return frozenset(ord(letter) - 65 for letter in _LONE_LETTER.findall(_IN_FIGURE.sub("", _ARTICLE_A.sub("", text))))
 
 
 def _same_text(index: int, options: Sequence[str]) -> frozenset[int]:

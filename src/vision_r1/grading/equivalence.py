@@ -34,7 +34,7 @@ _ANY_MARKS = re.compile(r"\s*(?:[,;/|\n]|\bor\b|\band\b)\s*", re.IGNORECASE | re
 _EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
-_UNIT_TAIL = re.compile(r"(?<=[0-9A-Za-z)}$π])\s((?:(?:square|cubic|sq\.?)\s)?(?:[A-Za-z]{2,12}|[mgslh])(?:\s?\^\s?\{?[23]\}?)?)$")
+_UNIT_TAIL = re.compile(r"(?<=[0-9A-Za-z)}$π])\s((?:(?:square|cubic|sq\.?)\s)?(?:[A-Za-z]{2,12}|[mgslh])(?:\s?\^\s?\{?[23]\}?|[²³])?)$")
 _MULTIPLE = re.compile(r"-?[0-9][0-9.,]*\s?[A-Za-z]+")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
@@ -68,7 +68,7 @@ def grade_answer(answer: str, problem_like: GradeSpec) -> Verdict:
 
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 # A gold of the type "text" is mathematics only if it looks so: "5" may be a name, "\\frac{1}{2}" is none.
-_MATHS = re.compile(r"[\\^=√π²³]|^\(.*,.*\)$|^[0-9.]+\s?[a-z°%]+")
+_MATHS = re.compile(r"[\\^=√π²³]|^[(\[].*,.*[)\]]$|^[0-9.]+\s?[a-z°%]+")
 _Result = tuple[Status, str, str | None]
 _DIFFERENT: _Result = ("wrong", "different", None)
 
@@ -177,7 +177,8 @@ def _compare_symbolic(
         return "wrong", "other_unit", answer
     if not number and not gold_number and _is_expression(gold, spec) and same_expression(plain_latex(expression), plain_latex(gold)):
         return "right", "equal", expression
-    if (number or gold_number) and any(map(_MULTIPLE.fullmatch, (gold, expression))):
+    other = gold if number else expression if gold_number else ""
+    if _MULTIPLE.fullmatch(other):
         return _DIFFERENT  # math-verify takes any word after a number for a unit: "1990s" for 1990
     answer_latex = _turned(number) if number else _latex(expression)
     gold_latex = _turned(gold_number, expression) if gold_number else _latex(_trailing_unit(gold)[0])

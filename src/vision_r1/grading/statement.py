@@ -18,12 +18,17 @@ _LONGEST = 300
 _FLAGS = re.IGNORECASE | re.ASCII
 
 # A sentence with one of these does not simply claim its value.
-_UNPLAIN = re.compile(
-    r"\b(?:not|no|never|divisible|multiple|factors?|digits?|neither|nor|none|cannot|without|wrong|incorrect|false|except|instead|unless|if|whether"
-    r"|than|least|most|under|over|above|below|nearly|almost|minus|plus|(?<!\\)times|dozens?|hundreds|thousands"
-    r"|millions|billions|gold|label|reference|ground truth|expected|supposed|thought|guess\w*|assum\w+"
-    r"|unknown|unclear|unsure|unable|sorry|maybe|between|(?:before|after)(?=\s(?:the\s|year\s){0,2}[0-9])|half|twice|double|but|however"
-    r"|although|though|actually|wait|hmm|options?|choices?|each)\b|n't\b|[?<>]",
+_DENIES = re.compile(
+    r"\b(?:not|no|never|neither|nor|none|cannot|without|wrong|incorrect|false|except|instead|unless|if|whether"
+    r"|gold|label|reference|ground truth|expected|supposed|thought|guess\w*|assum\w+|unknown|unclear|unsure"
+    r"|unable|sorry|maybe|but|however|although|though|actually|wait|hmm|options?|choices?|each)\b|n't\b|[?<>]",
+    _FLAGS,
+)
+# A claim with one of these is not the value in it.
+_COMPARES = re.compile(
+    r"\b(?:than|least|most|under|over|above|below|nearly|almost|minus|plus|(?<!\\)times|dozens?|hundreds"
+    r"|thousands|millions|billions|between|(?:before|after)(?=\s(?:the\s|year\s){0,2}[0-9])|half|twice|double"
+    r"|divisible|multiple|factors?|digits?)\b",
     _FLAGS,
 )
 _CORRECTED = re.compile(
@@ -33,6 +38,7 @@ _CORRECTED = re.compile(
 )
 _LEAD = re.compile(
     r"(?:(?:=>|⇒|→|∴|so|thus|therefore|hence|then|finally|overall|consequently|accordingly|in conclusion|in total|and)(?![A-Za-z])"
+    r"|(?:looking at|from|among|of) (?:all )?(?:the )?(?:given |answer )?(?:options|choices)(?: given| provided)?(?=,)"
     r"|所以|因此|故|综上)[,:，：]?\s*",
     _FLAGS,
 )
@@ -47,6 +53,7 @@ _COPULA = re.compile(
 )
 _LONE_NAME = re.compile(r"\\?[A-Za-z](?:_\{?[A-Za-z0-9]{1,3}\}?)?(?:\([a-z]\))?|[-+]?[0-9.,]+")
 _ALSO = re.compile(r"(?:or|i\.e\.|that is|=|≈|about)[,\s]*", _FLAGS)
+_CHAIN = re.compile(r"\s?=\s?|:\s")
 _TURNED = re.compile(r"([-+]?[0-9][^=]{0,40}?)\s?=\s?[A-Za-z]")
 _LEFT = re.compile(r"(?:left|remaining|needed|required|visible|shown|present)\b", _FLAGS)
 _OPEN = re.compile(
@@ -63,14 +70,15 @@ _GIVES = re.compile(
 )
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9\s.,:'\"$€£¥°%/–+-]+|[^\x00-\u2fff]+")
 _ASIDE = re.compile(r"(.{1,120}?)\s\(([^()]{1,80})\)")
+_NAMED_OPTION = re.compile(r"\b(?:the (?:correct|right) )?(?:option|choice)\b", _FLAGS)
 _SUBJECT = re.compile(
     r"(?P<subject>.{1,60}?)\s(?:(?:has|had|have|shows?|showed|is|was|are|were|represents?|recorded|received|got)\s"
     r"(?:by far\s)?(?:the\s)(?:[a-z]+\s)?(?:lowest|highest|most|least|largest|smallest|greatest|fewest|tallest"
     r"|shortest|biggest|best|longest|maximum|minimum|correct|right|answer|only|fastest|slowest)\b"
-    r"|(?:is|are)\s(?:correct|right|the (?:correct )?(?:answer|option|choice))$)",
+    r"|(?:completes?|continues?|fits?|matches|works|satisfies)\b(?!.*\s(?:is|are)\s)|(?:is|are)\s(?:correct|right|the (?:correct )?(?:answer|option|choice))$)",
     _FLAGS,
 )
-_ARTICLE = re.compile(r"(?:the|an?|in|on|at|by|option|choice|letter|answer|equal to|around|about)\s", _FLAGS)
+_ARTICLE = re.compile(r"(?:the|an?|in|on|at|by|only|option|choice|letter|answer|equal to|around|about)\s", _FLAGS)
 _MATHS = re.compile(r"\$([^$]{1,120})\$|\\\(([^$]{1,120}?)\\\)")
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(?:\s?[ap]\.?m\b\.?)?"
 _FIGURE = (
@@ -120,15 +128,17 @@ def claims(answer: str) -> tuple[Claim, ...]:
     if subject and not _VALUE.search(subject[0]):
         return (*found, Claim(_without_article(subject["subject"])))
     rest = _after_copula(text)
+    if _COMPARES.search(text if rest is None else rest):
+        return tuple(found)
     if rest is not None:
         found += [Claim(rest), Claim(_without_article(rest))]
     elif turned := _TURNED.fullmatch(text):  # "17 = x"
         found.append(Claim(turned[1]))
     elif _ARTICLE.match(text):
         found.append(Claim(_without_article(text)))
-    chain = rest.rpartition("=") if rest else ("", "", "")
-    if chain[1] and chain[2].strip() and not _LONE_NAME.fullmatch(chain[0].strip()):
-        found.append(Claim(chain[2].strip()))
+    chain = _CHAIN.split(rest)[-1:] if rest else []
+    if rest and chain and chain[0] != rest and not _LONE_NAME.fullmatch(rest[: -len(chain[0])].rstrip(" =:")):
+        found.append(Claim(chain[0]))
     stated = rest is not None and not _LEFT.match(rest)
     single = _single_value(rest if stated and rest else text)
     return (*found, single) if single else tuple(found)
@@ -147,9 +157,7 @@ def plain_sentence(answer: str) -> str | None:
     while lead := _LEAD.match(text):
         text = text[lead.end() :]
     text = unwrap(text)
-    whole = text.replace("the most", "the top") if _SUBJECT.match(text) else text
-    whole = re.sub(r"\bthe (?:most|least|correct option|correct choice)\b|^(?:option|choice)\b", "the top", whole, flags=_FLAGS)
-    if not text or hedges(text) or _UNPLAIN.search(whole):
+    if not text or hedges(text) or _DENIES.search(_NAMED_OPTION.sub("", text)):
         return None
     return text
 
