@@ -19,7 +19,9 @@ KNOWN = {
 
 def spec(row):
     options = tuple(row.get("options", ()))
-    return GradeSpec(row["gold"], row.get("answer_type", "auto"), options, row.get("precision"), row.get("unit"))
+    return GradeSpec(
+        row["gold"], row.get("answer_type", "auto"), options, row.get("precision"), row.get("unit")
+    )
 
 
 def judge(number):

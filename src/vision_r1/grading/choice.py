@@ -14,13 +14,17 @@ from functools import lru_cache
 from vision_r1.grading.number import Number, close_to, parse_number
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
-_LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)]?(?:选?项)?", re.IGNORECASE)
+_LETTER = re.compile(
+    r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)]?(?:选?项)?", re.IGNORECASE
+)
 _LETTER_TEXT = re.compile(
-    r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)", re.DOTALL | re.IGNORECASE
+    r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)",
+    re.DOTALL | re.IGNORECASE,
 )
 _LETTER_COMMA = re.compile(r"([A-Z]),\s(\S.*)", re.DOTALL)
 _IN_FIGURE = re.compile(
-    r"(?:sin|cos|tan|angle|∠|points?|line|sides?|arc|vertex|circle|\\)\s?[A-J]\b|\b[A-J]\s?[=′']", re.IGNORECASE
+    r"(?:sin|cos|tan|angle|∠|points?|line|sides?|arc|vertex|circle|\\)\s?[A-J]\b|\b[A-J]\s?[=′']",
+    re.IGNORECASE,
 )
 _BRACKETED = re.compile(r"\(([^()]*)\)")
 _ARTICLE_A = re.compile(r"\bA(?=\s[a-z])")
@@ -79,7 +83,9 @@ def lettered_text(text: str) -> tuple[int, str] | None:
 
 def letters_in(text: str) -> frozenset[int]:
     """Every option letter that stands alone in a text; the article "A" and the A of "sin A" are none."""
-    return frozenset(ord(letter) - 65 for letter in _LONE_LETTER.findall(_IN_FIGURE.sub("", _ARTICLE_A.sub("", text))))
+    return frozenset(
+        ord(letter) - 65 for letter in _LONE_LETTER.findall(_IN_FIGURE.sub("", _ARTICLE_A.sub("", text)))
+    )
 
 
 def _same_text(index: int, options: Sequence[str]) -> frozenset[int]:

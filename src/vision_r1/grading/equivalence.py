@@ -11,12 +11,19 @@ import re
 from functools import lru_cache
 
 from vision_r1.grading import choice, symbolic
-from vision_r1.grading.number import Number, approximates, close_to, compare_numbers, parse_number, without_variable
 from vision_r1.grading.notation import joined_thousands, plain_latex
+from vision_r1.grading.number import (
+    Number,
+    approximates,
+    close_to,
+    compare_numbers,
+    parse_number,
+    without_variable,
+)
 from vision_r1.grading.polynomial import same_equation, same_expression
 from vision_r1.grading.spec import GradeSpec
-from vision_r1.grading.structured import same_form
 from vision_r1.grading.statement import Claim, claims, without_reason, yes_or_no
+from vision_r1.grading.structured import same_form
 from vision_r1.grading.text import (
     has_foreign_digits,
     hedges,
@@ -34,7 +41,9 @@ _ANY_MARKS = re.compile(r"\s*(?:[,;/|\n]|\bor\b|\band\b)\s*", re.IGNORECASE | re
 _EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
-_UNIT_TAIL = re.compile(r"(?<=[0-9A-Za-z)}$π])\s((?:(?:square|cubic|sq\.?)\s)?(?:[A-Za-z]{2,12}|[mgslh])(?:\s?\^\s?\{?[23]\}?|[²³])?)$")
+_UNIT_TAIL = re.compile(
+    r"(?<=[0-9A-Za-z)}$π])\s((?:(?:square|cubic|sq\.?)\s)?(?:[A-Za-z]{2,12}|[mgslh])(?:\s?\^\s?\{?[23]\}?|[²³])?)$"
+)
 _MULTIPLE = re.compile(r"-?[0-9][0-9.,]*\s?[A-Za-z]+")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
@@ -175,7 +184,12 @@ def _compare_symbolic(
     expression, unit = (answer, number.unit) if number else _trailing_unit(answer)
     if not _same_measure(unit, gold_unit or (spec_unit(spec.unit) if spec.unit else None), gold):
         return "wrong", "other_unit", answer
-    if not number and not gold_number and _is_expression(gold, spec) and same_expression(plain_latex(expression), plain_latex(gold)):
+    if (
+        not number
+        and not gold_number
+        and _is_expression(gold, spec)
+        and same_expression(plain_latex(expression), plain_latex(gold))
+    ):
         return "right", "equal", expression
     other = gold if number else expression if gold_number else ""
     if _MULTIPLE.fullmatch(other):

@@ -30,7 +30,8 @@ _IS = re.compile(
 # Markup of words, not the power of "2**3".
 _BOLD = re.compile(r"(?<![0-9A-Za-z)])\*\*|\*\*(?![0-9A-Za-z(])")
 _CONCLUDES = re.compile(
-    r"\s*(?:so|thus|therefore|hence|finally|overall|in conclusion|consequently|(?:total|result|sum)(?=\s?[:：])|所以|因此|故|综上)\b|\s*(?:所以|因此|故|综上)", _FLAGS
+    r"\s*(?:so|thus|therefore|hence|finally|overall|in conclusion|consequently|(?:total|result|sum)(?=\s?[:：])|所以|因此|故|综上)\b|\s*(?:所以|因此|故|综上)",
+    _FLAGS,
 )
 _STATES = re.compile(r"\s(?:is|are|was|were|equals)\s|[=＝≈]|是|为", _FLAGS)
 _DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,300}?)(?:\$\$|\\\])\s*\.?\s*\Z", re.DOTALL)
@@ -41,7 +42,9 @@ _ALONE = re.compile(r"\(?[A-J]\)?[.:]?|[-+]?[0-9][0-9.,/]*\s?[A-Za-z°%]{0,10}\.
 _DOUBTS = re.compile(r"\b(?:wait|actually|hmm|correction|mistake|instead|recount\w*|let me|sorry)\b", _FLAGS)
 _TICKS = " \t\r\n✓✔✅☑\ufe0f"
 _LETTER_ONLY = re.compile(r"\s*\(?[A-J]\)?\s*")
-_EXPLAINS = re.compile(r"\s*(?:this|that|because|since|it|i|so|we|the|as|therefore|hope|let|note|which|here|if)\b", _FLAGS)
+_EXPLAINS = re.compile(
+    r"\s*(?:this|that|because|since|it|i|so|we|the|as|therefore|hope|let|note|which|here|if)\b", _FLAGS
+)
 _LEAD = re.compile(
     r"\s*(?:\*\*)?(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my)\s)?(?:final\s|correct\s)?answer\s{0,3}(?:is\b\s?:?|:|：|=)(?:\*\*)?\s*",
     _FLAGS,
@@ -206,7 +209,14 @@ def _conclusion(text: str) -> str:
         return shown[1]
     line = tail.rpartition("\n")[2].strip()
     own_line = "\n" in text or len(text) > _MAX_BARE
-    starts = [0, *(end.end() for end in _SENTENCE_END.finditer(line) if end.end() < len(line) and not _abbreviated(line, end))]
+    starts = [
+        0,
+        *(
+            end.end()
+            for end in _SENTENCE_END.finditer(line)
+            if end.end() < len(line) and not _abbreviated(line, end)
+        ),
+    ]
     sentence = line[starts[-1] :].strip()
     if len(sentence) > _MAX_BARE or sentence == text:
         return ""

@@ -42,10 +42,23 @@ _LOWERED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _BARE_ROOT = re.compile(r"\\sqrt\s?([0-9]+)")
 _FACTOR = re.compile(r"(?<![0-9.}])([0-9]{1,6})\s?/\s?([0-9]{1,6})(?=\s?(?:\\pi|\\sqrt|[A-Za-z(]))")
 _PRODUCT = re.compile(r"(?<![A-Za-z\\])[a-z]{2,3}(?![A-Za-z])")
-_LOG_BASE = re.compile(r"\\log_\s?(?:\{\s?([0-9a-z]{1,3})\s?\}|([0-9a-z]))\s?(?:\(\s?([0-9a-z]+)\s?\)|([0-9a-z]+))")
-_GREEK = {"θ": "theta", "α": "alpha", "β": "beta", "γ": "gamma", "λ": "lambda", "μ": "mu", "φ": "phi", "ω": "omega"}
+_LOG_BASE = re.compile(
+    r"\\log_\s?(?:\{\s?([0-9a-z]{1,3})\s?\}|([0-9a-z]))\s?(?:\(\s?([0-9a-z]+)\s?\)|([0-9a-z]+))"
+)
+_GREEK = {
+    "θ": "theta",
+    "α": "alpha",
+    "β": "beta",
+    "γ": "gamma",
+    "λ": "lambda",
+    "μ": "mu",
+    "φ": "phi",
+    "ω": "omega",
+}
 _GREEK_SIGN = re.compile(f"[{''.join(_GREEK)}]")
-_FUNCTION = re.compile(r"(?<![A-Za-z\\])(sin|cos|tan|cot|sec|csc|ln|log|arcsin|arccos|arctan)(?=\s?[(A-Za-z\\0-9^_])")
+_FUNCTION = re.compile(
+    r"(?<![A-Za-z\\])(sin|cos|tan|cot|sec|csc|ln|log|arcsin|arccos|arctan)(?=\s?[(A-Za-z\\0-9^_])"
+)
 _PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])")
 _GREEK_NAME = re.compile(rf"(?<![A-Za-z\\])({'|'.join(_GREEK.values())})(?![A-Za-z])")
 
@@ -74,7 +87,9 @@ def _repeating(text: str) -> str:
     fixed, period = found[2], found[3] or found[4]
     places, nines = 10 ** len(fixed), 10 ** len(period) - 1
     top = int(f"{whole}{fixed}" or "0") * nines + int(period)
-    return f"{sign}{top}/{places * nines}" if not text.endswith("%") else f"{sign}{top / (places * nines):.4f}%"
+    return (
+        f"{sign}{top}/{places * nines}" if not text.endswith("%") else f"{sign}{top / (places * nines):.4f}%"
+    )
 
 
 def joined_thousands(text: str) -> str:
@@ -89,7 +104,9 @@ def plain_latex(text: str) -> str:
     text = _GREEK_SIGN.sub(lambda m: f"\\{_GREEK[m[0]]} ", text)
     text = _PI.sub(r"\\pi ", text)
     text = _GREEK_NAME.sub(r"\\\1 ", text)
-    text = _FUNCTION.sub(r"\\\1 ", text).replace("⋅", r"\cdot ").replace("∪", r"\cup ").replace("∞", r"\infty ")
+    text = (
+        _FUNCTION.sub(r"\\\1 ", text).replace("⋅", r"\cdot ").replace("∪", r"\cup ").replace("∞", r"\infty ")
+    )
     text = _LOG_BASE.sub(lambda m: f"\\log_{{{m[1] or m[2]}}}({m[3] or m[4]})", text)
     if any(mark in text for mark in "\\^*/"):
         text = _PRODUCT.sub(lambda m: " ".join(m[0]), text)

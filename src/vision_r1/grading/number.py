@@ -97,7 +97,9 @@ def _compound(text: str) -> Number | None:
         factor = conversion(part.unit, first.unit) if part and first and part.unit and first.unit else None
         if part is None or factor is None:
             return None
-        if larger is not None and part.value * factor >= (conversion(larger.unit or "", first.unit or "") or 0):  # type: ignore[union-attr]
+        if larger is not None and part.value * factor >= (
+            conversion(larger.unit or "", first.unit or "") or 0
+        ):  # type: ignore[union-attr]
             return None
         total += part.value * factor
     return Number(total, None, first.unit if first else None)
@@ -177,7 +179,10 @@ def without_variable(text: str) -> str:
 def _same_noun(one: str, other: str) -> bool:
     """Whether two nouns are one, in either number; "candies" is short for "peppermint candies"."""
     first, second = (" ".join(text.casefold().rstrip(".").split()) for text in (one, other))
-    return any(first in (name, name + "s", name + "es") or name == first + "s" for name in (second, second.rpartition(" ")[2]))
+    return any(
+        first in (name, name + "s", name + "es") or name == first + "s"
+        for name in (second, second.rpartition(" ")[2])
+    )
 
 
 def compare_numbers(gold: Number, answer: Number, precision: int | None, unit: str | None) -> str:
@@ -222,7 +227,9 @@ def approximates(exact: Fraction, answer: Number) -> bool:
     if answer.decimals is None or answer.decimals < 1:
         return False
     digits = len(str(abs(answer.value.numerator * 10**answer.decimals // answer.value.denominator)))
-    return digits >= (3 if answer.decimals > 1 else 4) and abs(exact - answer.value) <= Fraction(1, 2 * 10**answer.decimals)
+    return digits >= (3 if answer.decimals > 1 else 4) and abs(exact - answer.value) <= Fraction(
+        1, 2 * 10**answer.decimals
+    )
 
 
 def _ends(value: Fraction) -> bool:

@@ -14,9 +14,20 @@ from fractions import Fraction
 _LONGEST = 150
 _HIGHEST_POWER = 12
 _DEEPEST = 12
-_TOKEN = re.compile(r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<name>[A-Za-z])|\\(?P<command>[a-z]+)|(?P<sign>.))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<name>[A-Za-z])|\\(?P<command>[a-z]+)|(?P<sign>.))"
+)
 _WORDLIKE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3}|[A-Za-z][0-9]")
-_COMMANDS = {"cdot": "*", "times": "*", "div": "/", "frac": "F", "dfrac": "F", "tfrac": "F", "left": "", "right": ""}
+_COMMANDS = {
+    "cdot": "*",
+    "times": "*",
+    "div": "/",
+    "frac": "F",
+    "dfrac": "F",
+    "tfrac": "F",
+    "left": "",
+    "right": "",
+}
 _OPENING = {"(": ")", "{": "}", "[": "]"}
 _PRIMES = (3, 7, 13, 29, 5, 17, 23, 11, 37, 41)
 _POINTS = 5

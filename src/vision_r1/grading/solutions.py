@@ -7,7 +7,9 @@ import re
 from vision_r1.grading.number import parse_number
 from vision_r1.grading.spans import Span, as_interval
 
-_EITHER = re.compile(r"\s?(?:,\s?(?:or|and)\s|\s(?:or|and)\s|\\text\{\s?(?:or|and)\s?\}|\\lor|[,;])\s?", re.ASCII)
+_EITHER = re.compile(
+    r"\s?(?:,\s?(?:or|and)\s|\s(?:or|and)\s|\\text\{\s?(?:or|and)\s?\}|\\lor|[,;])\s?", re.ASCII
+)
 _SOLVED = re.compile(r"([A-Za-z])(?:_\{?[0-9]\}?|[0-9₀-₉])?\s?(?:=|\\in)\s?")
 _PLUS_MINUS = re.compile(r"(.*?)\s?(?:±|\\pm)\s?(.+)", re.DOTALL)
 _UNION = re.compile(r"\s?(?:\\cup|∪|\sor\s)\s?", re.ASCII)
@@ -43,7 +45,7 @@ def solutions(text: str, *, loose: bool) -> tuple[str, ...]:
 
 
 def _both_signs(value: str) -> list[str]:
-    """"3" and "-3" of "\\pm 3", the two values of "1 \\pm \\sqrt{2}"; else the value itself."""
+    """ "3" and "-3" of "\\pm 3", the two values of "1 \\pm \\sqrt{2}"; else the value itself."""
     match = _PLUS_MINUS.fullmatch(value)
     if match is None:
         return [value]

@@ -17,7 +17,9 @@ _RANGE = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _TERM = r"[0-9]+(?:\.[0-9]+)?"
-_RATIO = re.compile(rf"{_TERM}(?:\s?(?::|/|to)\s?{_TERM}){{1,5}}|\\[dt]?frac\s?\{{{_TERM}\}}\s?\{{{_TERM}\}}", re.ASCII)
+_RATIO = re.compile(
+    rf"{_TERM}(?:\s?(?::|/|to)\s?{_TERM}){{1,5}}|\\[dt]?frac\s?\{{{_TERM}\}}\s?\{{{_TERM}\}}", re.ASCII
+)
 _TERMS = re.compile(_TERM)
 _INTERVAL = re.compile(
     r"(?P<left>[(\[])\s?(?P<low>[^,()\[\]]+?)\s?,\s?(?P<high>[^,()\[\]]+?)\s?(?P<right>[)\]])"
@@ -78,7 +80,9 @@ def as_interval(text: str) -> Span | None:
 
 
 def _inequality(text: str) -> Span | None:
-    text = _IN_WORDS.sub(lambda m: f" {'<' if m[1] in ('less', 'smaller') else '>'}{'=' if m[2] else ''} ", text)
+    text = _IN_WORDS.sub(
+        lambda m: f" {'<' if m[1] in ('less', 'smaller') else '>'}{'=' if m[2] else ''} ", text
+    )
     for mark, plain in _RELATIONS.items():
         text = text.replace(mark, plain)
     parts = [part.strip() for part in _RELATION.split(text)]

@@ -22,9 +22,7 @@ _NAMES: dict[AnswerType, str] = {
     "text": """text boolean boolean_text bool yes_no yes/no true_false true/false judgement extractive_text
         other_text word name colour color""",
 }
-ANSWER_TYPES: dict[str, AnswerType] = {
-    name: kind for kind, names in _NAMES.items() for name in names.split()
-}
+ANSWER_TYPES: dict[str, AnswerType] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
 
 def _type_name(answer_type: str) -> str:

@@ -41,8 +41,28 @@ _SYMBOLS = {
 _ARTICLE = re.compile(r"the (?=\S)|an? (?=[a-z]{3})")
 _CHARACTERS = str.maketrans({"−": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
 
-_ORDINALS = """first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth
-fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth""".split()
+_ORDINALS = [
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+    "seventeenth",
+    "eighteenth",
+    "nineteenth",
+    "twentieth",
+]
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 _SPELLINGS = {f"{place}{_ENDINGS.get(place, 'th')}": word for place, word in enumerate(_ORDINALS, start=1)}
 _SPELLINGS |= {"gray": "grey", "colour": "color", "coloured": "colored", "centre": "center", "metre": "meter"}

@@ -13,8 +13,12 @@ _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9
 _WORD = re.compile(r"[A-Za-z]+")
 _GAP = re.compile(r"(?:\s?-\s?|\s(?:and\s)?)")
 _SIGN = re.compile(r"(?:minus|negative)\s", re.IGNORECASE | re.ASCII)
+# Every number in words up to ninety-nine that stands in a text.
+_TENS_WORD = f"(?:{'|'.join(_TENS.split())})(?:-(?:{'|'.join(_ONES.split()[1:10])}))?"
+SPELT = re.compile(rf"\b(?:{_TENS_WORD}|{'|'.join(_ONES.split())})\b", re.IGNORECASE | re.ASCII)
 _MAGNITUDE = re.compile(
-    r"\s?(?:(hundred|thousand|million|billion|trillion|mn|bn)\b|([kKMBT])(?![A-Za-z0-9_^²³/]))", re.IGNORECASE | re.ASCII
+    r"\s?(?:(hundred|thousand|million|billion|trillion|mn|bn)\b|([kKMBT])(?![A-Za-z0-9_^²³/]))",
+    re.IGNORECASE | re.ASCII,
 )
 _POWERS = {"hundred": 2, "thousand": 3, "million": 6, "mn": 6, "billion": 9, "bn": 9, "trillion": 12}
 _SUFFIXES = {"k": 3, "K": 3, "M": 6, "B": 9, "T": 12}
