@@ -23,7 +23,7 @@ def spec(gold, *rest):
 
 
 RIGHT = [
-    ("12", spec("12.0")), ("012", spec("12")), ("+12", spec("12")), ("12.", spec("12")), ("−12", spec("-12")),
+    ("12", spec("12.0")), ("012", spec("12")), ("12 apples", spec("12")), ("+12", spec("12")), ("12.", spec("12")), ("−12", spec("-12")),
     ("x = 12", spec("12")), ("AC = 12", spec("12")), ("12 cm", spec("12")), ("12", spec("12 cm")),
     ("12 centimetres", spec("12 cm")), ("4 square cm", spec("4 cm^2")), ("60^\\circ", spec("60")),
     ("19 peppermint candies", spec("19", "auto", (), None, "peppermint candies")), ("$8.2", spec("8.20")),

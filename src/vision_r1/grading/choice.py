@@ -55,6 +55,11 @@ def run_of_letters(text: str) -> frozenset[int]:
     return frozenset(ord(letter) - 65 for letter in plain) if _RUN.fullmatch(plain) else frozenset()
 
 
+def several_letters(text: str) -> frozenset[int]:
+    """Several letters however they are set apart: "B, D", "B and D", "BD", "B D"."""
+    return letters_of(text) or run_of_letters(text)
+
+
 def is_letter(text: str) -> bool:
     """Whether a gold is one capital option letter, bare or in brackets."""
     return re.fullmatch(r"\(?[A-J]\)?\.?", text.strip()) is not None

@@ -2,7 +2,8 @@ r"""Is an answer equal to the gold? The one comparison behind filters, rewards a
 
 An answer is right only if the whole of it reads as the gold; nothing is searched for inside it. So
 "A or B", a list of options or a hedge can never be right by containing the gold, whatever the reason
-that the verdict then gives. Order: same text, choice, number, list, equation, LaTeX.
+that the verdict then gives. Order: same text, choice, number, list, equation, LaTeX; then the same for
+what a sentence claims (`statement`), which is read without regard to the gold.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from functools import lru_cache
 
 from vision_r1.grading import choice, symbolic
+from vision_r1.grading.expressions import Side, adds_relation, is_expression, same_measure, same_polynomial
 from vision_r1.grading.notation import joined_thousands, plain_latex
 from vision_r1.grading.number import (
     Number,
@@ -20,7 +22,7 @@ from vision_r1.grading.number import (
     parse_number,
     without_variable,
 )
-from vision_r1.grading.polynomial import same_equation, same_expression
+from vision_r1.grading.polynomial import same_equation
 from vision_r1.grading.spec import GradeSpec
 from vision_r1.grading.statement import Claim, claims, without_reason, yes_or_no
 from vision_r1.grading.structured import same_form
@@ -32,7 +34,6 @@ from vision_r1.grading.text import (
     same_words,
     unwrap,
 )
-from vision_r1.grading.units import canonical_unit, spec_unit
 from vision_r1.grading.verdict import Status, Verdict
 
 _MAX_ANSWER = 1000
@@ -41,10 +42,6 @@ _ANY_MARKS = re.compile(r"\s*(?:[,;/|\n]|\bor\b|\band\b)\s*", re.IGNORECASE | re
 _EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
-_UNIT_TAIL = re.compile(
-    r"(?<=[0-9A-Za-z)}$π])\s((?:(?:square|cubic|sq\.?)\s)?(?:[A-Za-z]{2,12}|[mgslh])(?:\s?\^\s?\{?[23]\}?|[²³])?)$"
-)
-_MULTIPLE = re.compile(r"-?[0-9][0-9.,]*\s?[A-Za-z]+")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
@@ -97,7 +94,7 @@ def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
 
 
 def _noun_fits(claim: Claim, spec: GradeSpec) -> bool:
-    """Whether what a sentence counts may be what the gold counts: "12 apples" is neither 12 cm nor 12 pears."""
+    """Whether a sentence may count what the gold counts: "12 apples" is neither 12 cm nor 12 pears."""
     if not claim.noun:
         return True
     number = _gold_number(unwrap(spec.gold), spec.unit) if spec.kind in ("auto", "number", "text") else None
@@ -175,93 +172,52 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
 def _compare_symbolic(
     answer: str, gold: str, gold_number: Number | None, spec: GradeSpec, number: Number | None = None
 ) -> _Result:
-    if hedges(answer) or (number is None and _adds_relation(answer, gold)):
-        return _DIFFERENT
-    if gold_number and symbolic.is_bare_arithmetic(answer.replace("$", "")):
-        # Copying the operands instead of working them out is no answer to "what is 3 + 4".
-        return "wrong", "unevaluated", answer
-    gold_unit = gold_number.unit if gold_number else _trailing_unit(gold)[1]
-    expression, unit = (answer, number.unit) if number else _trailing_unit(answer)
-    if not _same_measure(unit, gold_unit or (spec_unit(spec.unit) if spec.unit else None), gold):
-        return "wrong", "other_unit", answer
-    if (
-        not number
-        and not gold_number
-        and _is_expression(gold, spec)
-        and same_expression(plain_latex(expression), plain_latex(gold))
-    ):
-        return "right", "equal", expression
-    other = gold if number else expression if gold_number else ""
-    if _MULTIPLE.fullmatch(other):
-        return _DIFFERENT  # math-verify takes any word after a number for a unit: "1990s" for 1990
-    answer_latex = _turned(number) if number else _latex(expression)
-    gold_latex = _turned(gold_number, expression) if gold_number else _latex(_trailing_unit(gold)[0])
+    given, wanted = Side.of(answer, number), Side.of(gold, gold_number, spec.unit)
+    refused = _no_value(answer, gold, given, wanted)
+    if refused:
+        return refused
+    if not (number or gold_number) and is_expression(gold, spec) and same_polynomial(given, wanted):
+        return "right", "equal", answer
+    answer_latex, gold_latex = given.latex(wanted), wanted.latex(given)
     if answer_latex is None or gold_latex is None:
         return _DIFFERENT
     outcome = symbolic.WORKER.compare(gold_latex, answer_latex)
     if outcome.status in ("timeout", "unparseable"):
         return ("timeout" if outcome.status == "timeout" else "unparseable"), outcome.status, answer_latex
-    by_value = (
-        gold_number is not None
-        and outcome.value is not None
-        and (gold_number.decimals is not None or spec.precision is not None)
-        and close_to(gold_number, outcome.value, spec.precision)
-    )
-    if number and not gold_number and outcome.gold_value is not None and spec.precision is None:
-        by_value = approximates(outcome.gold_value, number)
-    if outcome.status == "equal" or by_value:
+    if outcome.status == "equal" or _same_value(outcome, gold_number, number, spec):
         return "right", "equal" if outcome.status == "equal" else "equal_value", answer_latex
     return "wrong", "different", answer_latex
 
 
-def _latex(text: str) -> str | None:
-    """LaTeX of an expression or a plain number."""
-    return symbolic.to_latex(plain_latex(text)) or (text if re.fullmatch(r"-?[0-9./]+", text) else None)
+def _no_value(answer: str, gold: str, given: Side, wanted: Side) -> _Result | None:
+    """Why an answer is no single value in the gold's unit, if it is none."""
+    if hedges(answer) or (given.number is None and adds_relation(answer, gold)):
+        return _DIFFERENT
+    if wanted.number and symbolic.is_bare_arithmetic(answer.replace("$", "")):
+        # Copying the operands instead of working them out is no answer to "what is 3 + 4".
+        return "wrong", "unevaluated", answer
+    if not same_measure(given, wanted):
+        return "wrong", "other_unit", answer
+    return _DIFFERENT if given.is_multiple(wanted) or wanted.is_multiple(given) else None
 
 
-def _is_expression(gold: str, spec: GradeSpec) -> bool:
-    """Whether letters are factors: "ab" is a product only where the problem says so, "AB" may be a segment."""
-    return spec.is_expression or re.search(r"[-+*/^0-9\\]", gold) is not None
-
-
-def _turned(number: Number, other: str = r"\pi") -> str:
-    """The number as LaTeX; one in degrees beside an expression with pi as radians."""
-    if number.unit == "°" and (r"\pi" in other or "π" in other):
-        return rf"\frac{{{number.value.numerator}\pi}}{{{number.value.denominator * 180}}}"
-    return str(number.value)
-
-
-def _trailing_unit(text: str) -> tuple[str, str | None]:
-    """An expression and the known unit that follows it: "16\\pi cm ^2" -> ("16\\pi", "cm^2")."""
-    match = _UNIT_TAIL.search(text)
-    unit = canonical_unit(match[1].replace(" ^", "^")) if match and match.start() else None
-    return (text[: match.start()], unit) if match and unit else (text, None)
-
-
-def _same_measure(unit: str | None, gold_unit: str | None, gold: str) -> bool:
-    """Whether a symbolic answer's unit is the gold's; degrees and radians are told apart by value."""
-    angles = ("°", "rad", None)
-    if unit in angles and gold_unit in angles:
-        return unit != "°" or gold_unit == "°" or "\\pi" in gold
-    return unit is None or gold_unit is None or unit == gold_unit
-
-
-def _adds_relation(answer: str, gold: str) -> bool:
-    """Commas, equations and inequalities make several values of an answer, unless the gold has them."""
-    marks = (",", "=", "<", ">", r"\le", r"\ge", r"\lt", r"\gt", r"\ne", r"\cup")
-    return any(_has(answer, mark) and not _has(gold, mark) for mark in marks)
-
-
-def _has(text: str, mark: str) -> bool:
-    return mark in text.replace(r"\left", "")
+def _same_value(
+    outcome: symbolic.Outcome, gold_number: Number | None, number: Number | None, spec: GradeSpec
+) -> bool:
+    """Whether a closed form has the value of a rounded gold, or a rounded answer that of a closed form."""
+    if number and not gold_number and outcome.gold_value is not None and spec.precision is None:
+        return approximates(outcome.gold_value, number)
+    rounded = gold_number and (gold_number.decimals is not None or spec.precision is not None)
+    if gold_number is None or not rounded or outcome.value is None:
+        return False
+    return close_to(gold_number, outcome.value, spec.precision)
 
 
 def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
-    several = choice.letters_of(gold) or choice.run_of_letters(gold)
-    if several and not choice.resolve(gold, spec.options).indices:
-        same = (choice.letters_of(text) or choice.run_of_letters(text)) == several
-        return ("right" if same else "wrong"), "equal" if same else "different", text
     wanted = choice.resolve(gold, spec.options)
+    if not wanted.indices and (several := choice.several_letters(gold)):
+        same = choice.several_letters(text) == several
+        return ("right" if same else "wrong"), "equal" if same else "different", text
     named = choice.resolve(text, spec.options)
     if not wanted.indices:
         # The gold is no option (a fault of the data set): compare with its text as it stands.
@@ -269,24 +225,30 @@ def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
             spec.gold, "text" if choice.is_letter(gold) else "auto", (), spec.precision, spec.unit
         )
         return _compare(text, free)
-    says = [_YES_NO.get(normalize_text(option)) for option in spec.options]
-    said = yes_or_no(text) if None not in says and not named.indices else None
-    if said is not None:
-        same = said in (says[index] for index in wanted.indices)
-        return ("right" if same else "wrong"), "equal" if same else "different", None
-    shown = ",".join(chr(65 + index) for index in sorted(named.indices)) or None
     if wanted.indices & named.indices:
-        return "right", "equal", shown
+        return "right", "equal", _letters(named.indices)
     if named.indices or named.reason == "several_answers" or not spec.options:
-        return "wrong", named.reason or "different", shown
-    option = unwrap(spec.options[min(wanted.indices)])
+        return "wrong", named.reason or "different", _letters(named.indices)
+    return _compare_option(text, wanted.indices, named.reason, spec)
+
+
+def _letters(indices: frozenset[int]) -> str | None:
+    return ",".join(chr(65 + index) for index in sorted(indices)) or None
+
+
+def _compare_option(text: str, wanted: frozenset[int], reason: str, spec: GradeSpec) -> _Result:
+    """An answer that names no option as it is written: "Yes, it is" or another form of the option's value."""
+    says = [_YES_NO.get(normalize_text(option)) for option in spec.options]
+    if None not in says and (said := yes_or_no(text)) is not None:
+        same = said in (says[index] for index in wanted)
+        return ("right" if same else "wrong"), "equal" if same else "different", None
     plain = plain_math(text)
     if lettered := choice.lettered_text(plain):
-        if lettered[0] not in wanted.indices:
-            return "wrong", named.reason, None
+        if lettered[0] not in wanted:
+            return "wrong", reason, None
         plain = lettered[1]
-    result = _compare_value(plain, option, spec)
-    return ("wrong", named.reason, None) if result == _DIFFERENT else result
+    result = _compare_value(plain, unwrap(spec.options[min(wanted)]), spec)
+    return ("wrong", reason, None) if result == _DIFFERENT else result
 
 
 def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
@@ -386,7 +348,7 @@ def _normal_gold(spec: GradeSpec) -> str:
     """The gold as verdicts show it: the letter of a choice, a number, or normal text."""
     gold = unwrap(spec.gold)
     if spec.kind == "choice":
-        indices = choice.letters_of(gold) or choice.resolve(gold, spec.options).indices
+        indices = choice.resolve(gold, spec.options).indices or choice.several_letters(gold)
         return ",".join(chr(65 + index) for index in sorted(indices)) or normalize_text(gold)
     if spec.kind == "auto" and choice.is_letter(gold):
         return gold.strip("(). ")

@@ -21,7 +21,7 @@ _THINK_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}think\s{0,3}>", _FLAGS)
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_0-9]{1,30}\|>")
 _FINAL = re.compile(r"final answer(?:\s{0,3}is)?\s{0,3}(?:[:：]|(?=\n))", _FLAGS)
 _IS = re.compile(
-    r"\banswers?>?\s{0,3}(?:(?:is|are|would be|must be|should be|equals)\b|[:：=]|\s[-–]\s|(?=\n))\s{0,3}[:：]?"
+    r"\banswers?>?\s{0,3}(?:(?:is|are|(?:would|must|should) be|equals)\b|[:：=]|\s[-–]\s|(?=\n))\s{0,3}[:：]?"
     r"|\bans\s?[.:]|\bI\s(?:choose|pick|select)\b"
     r"|\b(?:correct|right|best)\s(?:option|choice|letter|one)\s{0,3}(?:is\b|[:：])\s{0,3}:?"
     r"|答案\s{0,3}(?:应该是|应为|是|为|选|[:：])\s{0,3}[:：]?|(?<![可备])选(?!项)择?\s{0,3}[:：]?",
@@ -30,7 +30,8 @@ _IS = re.compile(
 # Markup of words, not the power of "2**3".
 _BOLD = re.compile(r"(?<![0-9A-Za-z)])\*\*|\*\*(?![0-9A-Za-z(])")
 _CONCLUDES = re.compile(
-    r"\s*(?:so|thus|therefore|hence|finally|overall|in conclusion|consequently|(?:total|result|sum)(?=\s?[:：])|所以|因此|故|综上)\b|\s*(?:所以|因此|故|综上)",
+    r"\s*(?:(?:so|thus|therefore|hence|finally|overall|in conclusion|consequently)\b"
+    r"|(?:total|result|sum)(?=\s?[:：])|所以|因此|故|综上)",
     _FLAGS,
 )
 _STATES = re.compile(r"\s(?:is|are|was|were|equals)\s|[=＝≈]|是|为", _FLAGS)
@@ -46,7 +47,8 @@ _EXPLAINS = re.compile(
     r"\s*(?:this|that|because|since|it|i|so|we|the|as|therefore|hope|let|note|which|here|if)\b", _FLAGS
 )
 _LEAD = re.compile(
-    r"\s*(?:\*\*)?(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my)\s)?(?:final\s|correct\s)?answer\s{0,3}(?:is\b\s?:?|:|：|=)(?:\*\*)?\s*",
+    r"\s*(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my)\s)?(?:final\s|correct\s)?answer"
+    r"\s{0,3}(?:is\b\s?:?|[:：=])\s*",
     _FLAGS,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
@@ -192,7 +194,7 @@ def _last_statement(text: str) -> str | None:
 
 
 def _first_line(text: str) -> str:
-    """A letter or a number that stands alone before an empty line, and is explained after it; else nothing."""
+    """A letter or a number alone before an empty line, with its explanation after it; else nothing."""
     line, _, rest = text.partition("\n")
     alone = len(line) <= 20 and _ALONE.fullmatch(line.strip()) and rest.startswith("\n")
     return line if alone and not _DOUBTS.search(rest) else ""
@@ -201,29 +203,25 @@ def _first_line(text: str) -> str:
 def _conclusion(text: str) -> str:
     """The sentence that a text without a mark ends in, if it is a conclusion; else nothing.
 
-    That is a last sentence which begins with "so" or the like, or a last line of its own (or the end of a long
-    text) which states that something is something. A list of options or a text that was cut off has none.
+    That is a last sentence which begins with "so" or the like, or a last line of its own (or the end of a
+    long text) which states that something is something. Options or a text that was cut off have none.
     """
     tail = text[-3 * _MAX_BARE :]
     if shown := _DISPLAY.search(tail, max(tail.rfind("$$", 0, tail.rfind("$$")), tail.rfind("\\["), 0)):
         return shown[1]
-    line = tail.rpartition("\n")[2].strip()
+    sentence = _last_sentence(tail.rpartition("\n")[2].strip())
     own_line = "\n" in text or len(text) > _MAX_BARE
-    starts = [
-        0,
-        *(
-            end.end()
-            for end in _SENTENCE_END.finditer(line)
-            if end.end() < len(line) and not _abbreviated(line, end)
-        ),
-    ]
-    sentence = line[starts[-1] :].strip()
     if len(sentence) > _MAX_BARE or sentence == text:
         return ""
     ended = sentence.endswith((".", "。", "!", "$", "\\)"))
     if _CONCLUDES.match(sentence) and (len(text) <= _MAX_BARE or ended):
         return sentence
     return sentence if own_line and ended and _STATES.search(sentence) else ""
+
+
+def _last_sentence(line: str) -> str:
+    ends = [end.end() for end in _SENTENCE_END.finditer(line) if not _abbreviated(line, end)]
+    return line[max((end for end in ends if end < len(line)), default=0) :].strip()
 
 
 def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:

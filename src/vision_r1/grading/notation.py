@@ -99,7 +99,7 @@ def joined_thousands(text: str) -> str:
 
 
 def plain_latex(text: str) -> str:
-    r"""An expression in the LaTeX that the symbolic comparison reads: "n² + sin θ" -> "n^{2} + \sin \theta "."""
+    r"""An expression in the LaTeX that the symbolic comparison reads: "n² + θ" is "n^{2} + \theta"."""
     text = _SUPERSCRIPT.sub(lambda m: f"{m[1]}^{{{m[2].translate(_LOWERED)}}}", text)
     text = _GREEK_SIGN.sub(lambda m: f"\\{_GREEK[m[0]]} ", text)
     text = _PI.sub(r"\\pi ", text)

@@ -88,21 +88,17 @@ def parse_number(text: str, unit: str | None = None) -> Number | None:
 
 
 def _compound(text: str) -> Number | None:
-    """ "1 hour and 15 minutes", "8 dollars and 20 cents": a figure in two or three units, in the first one."""
-    parts = [_parse(part, None) for part in _NEXT_FIGURE.split(text)]
-    if not 2 <= len(parts) <= 3:
+    """A figure in two or three units, largest first ("1 hour and 15 minutes"), in the first of them."""
+    parts = [part for piece in _NEXT_FIGURE.split(text) if (part := _parse(piece, None)) and part.unit]
+    if not 2 <= len(parts) <= 3 or len(parts) != len(_NEXT_FIGURE.split(text)):
         return None
-    first, total = parts[0], Fraction(0)
-    for part, larger in zip(parts, [None, *parts], strict=False):
-        factor = conversion(part.unit, first.unit) if part and first and part.unit and first.unit else None
-        if part is None or factor is None:
-            return None
-        if larger is not None and part.value * factor >= (
-            conversion(larger.unit or "", first.unit or "") or 0
-        ):  # type: ignore[union-attr]
-            return None
-        total += part.value * factor
-    return Number(total, None, first.unit if first else None)
+    sizes = [conversion(part.unit or "", parts[0].unit or "") for part in parts]
+    values = [part.value * size for part, size in zip(parts, sizes, strict=True) if size is not None]
+    # "1 hour 75 minutes" is no such figure: each part is less than one of the unit before it.
+    fits = all(value < (size or 0) for value, size in zip(values[1:], sizes, strict=False))
+    return (
+        Number(sum(values, Fraction(0)), None, parts[0].unit) if len(values) == len(parts) and fits else None
+    )
 
 
 def _parse(text: str, unit: str | None) -> Number | None:
@@ -171,7 +167,7 @@ def _unit(rest: str, currency: str, extra: str | None) -> str | None:
 
 
 def without_variable(text: str) -> str:
-    """`text` without a name that it is given to: "V = 36\\pi" -> "36\\pi"."""
+    r"""`text` without a name that it is given to: "V = 36\pi" -> "36\pi"."""
     match = _VARIABLE.match(text)
     return text[match.end() :] if match else text
 

@@ -13,15 +13,18 @@ def any_of(words: str) -> str:
 
 
 # A sentence with one of these does not simply say what is.
-_DENYING = """not no never neither nor none cannot without wrong incorrect false except instead unless if whether
-    gold label reference ground_truth expected supposed thought guess\\w* assum\\w+ unknown unclear unsure unable
-    sorry doubt\\w* every any maybe but however although though actually wait hmm options? choices? each"""
+_DENYING = """
+    not no never neither nor none cannot without wrong incorrect false except instead unless if whether
+    gold label reference ground_truth expected supposed thought guess\\w* assum\\w+ unknown unclear
+    unsure unable sorry doubt\\w* every any maybe but however although though actually wait hmm
+    options? choices? each"""
 DENIES = re.compile(rf"\b{any_of(_DENYING)}\b|n't\b|[?<>]", FLAGS)
 
 # Beside one of these a number is not the value: "more than 12", "divisible by 12", "before 2021".
-_COMPARING = """than least most under over above below nearly almost minus plus (?<!\\\\)times dozens? hundreds
-    thousands millions billions less doubled halved half twice double between divisible multiple factors? digits?
-    (?:before|after)(?=\\s(?:the\\s|year\\s){0,2}[0-9])"""
+_COMPARING = """
+    than least most under over above below nearly almost minus plus (?<!\\\\)times dozens? hundreds
+    thousands millions billions less doubled halved half twice double between divisible multiple
+    factors? digits? (?:before|after)(?=\\s(?:the\\s|year\\s){0,2}[0-9])"""
 COMPARES = re.compile(rf"\b{any_of(_COMPARING)}\b|\\(?:le|ge|ne|lt|gt|approx)", FLAGS)
 
 # "I first thought 12 but": what comes before is taken back.
@@ -30,11 +33,13 @@ CORRECTED = re.compile(
     rf".*\b{any_of(_TAKING_BACK)}\b.*?(?:,\s?|\s)(?:but|however|although)\s", FLAGS | re.DOTALL
 )
 
-_CONCLUDING = """so thus therefore hence then finally overall consequently accordingly in_conclusion in_total and
+_CONCLUDING = """
+    so thus therefore hence then finally overall consequently accordingly in_conclusion in_total and
     => ⇒ → ∴"""
 LEAD = re.compile(
     rf"(?:{any_of(_CONCLUDING)}(?![A-Za-z])|所以|因此|故|综上"
-    r"|(?:looking at|from|among|of) (?:all )?(?:the )?(?:given |answer )?(?:options|choices)(?: given| provided)?(?=,)"
+    r"|(?:looking at|from|among|of) (?:all )?(?:the )?(?:given |answer )?(?:options|choices)"
+    r"(?: given| provided)?(?=,)"
     r")[,:，：]?\s*",
     FLAGS,
 )
@@ -52,8 +57,8 @@ COPULA = re.compile(
     FLAGS,
 )
 # What may stand before a bare value in place of an article.
-_FILLERS = """the an? in on at by therefore thus then clearly simply exactly definitely indeed just only option
-    choice letter answer equal_to around about"""
+_FILLERS = """the an? in on at by therefore thus then clearly simply exactly definitely indeed just only
+    option choice letter answer equal_to around about"""
 FILLER = re.compile(rf"{any_of(_FILLERS)}\s", FLAGS)
 # "12 objects are left": the value comes before the verb.
 LEFT = re.compile(r"(?:left|remaining|needed|required|visible|shown|present)\b", FLAGS)
@@ -79,18 +84,51 @@ NEGATIVE = re.compile(
 
 # What a sentence with one value and no "is" may look like; "divisible by 12" and "ends in 12" do not.
 _BEGINNINGS = "in on at year ages? aged length width height total value count sum area only exactly just"
-_VERBS = """there is are was were be has have had shows? reads? contains? gives? gave costs? spends? spent leaves
-    arrives starts ends_at begins happen(?:s|ed) occur(?:s|red) equals? gets? got obtain counts? see saw finds?
-    found makes? made pays? paid needs? takes? took peak(?:s|ed) stood stands reach(?:es|ed) sold uses? used
-    earn(?:s|ed) measures? weighs? differ totals? choose scored received bought"""
+_VERBS = """there is are was were be has have had shows? reads? contains? gives? gave costs? spends? spent
+    leaves arrives starts ends_at begins happen(?:s|ed) occur(?:s|red) equals? gets? got obtain
+    counts? see saw finds? found makes? made pays? paid needs? takes? took peak(?:s|ed) stood stands
+    reach(?:es|ed) sold uses? used earn(?:s|ed) measures? weighs? differ totals? choose scored
+    received bought"""
 GIVES = re.compile(
     rf"(?:after\s[a-z\s]{{1,40}},\s|(?:the\s)?{any_of(_BEGINNINGS)}\b|(?:.*?\s)?{any_of(_VERBS)}\s)", FLAGS
 )
 # After these the noun that is counted is over: "12 apples in the picture".
 FUNCTION_WORDS = frozenset(
     word
-    for word in """in on at of from to for by with per and are is was were left there that which who has have had
-    total altogether will can more each as during than""".split()
+    for word in [
+        "in",
+        "on",
+        "at",
+        "of",
+        "from",
+        "to",
+        "for",
+        "by",
+        "with",
+        "per",
+        "and",
+        "are",
+        "is",
+        "was",
+        "were",
+        "left",
+        "there",
+        "that",
+        "which",
+        "who",
+        "has",
+        "have",
+        "had",
+        "total",
+        "altogether",
+        "will",
+        "can",
+        "more",
+        "each",
+        "as",
+        "during",
+        "than",
+    ]
 )
 
 _SAYING = "indeed definitely certainly it there they he she this that the"

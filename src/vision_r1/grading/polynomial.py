@@ -62,7 +62,7 @@ def same_equation(one: str, other: str) -> bool | None:
 
 
 def same_expression(one: str, other: str) -> bool:
-    """Whether two expressions in variables have one value everywhere: "2ba^2" and "2a^2b"; not "A1" and "1A"."""
+    """Whether two expressions in variables have one value everywhere: "2ba^2" and "2a^2b", not names."""
     if max(len(one), len(other)) > _LONGEST or _WORDLIKE.search(f"{one} {other}") or "=" in one + other:
         return False
     return same_equation(f"{one}+Z=0", f"{other}+Z=0") is True and any(map(str.isalpha, other))

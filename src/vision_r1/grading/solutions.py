@@ -1,4 +1,4 @@
-r"""Several values that are one answer together: the solutions of an equation, "\pm 2", unions of intervals."""
+r"""Several values that are one answer: the solutions of an equation, "\pm 2", unions of intervals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def solutions(text: str, *, loose: bool) -> tuple[str, ...]:
 
 
 def _both_signs(value: str) -> list[str]:
-    """ "3" and "-3" of "\\pm 3", the two values of "1 \\pm \\sqrt{2}"; else the value itself."""
+    r"""The two values of "\pm 3" or "1 \pm \sqrt{2}"; else the value itself."""
     match = _PLUS_MINUS.fullmatch(value)
     if match is None:
         return [value]

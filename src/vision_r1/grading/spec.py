@@ -12,14 +12,17 @@ AnswerType = Literal["auto", "choice", "number", "list", "text"]
 
 # The names that benchmarks use for the same five comparisons, in lower case with underscores.
 _NAMES: dict[AnswerType, str] = {
-    "auto": """auto free_form free_text free single_answer open open_ended short_answer string expression equation
+    "auto": """
+        auto free_form free_text free single_answer open open_ended short_answer string expression equation
         formula latex math interval set tuple point coordinate coordinates vector matrix date time ratio range
         symbolic angle money unit other none""",
     "choice": "choice multi_choice multiple_choice mcq mc multiple_select option letter option_letter",
-    "number": """number numeric numerical integer int integer_number float decimal decimal_number fraction percent
+    "number": """
+        number numeric numerical integer int integer_number float decimal decimal_number fraction percent
         percentage real year count""",
     "list": "list array",
-    "text": """text boolean boolean_text bool yes_no yes/no true_false true/false judgement extractive_text
+    "text": """
+        text boolean boolean_text bool yes_no yes/no true_false true/false judgement extractive_text
         other_text word name colour color""",
 }
 ANSWER_TYPES: dict[str, AnswerType] = {name: kind for kind, names in _NAMES.items() for name in names.split()}

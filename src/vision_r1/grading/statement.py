@@ -147,7 +147,7 @@ def yes_or_no(answer: str) -> bool | None:
 
 
 def _without_remark(text: str) -> str:
-    """ "Germany, with 45%" -> "Germany"; but "12, so 13" stays, for its remark may be the answer."""
+    """The part before a remark ("Germany, with 45%"); "12, so 13" stays, for its remark may be the answer."""
     remark = REMARK.search(text)
     if remark is None or (_VALUE.search(text[: remark.start()]) and _VALUE.search(remark[0])):
         return text
@@ -161,10 +161,14 @@ def _without_aside(answer: str) -> str:
         return answer
     main, inner = aside[1], aside[2]
     number, other = parse_number(plain_math(main)), parse_number(_ALSO.sub("", plain_math(inner)))
+    if number is not None and other is not None:
+        return main if other.value == number.value else answer
+    if hedges(inner) or DENIES.search(inner) or "," in inner:
+        return answer
     if number is not None:
-        return main if other is not None and other.value == number.value else answer
+        return answer if _VALUE.search(inner) or SPELT.search(inner) or COMPARES.search(inner) else main
     named = len(main) > 1 and not _VALUE.search(main) and not any(char in main for char in "\\=():")
-    return main if named and "," not in inner and not hedges(inner) else answer
+    return main if named else answer
 
 
 def _after_copula(text: str) -> str | None:
@@ -191,7 +195,7 @@ def _without_filler(text: str) -> str:
 
 
 def _single_formula(text: str) -> Claim | None:
-    """The formula of a sentence that has one in dollars and no other value: "we get $2\\sqrt{3}$ cm"."""
+    r"""The formula of a sentence that has one in dollars and no other value: "we get $2\sqrt{3}$ cm"."""
     maths = list(_MATHS.finditer(text))
     outside = _MATHS.sub(" ", text)
     if len(maths) != 1 or _VALUE.search(outside) or SPELT.search(outside) or COMPARES.search(text):
@@ -206,7 +210,11 @@ def _single_value(text: str) -> Claim | None:
     if len(values) != 1 or not plain:
         return None
     before, value, after = text[: values[0].start()], values[0][0], text[values[0].end() :]
-    if _SIGN_BEFORE.search(before) or _SIGN_AFTER.match(after) or (before.strip() and not GIVES.match(before)):
+    if (
+        _SIGN_BEFORE.search(before)
+        or _SIGN_AFTER.match(after)
+        or (before.strip() and not GIVES.match(before))
+    ):
         return None
     if unit := _known_unit(after):
         return Claim(f"{value} {unit}")
