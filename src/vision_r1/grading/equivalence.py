@@ -82,6 +82,8 @@ _DIFFERENT: _Result = ("wrong", "different", None)
 def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
     """The verdict on what a sentence claims, where that is right; else None."""
     if spec.kind == "choice":
+        if choice.resolve(text, spec.options).indices:
+            return None  # "only D" is the text of an option
         wanted = choice.resolve(unwrap(spec.gold), spec.options).indices
         if not choice.letters_in(without_reason(text)) <= (wanted or choice.letters_in(spec.gold)):
             return None  # the letter that a sentence names beside a text must be the text's

@@ -41,7 +41,11 @@ _SUPERSCRIPT = re.compile(r"([A-Za-z0-9)\]}])([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸
 _LOWERED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _BARE_ROOT = re.compile(r"\\sqrt\s?([0-9]+)")
 _FACTOR = re.compile(r"(?<![0-9.}])([0-9]{1,6})\s?/\s?([0-9]{1,6})(?=\s?(?:\\pi|\\sqrt|[A-Za-z(]))")
-_PRODUCT = re.compile(r"(?<![A-Za-z\\])[a-z]{2,3}(?![A-Za-z])")
+# "ab" is a product beside LaTeX, an English word is not.
+_PRODUCT = re.compile(
+    r"(?<![A-Za-z\\])(?!(?:not|is|it|or|and|of|the|to|if|in|at|by|are|was|so|as|for|we|all|cm|mm|km|sq)\b)"
+    r"[a-z]{2,3}(?![A-Za-z])"
+)
 _LOG_BASE = re.compile(
     r"\\log_\s?(?:\{\s?([0-9a-z]{1,3})\s?\}|([0-9a-z]))\s?(?:\(\s?([0-9a-z]+)\s?\)|([0-9a-z]+))"
 )
