@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from vision_r1.grading.number import Number, close_to, parse_number
+from vision_r1.grading.number import Number, close_to, parse_number, variable_of
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
 _LETTER = re.compile(
@@ -127,7 +127,8 @@ def _by_text(answer: str, options: Sequence[str]) -> frozenset[int]:
     rounded = set()
     for index, option in enumerate(options):
         other = _option_number(option)
-        if other is None or (other.unit and number.unit and other.unit != number.unit):
+        names = {variable_of(plain_math(text)) for text in (answer, option)} - {""}
+        if other is None or len(names) > 1 or (other.unit and number.unit and other.unit != number.unit):
             continue
         if other.value == number.value:
             exact.add(index)

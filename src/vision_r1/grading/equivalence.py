@@ -43,6 +43,7 @@ _EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
+_DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?")
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
 
@@ -132,7 +133,8 @@ def _same_latex(text: str, gold: str) -> bool:
     """Whether two texts are the same LaTeX: its spaces mean nothing."""
     if "\\" not in gold and "\\" not in text:
         return False
-    return plain_math(text).replace(" ", "") == plain_math(gold).replace(" ", "")
+    one, other = (_DEGREE.sub("°", plain_math(side)).replace(" ", "") for side in (text, gold))
+    return one == other
 
 
 def _compare_plain(text: str, gold: str, spec: GradeSpec) -> _Result:

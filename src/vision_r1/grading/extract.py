@@ -34,6 +34,10 @@ _CONCLUDES = re.compile(
     r"|(?:total|result|sum)(?=\s?[:：])|所以|因此|故|综上)",
     _FLAGS,
 )
+_FAREWELL = re.compile(
+    r"(?:(?:I )?hope (?:this|that) helps|(?:let me know if|feel free to)[^.!?\n]{1,100})[.!?]{0,3}\Z",
+    _FLAGS,
+)
 _STATES = re.compile(r"\s(?:is|are|was|were|equals)\s|[=＝≈]|是|为", _FLAGS)
 _DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,300}?)(?:\$\$|\\\])\s*\.?\s*\Z", re.DOTALL)
 _JSON = re.compile(
@@ -85,7 +89,7 @@ def extract(response: str) -> Extraction:
     if stated is None:
         stated = _last_statement(final)
     if stated is None:
-        bare = final.strip()
+        bare = _FAREWELL.sub("", final.strip()).strip()
         stated = _first_line(bare) or _conclusion(bare) or (bare if len(bare) <= _MAX_BARE else "")
     return _agree([strip_marks(stated)])
 

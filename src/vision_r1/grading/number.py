@@ -166,6 +166,12 @@ def _unit(rest: str, currency: str, extra: str | None) -> str | None:
     return known
 
 
+def variable_of(text: str) -> str:
+    """The name that a value is given to: "x = 2" -> "x"; "" for a bare value."""
+    match = _VARIABLE.match(text)
+    return match[0].rstrip("= ") if match else ""
+
+
 def without_variable(text: str) -> str:
     r"""`text` without a name that it is given to: "V = 36\pi" -> "36\pi"."""
     match = _VARIABLE.match(text)

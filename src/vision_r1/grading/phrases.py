@@ -24,7 +24,7 @@ DENIES = re.compile(rf"\b{any_of(_DENYING)}\b|n't\b|[?<>]", FLAGS)
 _COMPARING = """
     than least most under over above below nearly almost minus plus (?<!\\\\)times dozens? hundreds
     thousands millions billions less doubled halved half twice double between divisible multiple
-    factors? digits? (?:before|after)(?=\\s(?:the\\s|year\\s){0,2}[0-9])"""
+    factors? digits? squared cubed (?:before|after)(?=\\s(?:the\\s|year\\s){0,2}[0-9])"""
 COMPARES = re.compile(rf"\b{any_of(_COMPARING)}\b|\\(?:le|ge|ne|lt|gt|approx)", FLAGS)
 
 # "I first thought 12 but": what comes before is taken back.
@@ -44,7 +44,8 @@ LEAD = re.compile(
     FLAGS,
 )
 REASON = re.compile(
-    r",?\s(?:because|since|as (?:shown|seen|it|the|[A-J])|based on|according to|due to|given that)\b.*",
+    r",\snot\s[^,]{1,60}$"
+    r"|,?\s(?:because|since|as (?:shown|seen|it|the|[A-J])|based on|according to|due to|given that)\b.*",
     FLAGS | re.DOTALL,
 )
 REMARK = re.compile(r",?\swhich\s.*|,\s(?:with|having|so)\s.*", FLAGS | re.DOTALL)
@@ -133,5 +134,9 @@ FUNCTION_WORDS = frozenset(
 
 _SAYING = "indeed definitely certainly it there they he she this that the"
 SAYS_FIRST = re.compile(rf"\W*[A-Za-z]+(?:\s?[,.;:!-]|\s{any_of(_SAYING)}\b)", FLAGS)
+JUDGED = re.compile(
+    r"(?:it|this|that|the (?:statement|claim|answer|sentence|assertion|given statement))\sis\s(true|false)",
+    FLAGS,
+)
 SAYS = {"yes": True, "true": True, "no": False, "false": False}
 SECOND_THOUGHTS = frozenset({"but", "however", "actually", "or", "maybe", "wait"})

@@ -22,6 +22,7 @@ from vision_r1.grading.phrases import (
     FLAGS,
     FUNCTION_WORDS,
     GIVES,
+    JUDGED,
     LEAD,
     LEFT,
     NAMED_OPTION,
@@ -137,6 +138,8 @@ def without_reason(text: str) -> str:
 
 def yes_or_no(answer: str) -> bool | None:
     """Whether an answer says yes or no: "Yes.", "No, the lines cross.", "True"; None if neither or both."""
+    if judged := JUDGED.fullmatch(unwrap(answer)):
+        return SAYS[judged[1].casefold()]
     words = re.findall(r"[a-z']+", unwrap(answer).casefold()[:_LONGEST])
     if not words or words[0] not in SAYS:
         return None
@@ -149,7 +152,11 @@ def yes_or_no(answer: str) -> bool | None:
 def _without_remark(text: str) -> str:
     """The part before a remark ("Germany, with 45%"); "12, so 13" stays, for its remark may be the answer."""
     remark = REMARK.search(text)
-    if remark is None or (_VALUE.search(text[: remark.start()]) and _VALUE.search(remark[0])):
+    if (
+        remark is None
+        or not re.search(r"\w", text[: remark.start()])
+        or (_VALUE.search(text[: remark.start()]) and _VALUE.search(remark[0]))
+    ):
         return text
     return text[: remark.start()]
 

@@ -35,7 +35,7 @@ _HYPHEN = re.compile(r"(?<=[a-z]{3})-(?=[a-z]{3})")
 _OVERLINE = re.compile(r"\\(?:overline|widehat)\s?\{([^{}]*)\}")
 _SYMBOLS = {
     "\\triangle": " triangle ", "△": " triangle ", "\\angle": " angle ", "∠": " angle ",
-    "\\infty": " infinity ", "∞": " infinity ", "\\gt": " > ", "\\lt": " < ",
+    "\\infty": " infinity ", "∞": " infinity ", "\\neq": " ≠ ", "\\ne": " ≠ ", "\\gt": " > ", "\\lt": " < ",
     "\\emptyset": " empty set ", "\\varnothing": " empty set ", "∅": " empty set ",
 }  # fmt: skip
 _ARTICLE = re.compile(r"the (?=\S)|an? (?=[a-z]{3})")
@@ -65,7 +65,14 @@ _ORDINALS = [
 ]
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 _SPELLINGS = {f"{place}{_ENDINGS.get(place, 'th')}": word for place, word in enumerate(_ORDINALS, start=1)}
-_SPELLINGS |= {"gray": "grey", "colour": "color", "coloured": "colored", "centre": "center", "metre": "meter"}
+_SPELLINGS |= {
+    "&": "and",
+    "gray": "grey",
+    "colour": "color",
+    "coloured": "colored",
+    "centre": "center",
+    "metre": "meter",
+}
 _NAMES = """january february march april june july august september october november december
 monday tuesday wednesday thursday friday saturday sunday"""
 _SHORT = {name[:3]: name for name in _NAMES.split()}
