@@ -15,7 +15,8 @@ from vision_r1.grading.number import Number, close_to, parse_number, variable_of
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
 _LETTER = re.compile(
-    r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)]?(?:选?项)?", re.IGNORECASE
+    r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)!]?(?:选?项)?",
+    re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
     r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)",
@@ -27,7 +28,7 @@ _IN_FIGURE = re.compile(
     re.IGNORECASE,
 )
 _BRACKETED = re.compile(r"\(([^()]*)\)")
-_ARTICLE_A = re.compile(r"\bA(?=\s[a-z])")
+_WORDS_A_I = re.compile(r"\b[AI](?=\s[a-z])")
 _LETTERS = re.compile(r"\(?([A-J])\)?(?:\s?(?:,|;|&|and)\s?\(?([A-J])\)?)+")
 _RUN = re.compile(r"[A-J]{2,10}")
 _IGNORED = str.maketrans("", "", " ~$")
@@ -87,9 +88,9 @@ def lettered_text(text: str) -> tuple[int, str] | None:
 
 
 def letters_in(text: str) -> frozenset[int]:
-    """Every option letter that stands alone in a text; the article "A" and the A of "sin A" are none."""
+    """The option letters that stand alone in a text; the words "A" and "I" and the A of "sin A" are none."""
     return frozenset(
-        ord(letter) - 65 for letter in _LONE_LETTER.findall(_IN_FIGURE.sub("", _ARTICLE_A.sub("", text)))
+        ord(letter) - 65 for letter in _LONE_LETTER.findall(_IN_FIGURE.sub("", _WORDS_A_I.sub("", text)))
     )
 
 

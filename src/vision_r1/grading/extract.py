@@ -43,7 +43,16 @@ _DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,300}?)(?:\$\$|\\\])\s*\.?\s*\Z", re
 _JSON = re.compile(
     r'"(?:short[ _]|final[ _])?answer"\s{0,3}:\s{0,3}(?:"([^"\n]{0,300})"|([^",}\n]{1,300}))', _FLAGS
 )
-_ALONE = re.compile(r"\(?[A-J]\)?[.:]?|[-+]?[0-9][0-9.,/]*\s?[A-Za-z°%]{0,10}\.?")
+_ALONE = re.compile(
+    r"\(?[A-J]\)?[.:]?|[-+]?[0-9][0-9.,/]*\s?[A-Za-z°%]{0,10}\.?|(?:yes|no|true|false)\.?", _FLAGS
+)
+_BOLD_LINE = re.compile(r"\*\*([^*\n]{0,59}[^*\n:：])\*\*\.?")
+_HEADING = re.compile(
+    r"(?:step|solution|explanation|analysis|given|answer|question|problem|part|reason|observ|note|approach|method|calcul"
+    r"|overview|summary|(?:chart|graph|figure|table|data)\b|understand|interpret|image|identify|find|determin|count|conclu"
+    r"|result|key|detail|to |how|what|let|first|[0-9]+[.)] )",
+    _FLAGS,
+)
 _DOUBTS = re.compile(r"\b(?:wait|actually|hmm|correction|mistake|instead|recount\w*|let me|sorry)\b", _FLAGS)
 _TICKS = " \t\r\n✓✔✅☑\ufe0f"
 _LETTER_ONLY = re.compile(r"\s*\(?[A-J]\)?\s*")
@@ -56,6 +65,8 @@ _LEAD = re.compile(
     _FLAGS,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
+_ABBREVIATION = re.compile(r"(?:^|[\s.])(?:[ap]\.m|st|mr|mrs|dr|vs)$", _FLAGS)
+_NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", _FLAGS)
 _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
 _DIGIT_OR_LETTER_OPTION = re.compile(r"[0-9]|(?<![A-Za-z])[B-J](?![A-Za-z'])")
 
@@ -78,8 +89,8 @@ def extract(response: str) -> Extraction:
         The answer with its marks stripped. Final marks of one kind that give different answers make
         "several_answers"; no mark and a long or empty text make "no_answer".
     """
-    text = _BOLD.sub("", _SPECIAL_TOKEN.sub("", response))
-    final, open_thought = _after_thought(text)
+    marked, open_thought = _after_thought(_SPECIAL_TOKEN.sub("", response))
+    final = _BOLD.sub("", marked)
     for candidates in (_answer_blocks(final), _last_line_of(final, _FINAL), _last_boxes(final)):
         if candidates:
             return _agree([strip_marks(candidate) for candidate in candidates])
@@ -89,9 +100,17 @@ def extract(response: str) -> Extraction:
     if stated is None:
         stated = _last_statement(final)
     if stated is None:
-        bare = _FAREWELL.sub("", final.strip()).strip()
-        stated = _first_line(bare) or _conclusion(bare) or (bare if len(bare) <= _MAX_BARE else "")
+        stated = _unmarked(final, _bold_line(marked))
     return _agree([strip_marks(stated)])
+
+
+def _unmarked(final: str, headline: str) -> str:
+    """The answer of a text without any mark: a first line, a conclusion, or the whole of a short text."""
+    bare = _FAREWELL.sub("", final.strip()).strip()
+    conclusion = _conclusion(bare)
+    if _CONCLUDES.match(conclusion):
+        headline = ""
+    return _first_line(bare) or headline or conclusion or (bare if len(bare) <= _MAX_BARE else "")
 
 
 def strip_marks(block: str) -> str:
@@ -198,10 +217,17 @@ def _last_statement(text: str) -> str | None:
 
 
 def _first_line(text: str) -> str:
-    """A letter or a number alone before an empty line, with its explanation after it; else nothing."""
+    """A letter or a number alone before an empty line, explained after it; else nothing."""
     line, _, rest = text.partition("\n")
     alone = len(line) <= 20 and _ALONE.fullmatch(line.strip()) and rest.startswith("\n")
     return line if alone and not _DOUBTS.search(rest) else ""
+
+
+def _bold_line(marked: str) -> str:
+    """A first line that is all bold and no heading ("**Belize**"), explained after it; else nothing."""
+    line, _, rest = marked.strip().partition("\n")
+    bold = _BOLD_LINE.fullmatch(line.strip()) if len(line) <= 80 and rest.startswith("\n") else None
+    return bold[1] if bold and not _HEADING.match(bold[1]) and not _DOUBTS.search(rest) else ""
 
 
 def _conclusion(text: str) -> str:
@@ -235,8 +261,8 @@ def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 def _first_sentence(text: str) -> str:
     """Up to the first full stop, unless an abbreviation ends there or a hedge goes on after it."""
-    end = _SENTENCE_END.search(text)
-    if end is None or _abbreviated(text, end) or hedges(" ".join(text[end.end() :].split()[:2])):
+    end = next((end for end in _SENTENCE_END.finditer(text) if not _abbreviated(text, end)), None)
+    if end is None or hedges(" ".join(text[end.end() :].split()[:2])):
         return text
     line = text.partition("\n")[0]
     lettered = _LETTER_ONLY.fullmatch(text[: end.start()]) and line[end.end() :].strip()
@@ -246,7 +272,11 @@ def _first_sentence(text: str) -> str:
 
 
 def _abbreviated(text: str, end: re.Match[str]) -> bool:
-    return re.search(r"(?:^|[\s.])(?:[ap]\.m|st|mr|mrs|dr|vs|no)$", text[: end.start()], _FLAGS) is not None
+    """Whether a full stop ends no sentence: "2:10 P.M.", "Mr. Smith", "no. 5"."""
+    before, after = text[max(end.start() - 8, 0) : end.start()], text[end.end() : end.end() + 2]
+    return end[0] == "." and (
+        _ABBREVIATION.search(before) is not None or (_NUMBERED.search(before + after) is not None)
+    )
 
 
 def _agree(candidates: list[str]) -> Extraction:

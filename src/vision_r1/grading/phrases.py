@@ -40,6 +40,7 @@ LEAD = re.compile(
     rf"(?:{any_of(_CONCLUDING)}(?![A-Za-z])|所以|因此|故|综上"
     r"|(?:looking at|from|among|of) (?:all )?(?:the )?(?:given |answer )?(?:options|choices)"
     r"(?: given| provided)?(?=,)"
+    r"|(?:[a-z\s]{1,40},\s)?(?:we|I)\s(?:have|get|got|obtain|find|see|count)\b(?: that\b)?"
     r")[,:，：]?\s*",
     FLAGS,
 )
@@ -70,9 +71,16 @@ _TOP = """lowest highest most least largest smallest greatest fewest tallest sho
 _HAS = "has had have shows? showed is was are were represents? recorded received got"
 SUBJECT = re.compile(
     rf"(?P<subject>.{{1,60}}?)\s(?:{any_of(_HAS)}\s(?:by far\s)?the\s(?:[a-z]+\s)?{any_of(_TOP)}\b"
-    r"|(?:completes?|continues?|fits?|matches|works|satisfies)\b(?!.*\s(?:is|are)\s)"
-    r"|(?:is|are)\s(?:correct|right|the (?:correct )?(?:answer|option|choice))$)",
+    r"|(?:completes?|continues?|fits?|matches|works|satisfies)\b(?!.*\s(?:is|are)\s))",
     FLAGS,
+)
+IS_ANSWER = re.compile(
+    r"(.{1,80}?)\s(?:is|are)\s(?:correct|right|the (?:correct |right |final )?(?:answer|option|choice))",
+    FLAGS,
+)
+# A remark in brackets after one of these is no remark: "It is (D)".
+UNFINISHED = re.compile(
+    r"\b(?:is|are|was|were|be|equals?|at|get|have|choose|option|choice|answer)$|[:=]$", FLAGS
 )
 NUMBER_IS = re.compile(r"([-+]?[0-9][0-9,./]*)\sis\sthe\s[a-z\s]{2,40}", FLAGS)
 NAMED_OPTION = re.compile(r"\b(?:the (?:correct|right) )?(?:option|choice)\b", FLAGS)

@@ -22,6 +22,7 @@ from vision_r1.grading.phrases import (
     FLAGS,
     FUNCTION_WORDS,
     GIVES,
+    IS_ANSWER,
     JUDGED,
     LEAD,
     LEFT,
@@ -35,6 +36,7 @@ from vision_r1.grading.phrases import (
     SECOND_THOUGHTS,
     SHORT_IS,
     SUBJECT,
+    UNFINISHED,
 )
 from vision_r1.grading.text import has_foreign_digits, hedges, plain_math, unwrap
 from vision_r1.grading.units import canonical_unit
@@ -90,8 +92,8 @@ def claims(answer: str) -> tuple[Claim, ...]:
 
 
 def _readings(text: str) -> Iterator[Claim]:
-    if number := NUMBER_IS.fullmatch(text):
-        yield Claim(number[1])
+    if named := IS_ANSWER.fullmatch(text) or NUMBER_IS.fullmatch(text):
+        yield Claim(_without_filler(named[1]))
         return
     subject = SUBJECT.match(text)
     if subject and not _VALUE.search(subject[0]):
@@ -164,7 +166,7 @@ def _without_remark(text: str) -> str:
 def _without_aside(answer: str) -> str:
     """An answer without a remark in brackets that leaves it what it is: "Germany (45%)", "6 (six)"."""
     aside = _ASIDE.fullmatch(plain_math(answer))
-    if aside is None:
+    if aside is None or UNFINISHED.search(aside[1]):
         return answer
     main, inner = aside[1], aside[2]
     number, other = parse_number(plain_math(main)), parse_number(_ALSO.sub("", plain_math(inner)))
