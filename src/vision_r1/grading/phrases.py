@@ -49,8 +49,8 @@ REASON = re.compile(
     r"|,?\s(?:because|since|as (?:shown|seen|it|the|[A-J])|based on|according to|due to|given that)\b.*",
     FLAGS | re.DOTALL,
 )
-REMARK = re.compile(r",?\swhich\s.*|,\s(?:with|having|so)\s.*", FLAGS | re.DOTALL)
-SHORT_IS = re.compile(r"\b(it|that|there|he|she|what)'s\b", FLAGS)
+REMARK = re.compile(r",\swhich\s.*|,\s(?:with|having|so)\s.*", FLAGS | re.DOTALL)
+SHORT_IS = re.compile(r"\b(it|that|there|he|she|what)'(?:s|re)\b", FLAGS)
 
 _MODAL = any_of("should must would will can has_to have_to")
 COPULA = re.compile(
@@ -70,8 +70,8 @@ _TOP = """lowest highest most least largest smallest greatest fewest tallest sho
     maximum minimum correct right answer only fastest slowest"""
 _HAS = "has had have shows? showed is was are were represents? recorded received got"
 SUBJECT = re.compile(
-    rf"(?P<subject>.{{1,60}}?)\s(?:{any_of(_HAS)}\s(?:by far\s)?the\s(?:[a-z]+\s)?{any_of(_TOP)}\b"
-    r"|(?:completes?|continues?|fits?|matches|works|satisfies)\b(?!.*\s(?:is|are)\s))",
+    rf"(?P<subject>.{{1,60}}?)\s(?:{any_of(_HAS)}\s(?:by far\s)?the\s(?:[a-z]+\s)?{any_of(_TOP)}"
+    r"|completes?|continues?|fits?|matches|works|satisfies)\b(?!.*\s(?:is|are|was)\s)",
     FLAGS,
 )
 IS_ANSWER = re.compile(

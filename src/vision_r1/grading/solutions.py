@@ -11,6 +11,7 @@ _EITHER = re.compile(
     r"\s?(?:,\s?(?:or|and)\s|\s(?:or|and)\s|\\text\{\s?(?:or|and)\s?\}|\\lor|[,;])\s?", re.ASCII
 )
 _SOLVED = re.compile(r"([A-Za-z])(?:_\{?[0-9]\}?|[0-9₀-₉])?\s?(?:=|\\in)\s?")
+_NAMED = re.compile(r"([A-Za-z])\s?=\s?([^=]{1,80})")
 _PLUS_MINUS = re.compile(r"(.*?)\s?(?:±|\\pm)\s?(.+)", re.DOTALL)
 _UNION = re.compile(r"\s?(?:\\cup|∪|\sor\s)\s?", re.ASCII)
 _MOST = 12
@@ -38,10 +39,18 @@ def solutions(text: str, *, loose: bool) -> tuple[str, ...]:
         if solved:
             names.add(solved[1])
         value = part[solved.end() :] if solved else part
-        if not value.strip() or "=" in value or len(values) > _MOST:
+        if not value.strip() or value[:1] in ("[", "(") or "=" in value or len(values) > _MOST:
             return ()
         values += _both_signs(value.strip())
     return tuple(values) if len(names) <= 1 and len(values) > 1 else ()
+
+
+def assignments(text: str) -> dict[str, str]:
+    """The values of several names, "a = 3, b = -2" or "a = 3 and b = -2"; empty for anything else."""
+    parts = _EITHER.split(text) if "=" in text else []
+    matches = [match for part in parts if (match := _NAMED.fullmatch(part.strip()))]
+    found = {match[1]: match[2] for match in matches}
+    return found if 2 <= len(found) == len(parts) <= _MOST else {}
 
 
 def _both_signs(value: str) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from vision_r1.grading.moments import parse_moment
-from vision_r1.grading.solutions import solutions, union
+from vision_r1.grading.solutions import assignments, solutions, union
 from vision_r1.grading.spans import as_interval, parse_interval, parse_range, parse_ratio
 
 # (answer, gold) of one item or cell -> whether they are equal
@@ -42,16 +42,22 @@ def same_form(answer: str, gold: str, same_item: SameItem) -> bool | None:
     if wanted:
         found = _matrix(answer)
         return _same_cells(found, wanted, same_item) if found else None
-    if points := _points(gold):
-        return _same_cells(_points(answer), points, same_item)
-    if arrow := _components(gold):
-        return _same_cells((_components(answer),), (arrow,), same_item)
+    if points := _points(gold) or _vector(gold):
+        return _same_cells(_points(answer) or _vector(answer), points, same_item)
+    if named := assignments(gold):
+        given = assignments(answer)
+        return given.keys() == named.keys() and all(same_item(given[name], named[name]) for name in named)
+    alike = _same_collection(answer, gold, same_item)
+    return _same_span(answer, gold) if alike is None else alike
+
+
+def _same_collection(answer: str, gold: str, same_item: SameItem) -> bool | None:
+    """Whether solutions or sets have the same members; None if the gold is neither."""
     if roots := solutions(gold, loose=False):
         return _same_members(solutions(answer, loose=True), roots, same_item)
-    members = _members(gold)
-    if members:
+    if members := _members(gold):
         return _same_members(_members(answer) or tuple(_split(answer)), members, same_item)
-    return _same_span(answer, gold)
+    return None
 
 
 def _same_span(answer: str, gold: str) -> bool | None:
@@ -129,10 +135,10 @@ def _same_cells(found: Rows, wanted: Rows, same_item: SameItem) -> bool:
     return all(same_item(cell, other) for cell, other in pairs)
 
 
-def _components(text: str) -> tuple[str, ...]:
-    r"""The components of `\langle 1, 2 \rangle` or `<1, 2>`; empty if the text is no such vector."""
+def _vector(text: str) -> Rows:
+    r"""One row of the components of `\langle 1, 2 \rangle` or `<1, 2>`; empty for anything else."""
     match = _VECTOR.fullmatch(text)
-    return tuple(_split(match[1])) if match else ()
+    return (tuple(_split(match[1])),) if match else ()
 
 
 def _points(text: str) -> Rows:

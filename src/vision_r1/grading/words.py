@@ -59,6 +59,9 @@ def with_fraction(text: str) -> str:
 
     A text that is anything else comes back as it is; "third" alone is a place, not a part.
     """
+    if sign := _SIGN.match(text):
+        spelt = with_fraction(text[sign.end() :])
+        return text if spelt == text[sign.end() :] else f"-{spelt}"
     match = _FRACTION.fullmatch(text.casefold())
     size = _PART_SIZES.get(match["part"]) if match else None
     if match is None or size is None:
