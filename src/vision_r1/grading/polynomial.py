@@ -13,6 +13,7 @@ from fractions import Fraction
 
 _LONGEST = 150
 _HIGHEST_POWER = 12
+_MOST_BITS = 4000
 _DEEPEST = 12
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<name>[A-Za-z])|\\(?P<command>[a-z]+)|(?P<sign>.))"
@@ -130,7 +131,9 @@ class _Reader:
         if not self._take("^"):
             return base
         exponent = self._atom(depth)
-        if exponent.denominator != 1 or abs(exponent) > _HIGHEST_POWER:
+        size = max(base.numerator.bit_length(), base.denominator.bit_length())
+        # Powers of powers, ((9^12)^12)^12, would fill the memory.
+        if exponent.denominator != 1 or abs(exponent) > _HIGHEST_POWER or size * abs(exponent) > _MOST_BITS:
             raise _NoValueError
         return base ** int(exponent)
 
