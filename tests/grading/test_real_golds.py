@@ -60,12 +60,82 @@ def test_golds_are_right(name):
     assert not bad
 
 
-@pytest.mark.parametrize(
-    "form", ["{}", "The answer is {}.", "\\boxed{{{}}}", "**Final Answer:** {}", "<answer>{}</answer>"]
-)
+FORMS = [
+    "{}", "The answer is {}.", "\\boxed{{{}}}", "**Final Answer:** {}", "<answer>{}</answer>", "**Answer:** {}",
+    "Let us see.\n\nSo the answer is **{}**.", "Final answer: {}", "### Answer\n{}", "答案：{}", "答案是{}。",
+    "<think>Is it 3? No.</think>\n\nThe correct answer is {}.", "\\[\n\\boxed{{{}}}\n\\]", "Answer: \\boxed{{{}}}",
+    "$\\boxed{{\\text{{{}}}}}$", "The answer is 77. Wait, I misread it.\nThe answer is {}.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", SETS)
 def test_golds_are_right_in_other_forms(name, form):
     bad = [s for s in specs(name) if not grade_response(form.format(s.gold), s).correct]
+    assert not bad
+
+
+SENTENCES = [
+    "Based on the chart, the value is {}.", "Looking at the image, it is {}.", "After counting carefully, I get {}.",
+    "Thus, we have {}.", "**{}**\n\nThis follows from the figure.", "{} is the answer.", "It should be {}.",
+    "Answer: {}\n\nExplanation: see the figure.", "The answer is {}, as shown in the figure.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+@pytest.mark.parametrize("name", SETS)
+def test_golds_are_right_in_sentences(name, sentence):
+    bad = [s for s in specs(name) if not grade_response(sentence.format(s.gold), s).correct]
+    # No sentence says "it is no", and a gold may itself be a sentence.
+    bad = [s for s in bad if s.gold.casefold() != "no" and " are " not in s.gold]
+    # MATH-Vision has golds with remarks and faults of their own, such as "... be 4 or 5."
+    assert len(bad) <= (3 if name == "mathvision_testmini" else 0), bad
+
+
+def other_ways(spec):
+    """The same number in other legal writings; nothing for golds that are no plain number."""
+    number = parse_number(plain_math(spec.gold), spec.unit)
+    if spec.options or number is None or number.unit or not spec.gold.replace(".", "").lstrip("-").isdigit():
+        return []
+    if spec.gold.startswith("0") and "." not in spec.gold:
+        return []
+    minus, value = ("−" if number.value < 0 else ""), abs(number.value)
+    ways = [
+        f"x = {spec.gold}",
+        f"${spec.gold}$",
+        f"The value is {spec.gold}.",
+        f"{minus}{spec.gold.lstrip('-')}",
+    ]
+    if number.decimals is None:
+        ways += [
+            f"{minus}{int(value):,}",
+            f"{spec.gold}.0",
+            f"{spec.gold}.00",
+            f"{int(value) * 2}/2" if not minus else spec.gold,
+        ]
+    else:
+        ways += [f"{spec.gold}0", f"\\frac{{{number.value.numerator}}}{{{number.value.denominator}}}"]
+    return ways
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_numbers_are_right_in_other_writings(name):
+    bad = [(way, s) for s in specs(name) for way in other_ways(s) if not grade_response(way, s).correct]
+    assert not bad
+
+
+def denied(spec):
+    gold = spec.options[0] if spec.options else spec.gold
+    right = next((o for o in spec.options if grade_response(o, spec).correct), gold)
+    return [
+        f"The answer is not {right}.", f"{right} is wrong", f"It is {right} or Mars.", f"If it is {right}, we are done.",
+        f"the gold is {right}", f"It isn't {right}.", f"{right} or not {right}", f"I doubt it is {right}.",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_denials_and_hedges_are_wrong(name):
+    bad = [(text, s) for s in specs(name) for text in denied(s) if grade_response(text, s).correct]
     assert not bad
 
 
@@ -75,7 +145,13 @@ def test_option_letter_text_and_both_are_one_answer(name):
         for index, option in enumerate(spec.options):
             letter = chr(65 + index)
             right = grade_response(letter, spec).correct
-            assert grade_response(f"{letter}: {option}", spec).correct == right
+            for form in (
+                f"{letter}: {option}",
+                f"({letter}) {option}",
+                f"The correct option is ({letter}).",
+                f"{letter}",
+            ):
+                assert grade_response(form, spec).correct == right, (form, spec)
             # An option may read like the letter of another; the letter is then what is meant.
             if not any(len(other) == 1 and other.isalpha() for other in spec.options):
                 assert hfrrf(wrap(option), spec, "eos").reward == float(right), (option, spec)

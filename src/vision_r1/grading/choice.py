@@ -9,12 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from vision_r1.grading.number import close_to, parse_number
+from vision_r1.grading.number import Number, close_to, parse_number, variable_of
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
-_LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[]?\s?([A-Za-z])\s?[)\]]?\s?[.:)]?", re.IGNORECASE)
-_LETTER_TEXT = re.compile(r"[(\[]?([A-Z])(?:[)\]][.:]?|\s?[.:=])\s?(\S.*)", re.DOTALL)
+_LETTER = re.compile(
+    r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)!]?(?:选?项)?",
+    re.IGNORECASE,
+)
+_LETTER_TEXT = re.compile(
+    r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_LETTER_COMMA = re.compile(r"([A-Z]),\s(\S.*)", re.DOTALL)
+_IN_FIGURE = re.compile(
+    r"(?:sin|cos|tan|angle|∠|points?|line|sides?|arc|vertex|circle|\\)\s?[A-J]\b|\b[A-J]\s?[=′']",
+    re.IGNORECASE,
+)
+_BRACKETED = re.compile(r"\(([^()]*)\)")
+_WORDS_A_I = re.compile(r"\b[AI](?=\s[a-z])")
 _LETTERS = re.compile(r"\(?([A-J])\)?(?:\s?(?:,|;|&|and)\s?\(?([A-J])\)?)+")
 _RUN = re.compile(r"[A-J]{2,10}")
 _IGNORED = str.maketrans("", "", " ~$")
@@ -38,8 +52,13 @@ def letters_of(text: str) -> frozenset[int]:
 
 def run_of_letters(text: str) -> frozenset[int]:
     """Several letters written together ("BD"), as indices; for golds that are several letters."""
-    plain = unwrap(text)
+    plain = unwrap(text).replace(" ", "")
     return frozenset(ord(letter) - 65 for letter in plain) if _RUN.fullmatch(plain) else frozenset()
+
+
+def several_letters(text: str) -> frozenset[int]:
+    """Several letters however they are set apart: "B, D", "B and D", "BD", "B D"."""
+    return letters_of(text) or run_of_letters(text)
 
 
 def is_letter(text: str) -> bool:
@@ -51,15 +70,28 @@ def resolve(answer: str, options: Sequence[str]) -> Choice:
     """The options that `answer` names. Without options only letters (A to J) can be named."""
     text = plain_math(answer)
     count = len(options) or 10
-    both = _LETTER_TEXT.fullmatch(text)
+    both = _LETTER_TEXT.fullmatch(text) or (_LETTER_COMMA.fullmatch(text) if options else None)
     by_text = _by_text(answer, options)
     if (letter := _LETTER.fullmatch(text)) and (index := ord(letter[1].upper()) - 65) < count:
         return Choice(_same_text(index, options))
     if by_text:
         return Choice(by_text)
-    if both and (index := ord(both[1]) - 65) < count:
+    if both and both[1].isupper() and (index := ord(both[1]) - 65) < count:
         return _letter_with_text(index, both[2], options)
     return Choice(frozenset(), "different")
+
+
+def lettered_text(text: str) -> tuple[int, str] | None:
+    """The index and the text of "B. 5√2"; None if the text begins with no letter."""
+    both = _LETTER_TEXT.fullmatch(text)
+    return (ord(both[1].upper()) - 65, both[2]) if both else None
+
+
+def letters_in(text: str) -> frozenset[int]:
+    """The option letters that stand alone in a text; the words "A" and "I" and the A of "sin A" are none."""
+    return frozenset(
+        ord(letter) - 65 for letter in _LONE_LETTER.findall(_IN_FIGURE.sub("", _WORDS_A_I.sub("", text)))
+    )
 
 
 def _same_text(index: int, options: Sequence[str]) -> frozenset[int]:
@@ -74,10 +106,16 @@ def _letter_with_text(index: int, text: str, options: Sequence[str]) -> Choice:
     if not options:
         lone = {ord(letter) - 65 for letter in _LONE_LETTER.findall(text)} - {index}
         return Choice(frozenset(), "several_answers") if lone else Choice(frozenset({index}))
-    named = _by_text(text, options)
+    bracketed = _BRACKETED.fullmatch(text)
+    named = _by_text(text, options) or (_by_text(bracketed[1], options) if bracketed else frozenset())
     if index in named:
         return Choice(frozenset({index}))
     return Choice(frozenset(), "several_answers" if named else "letter_and_text_differ")
+
+
+@lru_cache(maxsize=4096)
+def _option_number(option: str) -> Number | None:
+    return parse_number(plain_math(option))
 
 
 def _by_text(answer: str, options: Sequence[str]) -> frozenset[int]:
@@ -89,8 +127,9 @@ def _by_text(answer: str, options: Sequence[str]) -> frozenset[int]:
         return frozenset(exact)
     rounded = set()
     for index, option in enumerate(options):
-        other = parse_number(plain_math(option))
-        if other is None or (other.unit and number.unit and other.unit != number.unit):
+        other = _option_number(option)
+        names = {variable_of(plain_math(text)) for text in (answer, option)} - {""}
+        if other is None or len(names) > 1 or (other.unit and number.unit and other.unit != number.unit):
             continue
         if other.value == number.value:
             exact.add(index)
@@ -99,6 +138,7 @@ def _by_text(answer: str, options: Sequence[str]) -> frozenset[int]:
     return frozenset(exact or (rounded if len(rounded) == 1 else ()))
 
 
+@lru_cache(maxsize=4096)
 def _squeeze(text: str) -> str:
     r"""Text without spaces and dollars; LaTeX keeps its case (\Delta is not \delta)."""
     plain = plain_math(text)

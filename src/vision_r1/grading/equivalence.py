@@ -2,7 +2,8 @@ r"""Is an answer equal to the gold? The one comparison behind filters, rewards a
 
 An answer is right only if the whole of it reads as the gold; nothing is searched for inside it. So
 "A or B", a list of options or a hedge can never be right by containing the gold, whatever the reason
-that the verdict then gives. Order: same text, choice, number, list, equation, LaTeX.
+that the verdict then gives. Order: same text, choice, number, list, equation, LaTeX; then the same for
+what a sentence claims (`statement`), which is read without regard to the gold.
 """
 
 from __future__ import annotations
@@ -13,10 +14,28 @@ from functools import lru_cache
 
 from vision_r1.grading import choice, symbolic
 from vision_r1.grading.budget import answer_budget
-from vision_r1.grading.number import Number, approximates, close_to, compare_numbers, parse_number
+from vision_r1.grading.expressions import Side, adds_relation, is_expression, same_measure, same_polynomial
+from vision_r1.grading.notation import joined_thousands, plain_latex
+from vision_r1.grading.number import (
+    Number,
+    approximates,
+    close_to,
+    compare_numbers,
+    parse_number,
+    without_variable,
+)
+from vision_r1.grading.polynomial import same_equation
 from vision_r1.grading.spec import GradeSpec
+from vision_r1.grading.statement import Claim, claims, without_reason, yes_or_no
 from vision_r1.grading.structured import same_form
-from vision_r1.grading.text import has_foreign_digits, hedges, normalize_text, plain_math, unwrap
+from vision_r1.grading.text import (
+    has_foreign_digits,
+    hedges,
+    normalize_text,
+    plain_math,
+    same_words,
+    unwrap,
+)
 from vision_r1.grading.verdict import Status, Verdict
 
 _MAX_ANSWER = 1000
@@ -25,6 +44,8 @@ _ANY_MARKS = re.compile(r"\s*(?:[,;/|\n]|\bor\b|\band\b)\s*", re.IGNORECASE | re
 _EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
+_POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
+_DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?")
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
 
@@ -54,31 +75,77 @@ def _grade(answer: str, spec: GradeSpec) -> Verdict:
     if not normalize_text(text):
         return Verdict("unparseable", answer, gold_shown, None, "no_answer")
     status, reason, shown = _compare(text, spec)
+    if status == "wrong":
+        status, reason, shown = _compare_claims(text, spec) or (status, reason, shown)
     if status == "wrong" and reason == "different":
         reason = _why_wrong(text, spec)
     return Verdict(status, answer, gold_shown, shown or normalize_text(text), reason)
 
 
+_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+# A gold of the type "text" is mathematics only if it looks so: "5" may be a name, "\\frac{1}{2}" is none.
+_MATHS = re.compile(r"[\\^=√π²³]|^[(\[].*,.*[)\]]$|^[0-9.]+\s?[a-z°%]+")
 _Result = tuple[Status, str, str | None]
 _DIFFERENT: _Result = ("wrong", "different", None)
+
+
+def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
+    """The verdict on what a sentence claims, where that is right or takes too long; else None."""
+    if spec.kind == "choice":
+        if choice.resolve(text, spec.options).indices:
+            return None  # "only D" is the text of an option
+        wanted = choice.resolve(unwrap(spec.gold), spec.options).indices
+        if not choice.letters_in(without_reason(text)) <= (wanted or choice.letters_in(spec.gold)):
+            return None  # the letter that a sentence names beside a text must be the text's
+    for claim in claims(text):
+        if _noun_fits(claim, spec):
+            result = _compare(claim.text, spec)
+            if result[0] == "timeout":  # one is enough: the readings share the time of one answer
+                return result
+            if result[0] == "right":
+                return "right", "equal_claim", result[2] or claim.text
+    return None
+
+
+def _noun_fits(claim: Claim, spec: GradeSpec) -> bool:
+    """Whether a sentence may count what the gold counts: "12 apples" is neither 12 cm nor 12 pears."""
+    if not claim.noun:
+        return True
+    number = _gold_number(unwrap(spec.gold), spec.unit) if spec.kind in ("auto", "number", "text") else None
+    unit = (number.unit if number else None) or spec.unit
+    if unit is None or unit == "%":
+        return True
+    wanted = {word.rstrip("s") for word in unit.casefold().split()}
+    return bool(wanted & {word.rstrip("s") for word in claim.noun.split()})
 
 
 def _compare(text: str, spec: GradeSpec) -> _Result:
     gold = unwrap(spec.gold)
     if spec.kind == "choice" or (spec.kind == "auto" and choice.is_letter(gold)):
         return _compare_choice(text, gold, spec)
-    if normalize_text(text) == _normal_text(spec.gold):
+    normal, wanted = normalize_text(text), _normal_text(spec.gold)
+    if normal == wanted or same_words(normal, wanted) or _same_latex(text, gold):
         return "right", "equal", None
-    if spec.kind == "text":
-        return _DIFFERENT
+    if wanted in _YES_NO:
+        return ("right", "equal", None) if yes_or_no(text) is _YES_NO[wanted] else _DIFFERENT
     alike = same_form(
         plain_math(text),
         plain_math(gold),
         lambda item, wanted: _compare_item(item, wanted, spec)[0] == "right",
     )
     if alike is None:
+        if spec.kind == "text" and not _MATHS.search(gold):
+            return _DIFFERENT
         return _compare_plain(text, gold, spec)
     return ("right", "equal", None) if alike else _DIFFERENT
+
+
+def _same_latex(text: str, gold: str) -> bool:
+    """Whether two texts are the same LaTeX: its spaces mean nothing."""
+    if "\\" not in gold and "\\" not in text:
+        return False
+    one, other = (_DEGREE.sub("°", plain_math(side)).replace(" ", "") for side in (text, gold))
+    return one == other
 
 
 def _compare_plain(text: str, gold: str, spec: GradeSpec) -> _Result:
@@ -106,63 +173,66 @@ def _compare_part(part: str, wanted: str, spec: GradeSpec) -> _Result:
 def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     """Numbers by value; anything else that is mathematics on both sides symbolically."""
     gold_number = _gold_number(gold, spec.unit)
-    plain = plain_math(text)
+    plain = joined_thousands(plain_math(text))
     number = parse_number(plain, spec.unit)
     if gold_number and number:
         found = compare_numbers(gold_number, number, spec.precision, spec.unit)
         return ("right" if found == "equal" else "wrong"), found, str(number)
-    return _compare_symbolic(plain, plain_math(gold), gold_number, spec, number)
+    wanted = plain_math(gold)
+    if "=" not in wanted:
+        plain = without_variable(plain)
+    return _compare_symbolic(plain, wanted, gold_number, spec, number)
 
 
 def _compare_symbolic(
     answer: str, gold: str, gold_number: Number | None, spec: GradeSpec, number: Number | None = None
 ) -> _Result:
-    if hedges(answer) or _adds_relation(answer, gold):
-        return _DIFFERENT
-    if gold_number and symbolic.is_bare_arithmetic(answer):
-        # Copying the operands instead of working them out is no answer to "what is 3 + 4".
-        return "wrong", "unevaluated", answer
-    answer_latex = _latex(answer)
-    gold_latex = _latex(str(gold_number.value) if gold_number else gold)
-    if answer_latex is None or gold_latex is None or not (gold_number or symbolic.to_latex(gold)):
+    given, wanted = Side.of(answer, number), Side.of(gold, gold_number, spec.unit)
+    refused = _no_value(answer, gold, given, wanted)
+    if refused:
+        return refused
+    if not (number or gold_number) and is_expression(gold, spec) and same_polynomial(given, wanted):
+        return "right", "equal", answer
+    answer_latex, gold_latex = given.latex(wanted), wanted.latex(given)
+    if answer_latex is None or gold_latex is None:
         return _DIFFERENT
     outcome = symbolic.compare(gold_latex, answer_latex)
     if outcome.status in ("timeout", "unparseable"):
         return ("timeout" if outcome.status == "timeout" else "unparseable"), outcome.status, answer_latex
-    by_value = (
-        gold_number is not None
-        and outcome.value is not None
-        and (gold_number.decimals is not None or spec.precision is not None)
-        and close_to(gold_number, outcome.value, spec.precision)
-    )
-    if number and not gold_number and outcome.gold_value is not None and spec.precision is None:
-        by_value = approximates(outcome.gold_value, number)
-    if outcome.status == "equal" or by_value:
+    if outcome.status == "equal" or _same_value(outcome, gold_number, number, spec):
         return "right", "equal" if outcome.status == "equal" else "equal_value", answer_latex
     return "wrong", "different", answer_latex
 
 
-def _latex(text: str) -> str | None:
-    """LaTeX of an expression or a plain number."""
-    return symbolic.to_latex(text) or (text if re.fullmatch(r"-?[0-9./]+", text) else None)
+def _no_value(answer: str, gold: str, given: Side, wanted: Side) -> _Result | None:
+    """Why an answer is no single value in the gold's unit, if it is none."""
+    if hedges(answer) or (given.number is None and adds_relation(answer, gold)):
+        return _DIFFERENT
+    if wanted.number and symbolic.is_bare_arithmetic(answer.replace("$", "")):
+        # Copying the operands instead of working them out is no answer to "what is 3 + 4".
+        return "wrong", "unevaluated", answer
+    if not same_measure(given, wanted):
+        return "wrong", "other_unit", answer
+    return _DIFFERENT if given.is_multiple(wanted) or wanted.is_multiple(given) else None
 
 
-def _adds_relation(answer: str, gold: str) -> bool:
-    """Commas, equations and inequalities make several values of an answer, unless the gold has them."""
-    marks = (",", "=", "<", ">", r"\le", r"\ge", r"\lt", r"\gt", r"\ne", r"\cup")
-    return any(_has(answer, mark) and not _has(gold, mark) for mark in marks)
-
-
-def _has(text: str, mark: str) -> bool:
-    return mark in text.replace(r"\left", "")
+def _same_value(
+    outcome: symbolic.Outcome, gold_number: Number | None, number: Number | None, spec: GradeSpec
+) -> bool:
+    """Whether a closed form has the value of a rounded gold, or a rounded answer that of a closed form."""
+    if number and not gold_number and outcome.gold_value is not None and spec.precision is None:
+        return approximates(outcome.gold_value, number)
+    rounded = gold_number and (gold_number.decimals is not None or spec.precision is not None)
+    if gold_number is None or not rounded or outcome.value is None:
+        return False
+    return close_to(gold_number, outcome.value, spec.precision)
 
 
 def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
-    several = choice.letters_of(gold)
-    if several:
-        same = (choice.letters_of(text) or choice.run_of_letters(text)) == several
-        return ("right" if same else "wrong"), "equal" if same else "different", text
     wanted = choice.resolve(gold, spec.options)
+    if not wanted.indices and (several := choice.several_letters(gold)):
+        same = choice.several_letters(text) == several
+        return ("right" if same else "wrong"), "equal" if same else "different", text
     named = choice.resolve(text, spec.options)
     if not wanted.indices:
         # The gold is no option (a fault of the data set): compare with its text as it stands.
@@ -170,16 +240,30 @@ def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
             spec.gold, "text" if choice.is_letter(gold) else "auto", (), spec.precision, spec.unit
         )
         return _compare(text, free)
-    shown = ",".join(chr(65 + index) for index in sorted(named.indices)) or None
     if wanted.indices & named.indices:
-        return "right", "equal", shown
+        return "right", "equal", _letters(named.indices)
     if named.indices or named.reason == "several_answers" or not spec.options:
-        return "wrong", named.reason or "different", shown
-    option = unwrap(spec.options[min(wanted.indices)])
-    if parse_number(plain_math(option)) and parse_number(plain_math(text)):
-        return "wrong", named.reason, plain_math(text)
-    result = _compare_symbolic(plain_math(text), plain_math(option), _gold_number(option, None), spec)
-    return ("wrong", named.reason, None) if result == _DIFFERENT else result
+        return "wrong", named.reason or "different", _letters(named.indices)
+    return _compare_option(text, wanted.indices, named.reason, spec)
+
+
+def _letters(indices: frozenset[int]) -> str | None:
+    return ",".join(chr(65 + index) for index in sorted(indices)) or None
+
+
+def _compare_option(text: str, wanted: frozenset[int], reason: str, spec: GradeSpec) -> _Result:
+    """An answer that names no option as it is written: "Yes, it is" or another form of the option's value."""
+    says = [_YES_NO.get(normalize_text(option)) for option in spec.options]
+    if None not in says and (said := yes_or_no(text)) is not None:
+        same = said in (says[index] for index in wanted)
+        return ("right" if same else "wrong"), "equal" if same else "different", None
+    plain = plain_math(text)
+    if lettered := choice.lettered_text(plain):
+        if lettered[0] not in wanted:
+            return "wrong", reason, None
+        plain = lettered[1]
+    result = _compare_value(plain, unwrap(spec.options[min(wanted)]), spec)
+    return ("wrong", reason, None) if result == _DIFFERENT else result
 
 
 def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
@@ -193,6 +277,8 @@ def _compare_equation(text: str, gold: str, spec: GradeSpec) -> _Result:
         return _compare_part(text, solved[1], spec)
     if not _EQUATION.fullmatch(plain) or not _EQUATION.fullmatch(wanted):
         return _DIFFERENT
+    if not (solved and parse_number(solved[1])) and same_equation(plain_latex(plain), plain_latex(wanted)):
+        return "right", "equal", plain
     left, right = (side.strip() for side in plain.split("="))
     gold_left, gold_right = (side.strip() for side in wanted.split("="))
     if right.replace(" ", "") == gold_left.replace(" ", ""):
@@ -227,9 +313,11 @@ def _items(text: str) -> tuple[str, ...]:
 
 def _compare_list(text: str, gold: str, items: tuple[str, ...], spec: GradeSpec) -> _Result:
     """Item by item, in order. Different brackets are different things: (3, 4) is not [3, 4]."""
-    plain = _EITHER.sub(", ", plain_math(text))
+    plain = plain_math(text)
+    if all(parse_number(item) for item in items):  # "2 or 5" are two solutions, "Mali or Chad" a hedge
+        plain = _EITHER.sub(", ", plain)
     marks = [side[0] for side in (plain, plain_math(gold)) if side[:1] in _BRACKETS]
-    found = _items(plain)
+    found = _items(_POINT_NAME.sub("", plain) if _POINT_NAME.match(plain_math(gold)) is None else plain)
     if len(found) != len(items) or len(set(marks)) > 1:
         return _DIFFERENT
     for item, wanted in zip(found, items, strict=True):
@@ -277,7 +365,7 @@ def _normal_gold(spec: GradeSpec) -> str:
     """The gold as verdicts show it: the letter of a choice, a number, or normal text."""
     gold = unwrap(spec.gold)
     if spec.kind == "choice":
-        indices = choice.letters_of(gold) or choice.resolve(gold, spec.options).indices
+        indices = choice.resolve(gold, spec.options).indices or choice.several_letters(gold)
         return ",".join(chr(65 + index) for index in sorted(indices)) or normalize_text(gold)
     if spec.kind == "auto" and choice.is_letter(gold):
         return gold.strip("(). ")

@@ -19,13 +19,54 @@ _FLAGS = re.IGNORECASE | re.ASCII
 _ANSWER_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}answer\s{0,3}>", _FLAGS)
 _THINK_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}think\s{0,3}>", _FLAGS)
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_0-9]{1,30}\|>")
-_FINAL = re.compile(r"final answer(?:\s{0,3}is)?(?:\*\*)?\s{0,3}[:：](?:\*\*)?", _FLAGS)
-_IS = re.compile(r"\banswer\s{0,3}(?:is|:|=)\s{0,3}:?", _FLAGS)
+_FINAL = re.compile(r"final answer(?:\s{0,3}is)?\s{0,3}(?:[:：]|(?=\n))", _FLAGS)
+_IS = re.compile(
+    r"\banswers?>?\s{0,3}(?:(?:is|are|(?:would|must|should) be|equals)\b|[:：=]|\s[-–]\s|(?=\n))\s{0,3}[:：]?"
+    r"|\bans\s?[.:]|\bI\s(?:choose|pick|select)\b"
+    r"|\b(?:correct|right|best)\s(?:option|choice|letter|one)\s{0,3}(?:is\b|[:：])\s{0,3}:?"
+    r"|答案\s{0,3}(?:应该是|应为|是|为|选|[:：])\s{0,3}[:：]?|(?<![可备])选(?!项)择?\s{0,3}[:：]?",
+    _FLAGS,
+)
+# Markup of words, not the power of "2**3".
+_BOLD = re.compile(r"(?<![0-9A-Za-z)])\*\*|\*\*(?![0-9A-Za-z(])")
+_CONCLUDES = re.compile(
+    r"\s*(?:(?:so|thus|therefore|hence|finally|overall|in conclusion|consequently)\b"
+    r"|(?:total|result|sum)(?=\s?[:：])|所以|因此|故|综上)",
+    _FLAGS,
+)
+_FAREWELL = re.compile(
+    r"(?:(?:I )?hope (?:this|that) helps|(?:let me know if|feel free to)[^.!?\n]{1,100})[.!?]{0,3}\Z",
+    _FLAGS,
+)
+_STATES = re.compile(r"\s(?:is|are|was|were|equals)\s|[=＝≈]|是|为", _FLAGS)
+_DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,300}?)(?:\$\$|\\\])\s*\.?\s*\Z", re.DOTALL)
+_JSON = re.compile(
+    r'"(?:short[ _]|final[ _])?answer"\s{0,3}:\s{0,3}(?:"([^"\n]{0,300})"|([^",}\n]{1,300}))', _FLAGS
+)
+_ALONE = re.compile(
+    r"\(?[A-J]\)?[.:]?|[-+]?[0-9][0-9.,/]*\s?[A-Za-z°%]{0,10}\.?|(?:yes|no|true|false)\.?", _FLAGS
+)
+_BOLD_LINE = re.compile(r"\*\*([^*\n]{0,59}[^*\n:：])\*\*\.?")
+_HEADING = re.compile(
+    r"(?:step|solution|explanation|analysis|given|answer|question|problem|part|reason|observ|note|approach|method|calcul"
+    r"|overview|summary|(?:chart|graph|figure|table|data)\b|understand|interpret|image|identify|find|determin|count|conclu"
+    r"|result|key|detail|to |how|what|let|first|[0-9]+[.)] )",
+    _FLAGS,
+)
+_DOUBTS = re.compile(r"\b(?:wait|actually|hmm|correction|mistake|instead|recount\w*|let me|sorry)\b", _FLAGS)
+_TICKS = " \t\r\n✓✔✅☑\ufe0f"
+_LETTER_ONLY = re.compile(r"\s*\(?[A-J]\)?\s*")
+_EXPLAINS = re.compile(
+    r"\s*(?:this|that|because|since|it|i|so|we|the|as|therefore|hope|let|note|which|here|if)\b", _FLAGS
+)
 _LEAD = re.compile(
-    r"\s*(?:\*\*)?(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my)\s)?(?:final\s|correct\s)?answer\s{0,3}(?:is\b\s?:?|:|：|=)(?:\*\*)?\s*",
+    r"\s*(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my)\s)?(?:final\s|correct\s)?answer"
+    r"\s{0,3}(?:is\b\s?:?|[:：=])\s*",
     _FLAGS,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
+_ABBREVIATION = re.compile(r"(?:^|[\s.])(?:[ap]\.m|st|mr|mrs|dr|vs)$", _FLAGS)
+_NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", _FLAGS)
 _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
 _DIGIT_OR_LETTER_OPTION = re.compile(r"[0-9]|(?<![A-Za-z])[B-J](?![A-Za-z'])")
 
@@ -48,20 +89,28 @@ def extract(response: str) -> Extraction:
         The answer with its marks stripped. Final marks of one kind that give different answers make
         "several_answers"; no mark and a long or empty text make "no_answer".
     """
-    text = _SPECIAL_TOKEN.sub("", response)
-    final, open_thought = _after_thought(text)
+    marked, open_thought = _after_thought(_SPECIAL_TOKEN.sub("", response))
+    final = _BOLD.sub("", marked)
     for candidates in (_answer_blocks(final), _last_line_of(final, _FINAL), _last_boxes(final)):
         if candidates:
             return _agree([strip_marks(candidate) for candidate in candidates])
     if open_thought:
         return Extraction(None, "no_answer")
-    stated = _last_statement(final)
-    if stated is not None:
-        return _agree([strip_marks(stated)])
-    bare = final.strip()
-    if bare and len(bare) <= _MAX_BARE:
-        return _agree([strip_marks(bare)])
-    return Extraction(None, "no_answer")
+    stated = _last_json(final)
+    if stated is None:
+        stated = _last_statement(final)
+    if stated is None:
+        stated = _unmarked(final, _bold_line(marked))
+    return _agree([strip_marks(stated)])
+
+
+def _unmarked(final: str, headline: str) -> str:
+    """The answer of a text without any mark: a first line, a conclusion, or the whole of a short text."""
+    bare = _FAREWELL.sub("", final.strip()).strip()
+    conclusion = _conclusion(bare)
+    if _CONCLUDES.match(conclusion):
+        headline = ""
+    return _first_line(bare) or headline or conclusion or (bare if len(bare) <= _MAX_BARE else "")
 
 
 def strip_marks(block: str) -> str:
@@ -70,7 +119,7 @@ def strip_marks(block: str) -> str:
     A box is opened only if the words round it hold no other answer: "10 or \boxed{12}" stays whole,
     and is then wrong.
     """
-    text = block.strip()
+    text = block.strip(_TICKS)
     for _ in range(3):
         lead = _LEAD.match(text)
         if not lead:
@@ -155,10 +204,54 @@ def _last_boxes(text: str) -> list[str]:
     return boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]
 
 
+def _last_json(text: str) -> str | None:
+    """The last "short answer" or "answer" of a JSON object, as DynaMath asks for it."""
+    last = _last_match(_JSON, text)
+    return (last[1] if last[1] is not None else last[2]).strip() if last else None
+
+
 def _last_statement(text: str) -> str | None:
     """What follows the last "answer is"; a model that corrects itself says it last."""
     last = _last_match(_IS, text)
     return _first_sentence(text[last.end() : last.end() + 2 * _MAX_BARE].strip()) if last else None
+
+
+def _first_line(text: str) -> str:
+    """A letter or a number alone before an empty line, explained after it; else nothing."""
+    line, _, rest = text.partition("\n")
+    alone = len(line) <= 20 and _ALONE.fullmatch(line.strip()) and rest.startswith("\n")
+    return line if alone and not _DOUBTS.search(rest) else ""
+
+
+def _bold_line(marked: str) -> str:
+    """A first line that is all bold and no heading ("**Belize**"), explained after it; else nothing."""
+    line, _, rest = marked.strip().partition("\n")
+    bold = _BOLD_LINE.fullmatch(line.strip()) if len(line) <= 80 and rest.startswith("\n") else None
+    return bold[1] if bold and not _HEADING.match(bold[1]) and not _DOUBTS.search(rest) else ""
+
+
+def _conclusion(text: str) -> str:
+    """The sentence that a text without a mark ends in, if it is a conclusion; else nothing.
+
+    That is a last sentence which begins with "so" or the like, or a last line of its own (or the end of a
+    long text) which states that something is something. Options or a text that was cut off have none.
+    """
+    tail = text[-3 * _MAX_BARE :]
+    if shown := _DISPLAY.search(tail, max(tail.rfind("$$", 0, tail.rfind("$$")), tail.rfind("\\["), 0)):
+        return shown[1]
+    sentence = _last_sentence(tail.rpartition("\n")[2].strip())
+    own_line = "\n" in text or len(text) > _MAX_BARE
+    if len(sentence) > _MAX_BARE or sentence == text:
+        return ""
+    ended = sentence.endswith((".", "。", "!", "$", "\\)"))
+    if _CONCLUDES.match(sentence) and (len(text) <= _MAX_BARE or ended):
+        return sentence
+    return sentence if own_line and ended and _STATES.search(sentence) else ""
+
+
+def _last_sentence(line: str) -> str:
+    ends = [end.end() for end in _SENTENCE_END.finditer(line) if not _abbreviated(line, end)]
+    return line[max((end for end in ends if end < len(line)), default=0) :].strip()
 
 
 def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -168,14 +261,22 @@ def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 def _first_sentence(text: str) -> str:
     """Up to the first full stop, unless an abbreviation ends there or a hedge goes on after it."""
-    end = _SENTENCE_END.search(text)
-    if end is None or _abbreviated(text, end) or hedges(" ".join(text[end.end() :].split()[:2])):
+    end = next((end for end in _SENTENCE_END.finditer(text) if not _abbreviated(text, end)), None)
+    if end is None or hedges(" ".join(text[end.end() :].split()[:2])):
         return text
+    line = text.partition("\n")[0]
+    lettered = _LETTER_ONLY.fullmatch(text[: end.start()]) and line[end.end() :].strip()
+    if lettered and len(line.split()) <= 7 and not _EXPLAINS.match(line[end.end() :]):
+        return line  # "B. 12 cm"
     return text[: end.start()]
 
 
 def _abbreviated(text: str, end: re.Match[str]) -> bool:
-    return re.search(r"(?:^|[\s.])(?:[ap]\.m|st|mr|mrs|dr|vs|no)$", text[: end.start()], _FLAGS) is not None
+    """Whether a full stop ends no sentence: "2:10 P.M.", "Mr. Smith", "no. 5"."""
+    before, after = text[max(end.start() - 8, 0) : end.start()], text[end.end() : end.end() + 2]
+    return end[0] == "." and (
+        _ABBREVIATION.search(before) is not None or (_NUMBERED.search(before + after) is not None)
+    )
 
 
 def _agree(candidates: list[str]) -> Extraction:

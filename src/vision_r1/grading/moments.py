@@ -23,7 +23,8 @@ _DATES = tuple(
     for form in (
         rf"{_MONTH}\s{_DAY}(?:,?\s{_YEAR})?",
         rf"{_DAY}\s(?:of\s)?{_MONTH}(?:,?\s{_YEAR})?",
-        rf"{_MONTH},?\s{_YEAR}",
+        rf"{_MONTH},?\s(?:of\s)?{_YEAR}",
+        rf"{_YEAR},?\s{_MONTH}",
         r"(?P<year>[0-9]{4})[-/](?P<month>[0-9]{1,2})[-/](?P<day>[0-9]{1,2})",
     )
 )

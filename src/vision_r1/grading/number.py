@@ -12,13 +12,17 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from vision_r1.grading.notation import plain_number
+from vision_r1.grading.units import canonical_unit, conversion, spec_unit
 from vision_r1.grading.words import magnitude, with_digits
 
 _MAX_DIGITS = 60
+_MAX_PLAIN = 80
+_NEXT_FIGURE = re.compile(r",?\s(?:and\s)?(?=[0-9])")
 _ROUNDED = 6  # from millions on, and below thousandths, a figure with a point is taken for rounded
 
 _FRAC = (
-    r"\\[dt]?frac\s?(?:\{\s?(?P<fa>-?[0-9]+)\s?\}\s?\{\s?(?P<fb>[0-9]+)\s?\}|(?P<sa>[0-9])\s?(?P<sb>[0-9]))"
+    r"\\[dt]?frac\s?(?:\{\s?(?P<fa>-?[0-9]+)\s?\}\s?\{\s?(?P<fb>-?[0-9]+)\s?\}|(?P<sa>[0-9])\s?(?P<sb>[0-9]))"
 )
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)\s?(?P<currency>\\?[$€£¥]?)\s?(?P<sign2>[+-]?)(?:"
@@ -29,7 +33,7 @@ _NUMBER = re.compile(
     re.DOTALL,
 )
 _VARIABLE = re.compile(
-    r"(?:m?\\?(?:angle|triangle)\s?)?[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?\s?=\s?(?=[^=\s])"
+    r"(?:m?(?:\\?(?:angle|triangle)|∠)\s?)?[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?\s?=\s?(?=[^=\s])"
 )
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?|\\degree|º")
 # "6.02 \times 10^{23}", "6.02×10^23", "10^5": the same as 6.02e23 and 1e5.
@@ -40,41 +44,6 @@ _POWER_OF_TEN = re.compile(
 _RAISED = re.compile(r"10([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,2})")
 _LOWERED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _SPACING = re.compile(r"\\[,;:! ]|~")
-
-_UNIT_NAMES: dict[str, str] = {
-    "%": "% percent",
-    "°": "° degree degrees deg",
-    "mm": "mm millimeter millimeters millimetre millimetres",
-    "cm": "cm centimeter centimeters centimetre centimetres",
-    "m": "m meter meters metre metres",
-    "km": "km kilometer kilometers kilometre kilometres",
-    "in": "in inch inches",
-    "ft": "ft foot feet",
-    "yd": "yd yard yards",
-    "mi": "mi mile miles",
-    "mg": "mg milligram milligrams",
-    "g": "g gram grams",
-    "kg": "kg kilogram kilograms",
-    "lb": "lb lbs pound pounds",
-    "ml": "ml milliliter milliliters millilitre millilitres",
-    "l": "l liter liters litre litres",
-    "s": "s sec secs second seconds",
-    "min": "min mins minute minutes",
-    "h": "h hr hrs hour hours",
-    "day": "day days",
-    "week": "week weeks",
-    "month": "month months",
-    "year": "year years",
-    "unit": "unit units",
-    "$": "$ dollar dollars usd",
-    "¢": "¢ cent cents",
-    "€": "€ euro euros",
-    "£": "£",
-    "¥": "¥ yen",
-}
-_UNITS = {alias: name for name, aliases in _UNIT_NAMES.items() for alias in aliases.split()}
-_POWER = re.compile(r"\s?(?:\^\s?\{?\s?([23])\s?\}?|([²³]))$")
-_POWER_WORDS = {"square": "2", "sq": "2", "cubic": "3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +72,6 @@ class Number:
         return f"{shown} {self.unit}" if self.unit else shown
 
 
-def canonical_unit(text: str) -> str | None:
-    """The canonical name of a known unit ("square centimetres" -> "cm^2"), or None."""
-    words = text.strip().rstrip(".").strip()
-    power = _POWER.search(words)
-    exponent = ""
-    if power:
-        exponent = power[1] or {"²": "2", "³": "3"}[power[2]]
-        words = words[: power.start()].rstrip()
-    first, _, rest = words.partition(" ")
-    if not exponent and first.casefold() in _POWER_WORDS:
-        exponent, words = _POWER_WORDS[first.casefold()], rest
-    name = _UNITS.get(words) or _UNITS.get(words.casefold())
-    return f"{name}^{exponent}" if name and exponent else name
-
-
 def parse_number(text: str, unit: str | None = None) -> Number | None:
     """Read the whole of `text` as one number with an optional unit; None if it is anything else.
 
@@ -125,6 +79,29 @@ def parse_number(text: str, unit: str | None = None) -> Number | None:
         text: an answer after `text.plain_math`.
         unit: a unit that is accepted beside the known ones (`GradeSpec.unit`), such as "people".
     """
+    found = _parse(text, unit)
+    if found is None and len(text) <= _MAX_PLAIN:
+        rewritten = plain_number(text)
+        found = _parse(rewritten, unit) if rewritten != text else None
+        found = found or _compound(rewritten)
+    return found
+
+
+def _compound(text: str) -> Number | None:
+    """A figure in two or three units, largest first ("1 hour and 15 minutes"), in the first of them."""
+    parts = [part for piece in _NEXT_FIGURE.split(text) if (part := _parse(piece, None)) and part.unit]
+    if not 2 <= len(parts) <= 3 or len(parts) != len(_NEXT_FIGURE.split(text)):
+        return None
+    sizes = [conversion(part.unit or "", parts[0].unit or "") for part in parts]
+    values = [part.value * size for part, size in zip(parts, sizes, strict=True) if size is not None]
+    # "1 hour 75 minutes" is no such figure: each part is less than one of the unit before it.
+    fits = all(value < (size or 0) for value, size in zip(values[1:], sizes, strict=False))
+    return (
+        Number(sum(values, Fraction(0)), None, parts[0].unit) if len(values) == len(parts) and fits else None
+    )
+
+
+def _parse(text: str, unit: str | None) -> Number | None:
     text = _DEGREE.sub("°", text.replace("{,}", ",").replace("\\%", "%").replace("\\!", ""))
     text = _SPACING.sub(" ", text).strip()
     text = _VARIABLE.sub("", text, count=1) if _VARIABLE.match(text) else text
@@ -133,6 +110,8 @@ def parse_number(text: str, unit: str | None = None) -> Number | None:
     if match is None or sum(map(str.isdigit, text)) > _MAX_DIGITS:
         return None
     if match["sign"] and match["sign2"]:
+        return None
+    if match["rest"] == "s" and len(match["body"] or "") == 4:  # "1990s" is a decade, not 1990 seconds
         return None
     power, rest = magnitude(match["rest"])
     found = _unit(rest.strip(), match["currency"].lstrip("\\"), unit)
@@ -187,38 +166,57 @@ def _unit(rest: str, currency: str, extra: str | None) -> str | None:
     return known
 
 
-def spec_unit(unit: str) -> str:
-    """The canonical form of the unit a problem states."""
-    return canonical_unit(unit) or " ".join(unit.casefold().split())
+def variable_of(text: str) -> str:
+    """The name that a value is given to: "x = 2" -> "x"; "" for a bare value."""
+    match = _VARIABLE.match(text)
+    return match[0].rstrip("= ") if match else ""
+
+
+def without_variable(text: str) -> str:
+    r"""`text` without a name that it is given to: "V = 36\pi" -> "36\pi"."""
+    match = _VARIABLE.match(text)
+    return text[match.end() :] if match else text
 
 
 def _same_noun(one: str, other: str) -> bool:
+    """Whether two nouns are one, in either number; "candies" is short for "peppermint candies"."""
     first, second = (" ".join(text.casefold().rstrip(".").split()) for text in (one, other))
-    return first == second or first == second + "s" or second == first + "s"
+    return any(
+        first in (name, name + "s", name + "es") or name == first + "s"
+        for name in (second, second.rpartition(" ")[2])
+    )
 
 
 def compare_numbers(gold: Number, answer: Number, precision: int | None, unit: str | None) -> str:
     """Compare by value, precision and unit.
 
-    A missing unit is no fault; two different ones are. A percent sign on one side only may be a
-    unit (50% = 50) or a factor (50% = 0.5).
+    A missing unit is no fault. Two units of one dimension are converted exactly, other pairs are wrong. A
+    percent sign on one side only may be a unit (50% = 50) or a factor (50% = 0.5).
 
     Returns:
         "equal", "different" or "other_unit".
     """
     gold_unit = gold.unit or (spec_unit(unit) if unit else None)
-    values = [answer.value]
+    answers = [answer]
     if "%" in (gold_unit, answer.unit):
         if answer.unit not in (None, "%") or gold_unit not in (None, "%"):
             return "other_unit"
         if answer.unit != gold.unit:
-            values.append(answer.value / 100 if answer.unit else answer.value * 100)
+            answers.append(_scaled(answer, -2 if answer.unit else 2))
     elif gold_unit and answer.unit and gold_unit != answer.unit:
-        return "other_unit"
-    near = any(close_to(gold, value, precision) for value in values)
-    if near or (precision is None and gold.decimals is None and rounds_to(gold.value, answer)):
+        factor = conversion(answer.unit, gold_unit)
+        if factor is None:
+            return "other_unit"
+        answers = [Number(answer.value * factor, None, gold_unit)]
+    if any(close_to(gold, each.value, precision) for each in answers):
         return "equal"
-    return "different"
+    exact = precision is None and gold.decimals is None
+    return "equal" if exact and any(rounds_to(gold.value, each) for each in answers) else "different"
+
+
+def _scaled(number: Number, power: int) -> Number:
+    decimals = None if number.decimals is None else number.decimals - power
+    return Number(number.value * Fraction(10) ** power, decimals, number.unit)
 
 
 def rounds_to(exact: Fraction, answer: Number) -> bool:
@@ -227,11 +225,13 @@ def rounds_to(exact: Fraction, answer: Number) -> bool:
 
 
 def approximates(exact: Fraction, answer: Number) -> bool:
-    """Whether a decimal answer of three digits or more, two of them decimals, is `exact` rounded."""
-    if answer.decimals is None or answer.decimals < 2:
+    """Whether a decimal answer of three digits or more (four if only one is a decimal) is `exact` rounded."""
+    if answer.decimals is None or answer.decimals < 1:
         return False
     digits = len(str(abs(answer.value.numerator * 10**answer.decimals // answer.value.denominator)))
-    return digits >= 3 and abs(exact - answer.value) <= Fraction(1, 2 * 10**answer.decimals)
+    return digits >= (3 if answer.decimals > 1 else 4) and abs(exact - answer.value) <= Fraction(
+        1, 2 * 10**answer.decimals
+    )
 
 
 def _ends(value: Fraction) -> bool:

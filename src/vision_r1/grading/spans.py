@@ -16,7 +16,11 @@ _RANGE = re.compile(
     r"(?P<rest>(?:\s?[A-Za-z°][A-Za-z°^0-9 ]{0,20})?)",
     re.IGNORECASE | re.ASCII,
 )
-_RATIO = re.compile(r"(?P<a>[0-9]+(?:\.[0-9]+)?)\s?(?P<mark>:|/|to)\s?(?P<b>[0-9]+(?:\.[0-9]+)?)", re.ASCII)
+_TERM = r"[0-9]+(?:\.[0-9]+)?"
+_RATIO = re.compile(
+    rf"{_TERM}(?:\s?(?::|/|to)\s?{_TERM}){{1,5}}|\\[dt]?frac\s?\{{{_TERM}\}}\s?\{{{_TERM}\}}", re.ASCII
+)
+_TERMS = re.compile(_TERM)
 _INTERVAL = re.compile(
     r"(?P<left>[(\[])\s?(?P<low>[^,()\[\]]+?)\s?,\s?(?P<high>[^,()\[\]]+?)\s?(?P<right>[)\]])"
 )
@@ -26,6 +30,9 @@ _RELATIONS = {
 _RELATION = re.compile(r"(<=|>=|<|>)")
 _VARIABLE = re.compile(r"[A-Za-z]")
 _INFINITE = re.compile(r"([+-]?)\s?(?:\\infty|∞|infinity|inf)")
+_BUILDER = re.compile(r"\\?\{\s?[A-Za-z]\s?(?:\||\\mid|\\vert|:)\s?(.+?)\s?\\?\}")
+_IN_WORDS = re.compile(r"\sis\s(less|greater|more|smaller|larger)\sthan(\sor\sequal\sto)?\s")
+_MEMBER = re.compile(r"[A-Za-z]\s?(?:\\in|∈)\s?")
 
 Span = tuple[str, ...]
 
@@ -42,9 +49,9 @@ def parse_range(text: str) -> Span | None:
 
 
 def parse_ratio(text: str) -> Span | None:
-    """("ratio", a, b) of "3:8", "3 to 8" or "3/8"; else None."""
+    r"""("ratio", a, b) of "3:8", "3 to 8", "3/8" or "\frac{3}{8}", or of more terms; else None."""
     match = _RATIO.fullmatch(text)
-    return ("ratio", match["a"], match["b"]) if match else None
+    return ("ratio", *_TERMS.findall(text)) if match else None
 
 
 def parse_interval(text: str) -> Span | None:
@@ -63,6 +70,8 @@ def parse_interval(text: str) -> Span | None:
 
 def as_interval(text: str) -> Span | None:
     """As `parse_interval`, but any pair in brackets is an interval."""
+    member, built = _MEMBER.match(text), _BUILDER.fullmatch(text)
+    text = built[1] if built else text[member.end() :] if member else text
     match = _INTERVAL.fullmatch(text)
     if match:
         low, high = _end(match["low"], "-"), _end(match["high"], "+")
@@ -71,6 +80,9 @@ def as_interval(text: str) -> Span | None:
 
 
 def _inequality(text: str) -> Span | None:
+    text = _IN_WORDS.sub(
+        lambda m: f" {'<' if m[1] in ('less', 'smaller') else '>'}{'=' if m[2] else ''} ", text
+    )
     for mark, plain in _RELATIONS.items():
         text = text.replace(mark, plain)
     parts = [part.strip() for part in _RELATION.split(text)]
@@ -95,7 +107,9 @@ def _one_sided(left: str, relation: str, right: str) -> Span | None:
     if _VARIABLE.fullmatch(right) and not _VARIABLE.fullmatch(left):
         left, right, relation = right, left, relation.translate(str.maketrans("<>", "><"))
     if not _VARIABLE.fullmatch(left) or not right or _VARIABLE.fullmatch(right):
-        return None
+        # "4 < 5": no interval, but the same as "5 > 4".
+        low, high = (left, right) if relation[0] == "<" else (right, left)
+        return ("relation", _end(low, ""), relation[1:], _end(high, "")) if low and high else None
     shut = _shut("=" in relation, "")
     if relation[0] == "<":
         return "interval", left, "-infinity", "open", _end(right, "+"), shut

@@ -10,18 +10,27 @@ from vision_r1.problems.problem import Problem
 
 AnswerType = Literal["auto", "choice", "number", "list", "text"]
 
-# The names that benchmarks use for the same five comparisons.
-ANSWER_TYPES: dict[str, AnswerType] = {
-    "auto": "auto",
-    "choice": "choice",
-    "multi_choice": "choice",
-    "multiple choice": "choice",
-    "number": "number",
-    "integer": "number",
-    "float": "number",
-    "list": "list",
-    "text": "text",
+# The names that benchmarks use for the same five comparisons, in lower case with underscores.
+_NAMES: dict[AnswerType, str] = {
+    "auto": """
+        auto free_form free_text free single_answer open open_ended short_answer string expression equation
+        formula latex math interval set tuple point coordinate coordinates vector matrix date time ratio range
+        symbolic angle money unit other none""",
+    "choice": "choice multi_choice multiple_choice mcq mc multiple_select option letter option_letter",
+    "number": """
+        number numeric numerical integer int integer_number float decimal decimal_number fraction percent
+        percentage real year count""",
+    "list": "list array",
+    "text": """
+        text boolean boolean_text bool yes_no yes/no true_false true/false judgement extractive_text
+        other_text word name colour color""",
 }
+ANSWER_TYPES: dict[str, AnswerType] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+
+
+def _type_name(answer_type: str) -> str:
+    """The name as `ANSWER_TYPES` spells it: benchmarks write "multiple choice" and "Multiple-Choice"."""
+    return answer_type.strip().casefold().replace(" ", "_").replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,8 @@ class GradeSpec:
 
     Attributes:
         gold: the gold answer; for a choice its letter or its text.
-        answer_type: a key of `ANSWER_TYPES`; "auto" decides from the gold.
+        answer_type: a key of `ANSWER_TYPES`, in any letter case, with spaces or hyphens for its underscores;
+            "auto" decides from the gold.
         options: texts of the choices, in the order of their letters. Options always mean a choice.
         precision: decimals that a number is compared to; None takes the gold's own decimals.
         unit: unit of the gold when it is not written in the gold itself.
@@ -48,7 +58,7 @@ class GradeSpec:
     def __post_init__(self) -> None:
         if not self.gold.strip():
             raise InputError("the gold answer is empty", where="gold")
-        if self.answer_type not in ANSWER_TYPES:
+        if _type_name(self.answer_type) not in ANSWER_TYPES:
             fix = nearest(self.answer_type, ANSWER_TYPES, "one of")
             raise InputError(f"unknown answer type {self.answer_type!r}", where="answer_type", fix=fix)
         if self.precision is not None and not 0 <= self.precision <= 30:
@@ -57,7 +67,12 @@ class GradeSpec:
     @property
     def kind(self) -> AnswerType:
         """The comparison that `answer_type` asks for."""
-        return "choice" if self.options else ANSWER_TYPES[self.answer_type]
+        return "choice" if self.options else ANSWER_TYPES[_type_name(self.answer_type)]
+
+    @property
+    def is_expression(self) -> bool:
+        """Whether the benchmark says that the gold is an expression, so that "ab" is a product."""
+        return _type_name(self.answer_type) in ("expression", "formula", "symbolic")
 
     @classmethod
     def of(cls, problem: Problem) -> GradeSpec:

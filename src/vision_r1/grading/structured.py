@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from vision_r1.grading.moments import parse_moment
+from vision_r1.grading.solutions import assignments, solutions, union
 from vision_r1.grading.spans import as_interval, parse_interval, parse_range, parse_ratio
 
 # (answer, gold) of one item or cell -> whether they are equal
@@ -22,6 +23,10 @@ Rows = tuple[tuple[str, ...], ...]
 _MOST_ITEMS = 64
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?)matrix\}(.*)\\end\{\1matrix\}", re.DOTALL)
 _SET = re.compile(r"\\?\{(.*?)\\?\}", re.DOTALL)
+_ARRAY = re.compile(r"[(\[]\s?\\begin\{array\}\s?\{[clr|\s]{1,20}\}(.*)\\end\{array\}\s?[)\]]", re.DOTALL)
+_VECTOR = re.compile(r"(?:\\langle|⟨|<)\s?([^<>⟨⟩]+?)\s?(?:\\rangle|⟩|>)")
+_POINT = re.compile(r"\(([^()]*)\)")
+_POINTS = re.compile(r"\([^()]*,[^()]*\)(?:\s?(?:,|;|and|,\sand)\s?\([^()]*,[^()]*\)){1,20}")
 _SETTLED = re.compile(r"[A-Za-z]\s?(?:=|\\in)\s?")
 
 
@@ -37,10 +42,22 @@ def same_form(answer: str, gold: str, same_item: SameItem) -> bool | None:
     if wanted:
         found = _matrix(answer)
         return _same_cells(found, wanted, same_item) if found else None
-    members = _members(gold)
-    if members:
+    if points := _points(gold) or _vector(gold):
+        return _same_cells(_points(answer) or _vector(answer), points, same_item)
+    if named := assignments(gold):
+        given = assignments(answer)
+        return given.keys() == named.keys() and all(same_item(given[name], named[name]) for name in named)
+    alike = _same_collection(answer, gold, same_item)
+    return _same_span(answer, gold) if alike is None else alike
+
+
+def _same_collection(answer: str, gold: str, same_item: SameItem) -> bool | None:
+    """Whether solutions or sets have the same members; None if the gold is neither."""
+    if roots := solutions(gold, loose=False):
+        return _same_members(solutions(answer, loose=True), roots, same_item)
+    if members := _members(gold):
         return _same_members(_members(answer) or tuple(_split(answer)), members, same_item)
-    return _same_span(answer, gold)
+    return None
 
 
 def _same_span(answer: str, gold: str) -> bool | None:
@@ -71,11 +88,12 @@ def _colon(text: str) -> Form | None:
 
 
 def _slash(text: str) -> Form | None:
-    return parse_ratio(text) if "/" in text else None
+    return parse_ratio(text) if "/" in text or "frac" in text else None
 
 
 # How a gold is read, and how then an answer. 2/4 is 1/2, but 2:4 is not 1/2.
 _PARSERS: tuple[tuple[Parse, Parse], ...] = (
+    (union, union),
     (parse_interval, as_interval),
     (_pair, _inequality),
     (parse_moment, parse_moment),
@@ -92,6 +110,8 @@ def _parsed(parse: Parse, gold: str) -> Form | None:
 
 def _matrix(text: str) -> Rows:
     r"""Rows of cells of `\begin{pmatrix}…` or `[[1, 2], [3, 4]]`; empty if the text is neither."""
+    if array := _ARRAY.fullmatch(text):
+        text = rf"\begin{{matrix}}{array[1]}\end{{matrix}}"
     match = _MATRIX.fullmatch(text)
     if match and match[1] not in ("v", "V"):  # bars make a determinant
         rows = [row for row in match[2].split(r"\\") if row.strip()]
@@ -115,8 +135,23 @@ def _same_cells(found: Rows, wanted: Rows, same_item: SameItem) -> bool:
     return all(same_item(cell, other) for cell, other in pairs)
 
 
+def _vector(text: str) -> Rows:
+    r"""One row of the components of `\langle 1, 2 \rangle` or `<1, 2>`; empty for anything else."""
+    match = _VECTOR.fullmatch(text)
+    return (tuple(_split(match[1])),) if match else ()
+
+
+def _points(text: str) -> Rows:
+    """The points of "(1, 2), (3, 4)" or "(1, 2) and (3, 4)"; empty if the text is anything else."""
+    if not _POINTS.fullmatch(text):
+        return ()
+    return tuple(tuple(_split(point)) for point in _POINT.findall(text))
+
+
 def _members(text: str) -> tuple[str, ...]:
     r"""Members of `{1, 2}` or `x \in \{1, 2\}`; empty if the text is no set."""
+    if any(mark in text for mark in ("|", "\\mid", ":")):  # {x | x > 2} is an interval
+        return ()
     match = _SET.fullmatch(_SETTLED.sub("", text, count=1) if _SETTLED.match(text) else text)
     return tuple(_split(match[1])) if match else ()
 

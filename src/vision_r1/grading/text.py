@@ -15,6 +15,7 @@ _WRAPPERS = (
     ("\\(", "\\)"),
     ("\\[", "\\]"),
     ("**", "**"),
+    ("*", "*"),
     ("`", "`"),
     ('"', '"'),
     ("'", "'"),
@@ -26,6 +27,7 @@ _WRAPPERS = (
     ("\\mathbf{", "}"),
     ("\\mathrm{", "}"),
 )
+_OPENERS = frozenset(left[0] for left, _ in _WRAPPERS)
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}")
 _SIZED_BRACKET = re.compile(r"\\(?:left|right)(?=[()\[\]|\\])")
 _DAY_HALF = re.compile(r"\b([ap])\.\s?m\b\.?")
@@ -33,10 +35,51 @@ _HYPHEN = re.compile(r"(?<=[a-z]{3})-(?=[a-z]{3})")
 _OVERLINE = re.compile(r"\\(?:overline|widehat)\s?\{([^{}]*)\}")
 _SYMBOLS = {
     "\\triangle": " triangle ", "△": " triangle ", "\\angle": " angle ", "∠": " angle ",
-    "\\infty": " infinity ", "∞": " infinity ",
+    "\\infty": " infinity ", "∞": " infinity ", "\\neq": " ≠ ", "\\ne": " ≠ ", "\\gt": " > ", "\\lt": " < ",
+    "\\emptyset": " empty set ", "\\varnothing": " empty set ", "∅": " empty set ",
 }  # fmt: skip
 _ARTICLE = re.compile(r"the (?=\S)|an? (?=[a-z]{3})")
 _CHARACTERS = str.maketrans({"−": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
+
+_ORDINALS = [
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+    "seventeenth",
+    "eighteenth",
+    "nineteenth",
+    "twentieth",
+]
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+_SPELLINGS = {f"{place}{_ENDINGS.get(place, 'th')}": word for place, word in enumerate(_ORDINALS, start=1)}
+_SPELLINGS |= {
+    "&": "and",
+    "gray": "grey",
+    "colour": "color",
+    "coloured": "colored",
+    "centre": "center",
+    "metre": "meter",
+}
+_NAMES = """january february march april june july august september october november december
+monday tuesday wednesday thursday friday saturday sunday"""
+_SHORT = {name[:3]: name for name in _NAMES.split()}
+# "even function" for "even", "red color" for "red": the word names the kind of thing that was asked for.
+_KINDS = frozenset({"color", "colors", "function", "shape", "size"})
+_ABBREVIATION = re.compile(r"(?:[a-z]\.)+[a-z]?")
+_SHORT |= {"sept": "september", "tues": "tuesday", "thur": "thursday", "thurs": "thursday"}
 
 # Words that make an answer a hedge or a choice between answers.
 _HEDGE = re.compile(
@@ -48,6 +91,8 @@ _HEDGE = re.compile(
 def unwrap(answer: str) -> str:
     """Strip white space, a closing period, and markup or quotes that enclose the whole answer."""
     text = answer.strip()
+    if text[:1] not in _OPENERS and text[-1:] not in (".", "。", "．"):
+        return text
     for _ in range(8):
         before = text
         for left, right in _WRAPPERS:
@@ -56,7 +101,7 @@ def unwrap(answer: str) -> str:
                 if not _encloses(inner, left, right):
                     continue
                 text = inner.strip()
-        if text.endswith((".", "。")) and not text.endswith((".m.", ".M.", "..")):
+        if text.endswith((".", "。", "．")) and not text.endswith((".m.", ".M.", "..")):
             text = text[:-1].rstrip()
         if text == before:
             break
@@ -79,11 +124,42 @@ def normalize_text(answer: str) -> str:
     """The form in which two texts are compared: case, spacing, articles and end marks are gone."""
     text = _TEXT_COMMAND.sub(r" \1 ", unwrap(answer)).translate(_CHARACTERS).casefold()
     text = _HYPHEN.sub(" ", _OVERLINE.sub(r"\1", text))
-    for symbol, word in _SYMBOLS.items():
-        text = text.replace(symbol, word)
-    text = " ".join(_DAY_HALF.sub(r"\1m", text).split()).rstrip(".,;:!").strip()
+    if "\\" in text or not text.isascii():
+        for symbol, word in _SYMBOLS.items():
+            text = text.replace(symbol, word)
+    text = " ".join(_DAY_HALF.sub(r"\1m", text).split()).rstrip(".,;:").strip()
+    if text.endswith("!") and not text[-2:-1].isdigit():  # "5!" is a factorial
+        text = text.rstrip(".,;:!").strip()
     article = _ARTICLE.match(text)
     return text[article.end() :] if article else text
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two normal texts (`normalize_text`) are the same words in other spellings.
+
+    "gray" is "grey", "1st" is "first", "Jan" alone is "January", "gray color" is "grey".
+    """
+    first, second = _spelling(one), _spelling(other)
+    return first == second or (one.isalpha() != other.isalpha() and _joined(first) == _joined(second))
+
+
+def _spelling(normal: str) -> tuple[str, ...]:
+    words = tuple(_word(word) for word in normal.split())
+    if len(words) > 1 and words[-1] in _KINDS:
+        words = words[:-1]
+    return (_SHORT.get(words[0], words[0]),) if len(words) == 1 else words
+
+
+def _word(word: str) -> str:
+    word = word.rstrip(".")
+    if "." in word and _ABBREVIATION.fullmatch(word):
+        word = word.replace(".", "")
+    return _SPELLINGS.get(word, word)
+
+
+def _joined(words: tuple[str, ...]) -> str:
+    """Words in one: "north-east" is "northeast"."""
+    return "".join(words)
 
 
 def plain_math(answer: str) -> str:

@@ -1,0 +1,54 @@
+"""Answers that a careful reader judged, written in seven sets before the grader saw them."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from vision_r1.grading import GradeSpec, grade_file, grade_response
+
+FILE = Path(__file__).with_name("judged.jsonl")
+ROWS = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+# Judged right, graded wrong. An answer that is judged wrong must never be here: it would be rewarded.
+KNOWN = {
+    "4-tabmwp-33-r1": "a second number stands in the sentence: '15 students scored higher than 80'",
+    "4-tabmwp-33-r2": "a second number stands in the sentence: 'So 15 students scored at least 80'",
+    "7-ch-4-r2": "'The orange line' for a gold 'Orange': what is more than the gold cannot be told from another answer",
+}
+
+
+def spec(row):
+    options = tuple(row.get("options", ()))
+    return GradeSpec(
+        row["gold"], row.get("answer_type", "auto"), options, row.get("precision"), row.get("unit")
+    )
+
+
+def judge(number):
+    rows = [row for row in ROWS if row["set"] == number]
+    return {row["id"]: (grade_response(row["response"], spec(row)), row) for row in rows}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7])
+def test_the_grader_agrees_with_a_careful_reader(number):
+    verdicts = judge(number)
+    differ = {key for key, (verdict, row) in verdicts.items() if verdict.correct != row["right"]}
+    assert differ == {key for key in KNOWN if key in verdicts}
+    assert not [key for key in differ if not verdicts[key][1]["right"]]
+
+
+def test_the_sets_hold_right_and_wrong_answers_of_many_kinds():
+    assert len(ROWS) == len({row["id"] for row in ROWS}) >= 4000
+    right = Counter((row["set"], row["right"]) for row in ROWS)
+    assert all(right[number, side] >= 100 for number in range(1, 8) for side in (True, False))
+    assert len({row.get("answer_type", "auto") for row in ROWS}) >= 20
+
+
+def test_the_command_says_the_same(tmp_path):
+    rows = [row for row in ROWS if row["set"] == 4]
+    path, out = tmp_path / "judged.jsonl", tmp_path / "verdicts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    summary = grade_file(path, out)
+    assert summary.n == len(rows)
+    assert summary.statuses["right"] == sum(row["right"] and row["id"] not in KNOWN for row in rows)

@@ -1,0 +1,105 @@
+"""What a sentence claims, and what it does not."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from vision_r1.grading import GradeSpec, grade_answer, grade_response
+from vision_r1.grading.statement import claims, yes_or_no
+
+STATES = [
+    "The total is {}.", "There are {} apples in the picture.", "So the length of AB is {} cm.", "It is {}.",
+    "I count {} of them.", "Therefore, x must be {}.", "The area is 2 * 7 = {}.", "{} apples", "= {}", "about {}",
+    "I first thought 3000 but it is {}", "The figure shows {} triangles.", "{} (as the figure shows)", "x = {}",
+    "The answer is {}, because 3000 is too much.", "因此，面积是 {}。",
+]  # fmt: skip
+DENIES = [
+    "It is not {}.", "The answer is {} or 3000.", "{} is wrong", "more than {}", "at most {}", "Is it {}?",
+    "divisible by {}", "ends in {}", "between {} and 3000", "{}, 3000", "{} 3000", "x > {}", "x \\ne {}", "half of {}",
+    "the {}th", "{} dozen", "{} hundred", "the gold is {}", "If it is {}, all is well.", "I doubt it is {}.",
+    "{} and 3000", "{} to 3000", "maybe {}", "any number but {}", "{}, so 3000", "{} squared is 3000",
+]  # fmt: skip
+
+
+@given(st.sampled_from(STATES), st.integers(4, 2999), st.integers(4, 2999))
+def test_a_plain_sentence_claims_its_value(sentence, gold, said):
+    assert grade_response(sentence.format(said), GradeSpec(str(gold))).correct == (gold == said)
+
+
+@given(st.sampled_from(DENIES), st.integers(4, 2999))
+def test_a_sentence_that_denies_doubts_or_compares_claims_nothing(sentence, gold):
+    text = sentence.format(gold)
+    for response in (text, f"<answer>{text}</answer>", f"\\boxed{{\\text{{{text}}}}}"):
+        assert not grade_response(response, GradeSpec(str(gold))).correct
+
+
+@given(
+    st.integers(4, 2999),
+    st.lists(st.integers(4, 2999), min_size=1, max_size=4),
+    st.sampled_from([" or ", ", ", " and ", "; ", " ", "/", " | ", "\n", ", or ", " vs "]),
+    st.sampled_from(["", "It is ", "The answer is ", "There are ", "One of ", "x = "]),
+    st.randoms(),
+)
+def test_several_values_are_never_right(gold, others, joint, lead, random):
+    values = [gold, *others]
+    assume(len(set(values)) == len(values))
+    random.shuffle(values)
+    assert not grade_answer(lead + joint.join(map(str, values)), GradeSpec(str(gold), "integer")).correct
+
+
+@pytest.mark.parametrize(
+    ("sentence", "claimed"),
+    [
+        ("The color of the line is light blue.", "light blue"),
+        ("Cape Verde has the lowest value.", "Cape Verde"),
+        ("Option B is correct.", "B"),
+        ("The equation is y = 2x + 1.", "y = 2x + 1"),
+        ("It cannot be determined.", "cannot be determined"),
+        ("Germany (45%)", "Germany"),
+        ("Germany, with 45%", "Germany"),
+        ("The bus leaves at 2:10 P.M.", "2:10 P.M."),
+        ("The length is $2\\sqrt{3}$ cm.", "2\\sqrt{3}"),
+    ],
+)
+def test_claims(sentence, claimed):
+    assert claimed in [
+        claim.text.removesuffix(".") if ":" not in claimed else claim.text for claim in claims(sentence)
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "12", "blue", "not blue", "A\nB", "word " * 100, "x" * 5000, "m = 4"])
+def test_what_claims_nothing(text):
+    assert claims(text) == ()
+
+
+def test_what_is_counted_must_be_what_the_gold_counts():
+    said = "There are 12 apples."
+    assert grade_answer(said, GradeSpec("12")).correct
+    assert grade_answer(said, GradeSpec("12", unit="red apples")).correct
+    assert not grade_answer(said, GradeSpec("12 cm")).correct
+    assert not grade_answer(said, GradeSpec("12", unit="pears")).correct
+
+
+def test_the_letter_beside_a_text_must_be_its_letter():
+    options = ("15°", "30°", "45°")
+    for right in (
+        "The correct option is (C) 45°.",
+        "It is 45°, which is option C.",
+        "45°",
+        "C, because A is small",
+    ):
+        assert grade_answer(right, GradeSpec("C", options=options)).correct
+    for wrong in ("The correct option is (B) 45°.", "It is 45°, which is option B.", "C (30°)", "A: 45°"):
+        assert not grade_answer(wrong, GradeSpec("C", options=options)).correct
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Yes.", True), ("yes, it is", True), ("True", True), ("Yes it is", True), ("No, there is no dog.", False),
+        ("No - they cross", False), ("Yes and no", None), ("no, yes", None), ("Yes, but no", None), ("Nobody", None),
+        ("not yes", None), ("", None), ("It is yes", None), ("No one knows", None),
+    ],
+)  # fmt: skip
+def test_yes_or_no(text, says):
+    assert yes_or_no(text) is says
