@@ -105,7 +105,8 @@ def test_time_grows_with_length_and_no_faster(unit):
             soft_reward(response, GOLDS[1], "eos")
         return time.process_time() - begin
 
-    assert seconds(160_000) < 16 * seconds(20_000) + 0.2
+    # The least of three: a pause of the collector is not the text's doing.
+    assert min(seconds(160_000) for _ in range(3)) < 16 * seconds(20_000) + 0.2
 
 
 def test_files_keep_their_order_and_their_errors(tmp_path):
