@@ -1,5 +1,7 @@
 """What a sentence claims, and what it does not."""
 
+import re
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from vision_r1.grading.statement import claims, yes_or_no
 
 STATES = [
     "The total is {}.", "There are {} apples in the picture.", "So the length of AB is {} cm.", "It is {}.",
-    "I count {} of them.", "Therefore, x must be {}.", "The area is 2 * 7 = {}.", "{} apples", "= {}", "about {}",
+    "I count {} of them.", "Therefore, x must be {}.", "The area is w * h = {}.", "{} apples", "= {}", "about {}",
     "I first thought 3000 but it is {}", "The figure shows {} triangles.", "{} (as the figure shows)", "x = {}",
     "The answer is {}, because 3000 is too much.", "因此，面积是 {}。",
 ]  # fmt: skip
@@ -103,3 +105,16 @@ def test_the_letter_beside_a_text_must_be_its_letter():
 )  # fmt: skip
 def test_yes_or_no(text, says):
     assert yes_or_no(text) is says
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("18-1=18", False), ("19-1=18", True), ("6 × 4 = 24", True),
+        ("6 × 4 = 26", False), ("The area is 6 * 4 = 24", True), ("10/3 = 3.33", True), ("10/3 = 3.34", False),
+        ("100/7 = 14", True), ("5 − 7 = -2", True), ("2 × 3 = 7 cm", False), ("AB = 3 + 4 = 8", False),
+    ],
+)  # fmt: skip
+def test_a_sum_that_is_worked_out_wrongly_claims_nothing(answer, right):
+    gold = re.findall(r"-?[0-9.]+", answer.split("=")[-1])[0]
+    assert grade_answer(answer, GradeSpec(gold)).correct is right

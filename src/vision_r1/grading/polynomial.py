@@ -69,6 +69,16 @@ def same_expression(one: str, other: str) -> bool:
     return same_equation(f"{one}+Z=0", f"{other}+Z=0") is True and any(map(str.isalpha, other))
 
 
+def arithmetic_value(text: str) -> Fraction | None:
+    """The exact value of an expression of plain numbers; None if it is anything else."""
+    if len(text) > _LONGEST:
+        return None
+    try:
+        return _value(_tokens(text), {})
+    except (_NoValueError, ZeroDivisionError):
+        return None
+
+
 def _tokens(text: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for match in _TOKEN.finditer(text.strip()):

@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from vision_r1.grading.number import parse_number
 from vision_r1.grading.phrases import (
@@ -38,6 +39,7 @@ from vision_r1.grading.phrases import (
     SUBJECT,
     UNFINISHED,
 )
+from vision_r1.grading.polynomial import arithmetic_value
 from vision_r1.grading.text import has_foreign_digits, hedges, plain_math, unwrap
 from vision_r1.grading.units import canonical_unit
 from vision_r1.grading.words import SPELT
@@ -48,6 +50,13 @@ _ALSO = re.compile(r"(?:or|i\.e\.|that is|=|≈|about)[,\s]*", FLAGS)
 _ASIDE = re.compile(r"(.{1,120}?)\s\(([^()]{1,80})\)")
 _CHAIN = re.compile(r"\s?=\s?|:\s")
 _TURNED = re.compile(r"([-+]?[0-9][^=]{0,40}?)\s?=\s?[A-Za-z]")
+_SIGNS = str.maketrans("×·÷−", "**/-")
+_SUM = 60  # characters of a sum that are looked at
+_SUM_BEFORE = re.compile(r"(?<![\w.,)^])([0-9(][0-9.+\-*/() ]{1,60}[0-9)])\s*$")
+_OPERATOR = re.compile(r"[+\-*/]")
+# A sum begins the text, or follows a word or a sign that ends what came before.
+_SUM_STARTS = re.compile(r"^$|[=:;,.]$|(?<![\\A-Za-z])[A-Za-z]{2,}$")
+_NUMBER_AFTER = re.compile(r"\s*(-?[0-9]{1,30}(?:\.[0-9]{1,30})?)(?![0-9,]*[\\\w/(^%+*-])")
 _CLOCK_COLON = re.compile(r"(?<=[0-9]):(?=[0-9])")
 
 _MATHS = re.compile(r"\$([^$]{1,120})\$|\\\(([^$]{1,120}?)\\\)")
@@ -87,6 +96,8 @@ def claims(answer: str) -> tuple[Claim, ...]:
     text = plain_sentence(main)
     if text is None:
         return (Claim(main),) if main != answer else ()
+    if _miscalculates(text):
+        return ()
     whole = (Claim(text),) if text != answer.strip() else ()
     return (*whole, *_readings(text))
 
@@ -136,6 +147,25 @@ def plain_sentence(answer: str) -> str | None:
 def without_reason(text: str) -> str:
     """A sentence without the reason that it gives: "B because A is too small" -> "B"."""
     return REASON.sub("", text)
+
+
+def _miscalculates(text: str) -> bool:
+    """Whether the text works out a sum and gets it wrong: "18-1=18" claims nothing."""
+    text = text.translate(_SIGNS)
+    for sign in re.finditer("=", text):
+        left = _SUM_BEFORE.search(text, max(0, sign.start() - _SUM), sign.start())
+        right = _NUMBER_AFTER.match(text, sign.end())
+        if left is None or right is None or not _OPERATOR.search(left[1], 1):
+            continue
+        if not _SUM_STARTS.search(text[: left.start(1)].rstrip()):
+            continue
+        worked, given = arithmetic_value(left[1]), arithmetic_value(right[1])
+        if worked is not None and given is not None:
+            # A result may be rounded to the digits that it is given to.
+            step = Fraction(1, 10 ** len(right[1].partition(".")[2]))
+            if abs(worked - given) > (step / 2 if worked.denominator > 1 else 0):
+                return True
+    return False
 
 
 def yes_or_no(answer: str) -> bool | None:
