@@ -5,7 +5,7 @@ from benchmark_rows import item_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision_r1.evals.benchmarks.infer import infer_choice
+from vision_r1.evals.benchmarks.matching import infer_option
 from vision_r1.evals.benchmarks.mathvista import BENCHMARK
 from vision_r1.grading.official import edit_distance
 
@@ -79,7 +79,7 @@ def test_vlmevalkit_asks_its_judge_and_compares_exactly():
     ],
 )  # fmt: skip
 def test_how_vlmevalkit_infers_an_option(text, letter):
-    assert infer_choice(text, ("red", "blue", "green")) == letter
+    assert infer_option(text, {"A": "red", "B": "blue", "C": "green"}) == letter
 
 
 def test_scores_by_task_and_skill():

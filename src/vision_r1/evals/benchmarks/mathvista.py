@@ -16,8 +16,8 @@ from vision_r1.evals.benchmarks.benchmark import (
     Source,
     choices_of,
 )
-from vision_r1.evals.benchmarks.infer import infer_choice
 from vision_r1.evals.benchmarks.judging import extraction_prompt
+from vision_r1.evals.benchmarks.matching import infer_option, lettered
 from vision_r1.grading.official import nearest_text, python_float, python_int
 from vision_r1.problems.columns import cell_text
 
@@ -177,7 +177,7 @@ def vlmeval(item: Item, response: str, ask: Ask | None) -> Official:
 
 
 def _inferred(item: Item, text: str) -> str | int | float | None:
-    return infer_choice(text, item.problem.options) if item.problem.options else _exact(item, text)
+    return infer_option(text, lettered(item)) if item.problem.options else _exact(item, text)
 
 
 def _gold_name(item: Item) -> str:
