@@ -117,22 +117,19 @@ def test_spec_of_a_problem():
         GradeSpec("1", "numbr")
 
 
-def test_plain_answers_are_fast_and_start_nothing():
+def test_plain_answers_start_nothing():
     code = (
-        "import sys, time\n"
+        "import sys\n"
         "from vision_r1.grading import GradeSpec, grade_response, symbolic\n"
         "specs = [GradeSpec('12'), GradeSpec('4', options=('6', '3', '4', '2')), GradeSpec('blue whale')]\n"
         "grade_response('1', specs[0])\n"
-        "begin = time.process_time()\n"
-        "for i in range(3000):\n"
+        "for i in range(300):\n"
         "    for spec, answer in zip(specs, (str(i), 'ABCD'[i % 4], f'red fox {i}')):\n"
         "        grade_response(answer, spec)\n"
-        "print(9000 / (time.process_time() - begin))\n"
         "assert symbolic.POOL.pid is None\n"
         "assert not {'torch', 'transformers', 'trl', 'sympy', 'math_verify'} & set(sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(done.stdout) >= 5000
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
 
 def test_huge_exponents_and_digits_cost_nothing():
