@@ -39,7 +39,9 @@ def benchmarks_table(summary: Mapping[str, Any]) -> Group:
     blocks = {name: block for name, block in found.items() if isinstance(block, dict)}
     judged = any(table(block, "scorers", "judged") for block in blocks.values())
     names = ("strict", "official", "judged") if judged else ("strict", "official")
-    grid = Table(title=_title(blocks), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid = Table(
+        title=_title(blocks), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+    )
     grid.add_column("benchmark", no_wrap=True)
     headings = ("n", *(f"{name}\n(95%)" for name in names), "chance", "one\nansw.", "dif-\nfer")
     for heading in (*headings, *(label for _, label in _RATES)):
