@@ -6,19 +6,22 @@ import json
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from benchmark_fakes import PUZZLES, ScriptedEngine, load, measure, settings, write_puzzles
 
 from vision_r1.core.errors import InputError, RunStateError, VisionR1Error
-from vision_r1.core.files import read_json, read_jsonl
+from vision_r1.core.files import read_json, read_jsonl, write_jsonl
 from vision_r1.core.progress import Silent
-from vision_r1.evals.benchmark_run import Judge, rescore, write_summary
+from vision_r1.evals.benchmark_run import Evaluation, Judge, rescore, run_benchmark, write_summary
+from vision_r1.evals.benchmarks.load import load_benchmark
 from vision_r1.evals.compare import compare_evaluations
 from vision_r1.evals.config import PROTOCOLS
 from vision_r1.evals.paper_protocol import prediction
 from vision_r1.evals.scoring import JudgeError
+from vision_r1.rollout.trace import Segment
 
 
 def rows_of(path: Path) -> list[dict]:
@@ -219,7 +222,7 @@ def test_greedy_decoding_has_one_sample() -> None:
         settings(rerolls=1)
 
 
-def judge(prompt: str) -> str:
+def judge(prompt: str, /, *, attempt: int = 0) -> str:
     if "What is number 7" in prompt:
         raise JudgeError("no reply")
     return "(B)"
@@ -239,7 +242,10 @@ def test_rescoring_with_a_judge_generates_nothing(tmp_path: Path) -> None:
     assert block["scorers"]["official"]["accuracy"] == pytest.approx(2 / 8)  # the rule alone stays beside it
     assert block["scorers"]["judged"]["accuracy"] == pytest.approx(7 / 8)
     assert block["judge_failed"] == 1
-    assert rescore(tmp_path / "out", None, Silent())["benchmarks"]["puzzlevqa"] == first
+    # Without a judge nothing is asked, and what it said of the same answers stays.
+    kept = rescore(tmp_path / "out", None, Silent())["benchmarks"]["puzzlevqa"]
+    assert kept == block
+    assert first["scorers"]["strict"] == block["scorers"]["strict"]
 
 
 def test_rescoring_other_rows_is_refused(tmp_path: Path) -> None:
@@ -287,3 +293,98 @@ def test_the_summary_keeps_what_earlier_benchmarks_gave(tmp_path: Path) -> None:
         == block
     )
     assert block["title"] == PUZZLES.title
+
+
+def test_answers_that_did_not_come_are_asked_for_again(tmp_path: Path) -> None:
+    rows = write_puzzles(tmp_path / "rows")
+    broken = ScriptedEngine(lambda *_: ("no route", "error"))
+    with pytest.raises(VisionR1Error, match="run the same command again"):
+        measure(rows, tmp_path / "out", broken)
+    half = ScriptedEngine(
+        lambda number, *_: half_right(number, 0, 0) if number % 2 else ("no route", "error")
+    )
+    block = measure(rows, tmp_path / "out", half)
+    assert block["error_rate"] == 1 / 2
+    whole = ScriptedEngine(half_right)
+    block = measure(rows, tmp_path / "out", whole)
+    assert sorted(whole.asked) == [
+        f"images/{i}.png" for i in (0, 2, 4, 6)
+    ]  # the others are never rolled again
+    assert block["error_rate"] == 0
+    assert block == measure(rows, tmp_path / "other", ScriptedEngine(half_right))
+
+
+def test_a_roll_that_fails_leaves_the_roll_before_it(tmp_path: Path) -> None:
+    def script(number: int, sample: int, before: int) -> str | tuple[str, str]:
+        return "The answer is (B)." if before == 0 else ("no route", "error")
+
+    block = measure(
+        write_puzzles(tmp_path / "rows"), tmp_path / "out", ScriptedEngine(script), protocol="paper"
+    )
+    assert block["scorers"]["strict"]["accuracy"] == 1
+    assert block["error_rate"] == 0
+
+
+def test_a_limit_counts_usable_rows_and_what_came_before_them(tmp_path: Path) -> None:
+    rows = write_puzzles(tmp_path / "rows", 20, rows={i: {"answer": ""} for i in (1, *range(12, 20))})
+    few = load_benchmark(PUZZLES, rows, limit=3)
+    assert [item.problem.id for item in few.items] == [f"images/{i}.png" for i in (0, 2, 3)]
+    assert (few.rows, few.unusable) == (4, 1)
+
+
+def test_pixels_and_later_calls_do_not_spoil_a_summary(tmp_path: Path) -> None:
+    rows = write_puzzles(tmp_path / "rows")
+    evaluation = Evaluation(settings(max_pixels=5000), "plain", 0, None)
+    loaded = load_benchmark(PUZZLES, rows, max_pixels=5000)
+    block = run_benchmark(
+        ScriptedEngine(half_right), PUZZLES, loaded, evaluation, tmp_path / "out" / "puzzlevqa", Silent()
+    )
+    write_summary(tmp_path / "out", {"puzzlevqa": block})
+    assert rescore(tmp_path / "out", None, Silent())["benchmarks"]["puzzlevqa"] == block
+    assert set(write_summary(tmp_path / "out", {"chartqa": {"n": 1}})["benchmarks"]) == {
+        "puzzlevqa",
+        "chartqa",
+    }
+
+
+def test_changed_dials_of_the_papers_protocol_are_named(tmp_path: Path) -> None:
+    rows = write_puzzles(tmp_path / "rows")
+    block = measure(rows, tmp_path / "out", ScriptedEngine(stubborn), protocol="paper", temperature=0.1)
+    assert block["protocol"].endswith("changed from the paper: temperature=0.1")
+
+
+def test_votes_are_counted_without_the_gold(tmp_path: Path) -> None:
+    """Three ways to write the wrong 5 outvote two of the right 4; the gold must not bundle the right ones alone."""
+    said = ["The answer is 4.", "4", "5", "The answer is 5.", "5.0"]
+    rows = write_puzzles(tmp_path / "rows", 1, rows={0: {"options": [5, 4, 7], "answer": "4"}})
+    engine = ScriptedEngine(lambda number, sample, _: said[sample])
+    block = measure(rows, tmp_path / "out", engine, samples=5, temperature=1.0)
+    strict = block["scorers"]["strict"]
+    assert strict["accuracy"] == pytest.approx(2 / 5)
+    assert strict["maj_at"]["5"]["value"] == 0
+
+
+def test_answers_without_a_count_have_no_length(tmp_path: Path) -> None:
+    class Uncounting(ScriptedEngine):
+        def complete(self, *arguments):
+            traces = super().complete(*arguments)
+            return [replace(t, segments=(Segment("model", t.text, count=0),)) for t in traces]
+
+    block = measure(write_puzzles(tmp_path / "rows"), tmp_path / "out", Uncounting(half_right))
+    assert block["mean_tokens"] is None
+    assert block["by_length"] == []
+
+
+def test_problems_that_are_scored_together_are_compared_together(tmp_path: Path) -> None:
+    """Ten variants of each of four seeds: forty rows are four draws."""
+    for name, right in (("one", lambda seed: False), ("two", lambda seed: seed < 3)):
+        rows = [
+            {"id": f"{seed}-{i}", "sample_index": 0, "gold": "1", "group": str(seed), "strict": {"correct": right(seed)}}
+            for seed in range(4) for i in range(10)
+        ]  # fmt: skip
+        write_jsonl(tmp_path / name / "dynamath" / "scores.jsonl", rows)
+    found = compare_evaluations(tmp_path / "one", tmp_path / "two")["benchmarks"]["dynamath"]
+    assert (found["n"], found["second_better"], found["first_better"]) == (40, 3, 0)
+    assert found["difference"] == pytest.approx(3 / 4)
+    assert found["p_value"] == pytest.approx(2 / 8)
+    assert found["ci95"][1] - found["ci95"][0] >= 0.5

@@ -109,6 +109,7 @@ def test_every_benchmark_is_listed() -> None:
         (("--benchmark", "puzzlevqa", "--protocol", "papr"), "did you mean 'paper'"),
         (("--benchmark", "puzzlevqa", "--engine", "vlm"), "did you mean 'vllm'"),
         (("--benchmark", "puzzlevqa", "samples=4"), "greedy"),
+        (("--benchmark", "puzzlevqa", "rerolls=2", "temperature=1.0"), "never rolled again"),
         (("--benchmark", "puzzlevqa", "sample=4"), "did you mean 'samples'"),
         (("--benchmark", "puzzlevqa", "vllm.dtype=float32"), "for another engine"),
         (("--benchmark", "puzzlevqa", "--endpoint", "localhost:8000"), "not an http or https address"),

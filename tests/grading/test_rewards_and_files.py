@@ -162,19 +162,44 @@ GOOD_ROW = {"id": 1, "gold": "12", "response": "12"}
         ({"id": 2, "gold": "12", "response": "12", "precision": 1.5}, "field precision"),
         ({"id": 2, "gold": "12", "response": "12", "precision": -1}, "field precision"),
         ({"id": 1, "gold": "12", "response": "12"}, "field id"),
-        ("{broken\n", "line 2"),
-        ("[1]\n", "line 2"),
     ],
 )
-def test_a_bad_row_names_file_line_and_field_and_leaves_the_old_output(tmp_path, row, field):
-    path = write(tmp_path / "in.jsonl", GOOD_ROW, row)
+def test_a_bad_row_is_listed_counted_and_never_right(tmp_path, row, field):
+    path = write(tmp_path / "in.jsonl", GOOD_ROW, row, {**GOOD_ROW, "id": 9})
+    out = tmp_path / "out.jsonl"
+    summary = grade_file(path, out)
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [row["status"] for row in rows] == ["right", "unparseable", "right"]
+    assert (rows[1]["correct"], rows[1]["reason"]) == (False, "bad_row")
+    (line,) = summary.bad
+    assert f"{path}, line 2" in line
+    assert field in line
+    assert summary.accuracy == 2 / 3
+    with pytest.raises(InputError, match="not one of 1 rows"):
+        grade_file(write(tmp_path / "bad.jsonl", row if field != "field id" else {"gold": "1"}), None)
+
+
+@pytest.mark.parametrize("line", ["{broken\n", "[1]\n"])
+def test_a_line_that_is_no_object_stops_and_leaves_the_old_output(tmp_path, line):
+    path = write(tmp_path / "in.jsonl", GOOD_ROW, line)
     old = '{"id": 0, "correct": true, "status": "right", "extracted": "4"}\n'
     out = write(tmp_path / "out.jsonl", old)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match="line 2"):
         grade_file(path, out)
-    assert f"{path}, line 2" in caught.value.line()
-    assert field in caught.value.line()
     assert out.read_text(encoding="utf-8") == old
+
+
+def test_odd_rows_are_noted_and_golds_may_be_lists_or_truths(tmp_path):
+    path = write(
+        tmp_path / "in.jsonl",
+        {"id": 1, "gold": "B", "response": "B", "options": ["4", "5", "5"]},
+        {"id": 2, "gold": ["2", 3], "response": "2, 3", "answer_type": "list"},
+        {"id": 3, "gold": True, "response": "Yes"},
+    )
+    summary = grade_file(path, tmp_path / "out.jsonl")
+    assert summary.statuses == {"right": 3}
+    assert summary.noted == (f"{path}, line 1: options repeat",)
+    assert summary.lines()[-1] == "3 rows: 3 right"
 
 
 def test_empty_missing_and_self_overwriting_files(tmp_path):

@@ -301,6 +301,15 @@ def test_an_hours_wait_is_told_and_not_waited_for(log):
         assert time.monotonic() - start < 10 and len(server.bodies) <= 5
 
 
+def test_prompts_that_are_too_long_are_each_ones_own_fault(log):
+    answer = Answer(
+        status=400, body={"error": {"message": "This model's maximum context length is 2048 tokens."}}
+    )
+    with FaultyServer(always(answer)) as server, client_of(server, log) as client:
+        outcomes = client.complete(ask(*map(str, range(60))))
+    assert [type(outcome) for outcome in outcomes] == [Failure] * 60
+
+
 @pytest.mark.parametrize("status", [400, 500])
 def test_an_endpoint_that_only_fails_is_not_asked_for_ever(status, log):
     answer = Answer(status=status, body={"error": {"message": "unsupported parameter"}})

@@ -25,7 +25,9 @@ def grade(
     from vision_r1.grading.file import grade_file
 
     summary = grade_file(file, out)
-    typer.echo(str(summary), err=True)
+    for line in summary.lines():
+        typer.echo(line, err=True)
+    raise typer.Exit(2 if summary.bad else 0)
 
 
 def evaluate(

@@ -23,7 +23,7 @@ from vision_r1.evals.config import BenchmarkSettings
 from vision_r1.evals.order import decoding_order
 from vision_r1.evals.paper_protocol import unfinished
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.engine import Engine
+from vision_r1.rollout.engine import Engine, OnDone, quiet
 from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Trace
 
@@ -66,24 +66,31 @@ def collect_answers(
         VisionR1Error: the engine cannot answer at all, or not one prompt.
     """
     path = out / "answers.jsonl"
+    requests = [Request(item.problem.id, prompt_of(item, settings), item.problem.media) for item in items]
     if not path.exists():
-        rows = _ask_all(engine, items, settings, out / "work", name, seed, progress)
+        rows = _ask_all(engine, requests, settings, out / "work", name, seed, progress)
         _refuse_silence(rows, engine)
         write_jsonl(path, rows)
+    else:
+        rows = [row for _, row in read_jsonl(path)]
+        if any(row["stop_reason"] == "error" for row in rows):
+            # An answer that did not come is none that could be rolled again.
+            rows = _ask_missing(engine, rows, requests, settings, seed)
+            _refuse_silence(rows, engine)
+            write_jsonl(path, rows)
     shutil.rmtree(out / "work", ignore_errors=True)
     return [row for _, row in read_jsonl(path)]
 
 
 def _ask_all(
     engine: Engine,
-    items: Sequence[Item],
+    requests: Sequence[Request],
     settings: BenchmarkSettings,
     work: Path,
     name: str,
     seed: int,
     progress: Progress,
 ) -> list[Row]:
-    requests = [Request(item.problem.id, prompt_of(item, settings), item.problem.media) for item in items]
     order = decoding_order(requests)
     size = max(1, settings.batch_size // settings.samples)
     parts = [[requests[index] for index in order[at : at + size]] for at in range(0, len(order), size)]
@@ -91,10 +98,13 @@ def _ask_all(
     rows: list[Row] = []
     for number, part in enumerate(parts):
         shard = work / f"{number:05d}.jsonl"
+        before = len(rows)
         if not shard.exists():
-            before = len(rows)
             made = _ask(engine, part, settings, seed, lambda done: progress.advance(before + done))  # noqa: B023
             write_jsonl(shard, made)
+        elif any(row["stop_reason"] == "error" for _, row in read_jsonl(shard)):
+            made = [row for _, row in read_jsonl(shard)]
+            write_jsonl(shard, _ask_missing(engine, made, part, settings, seed))
         rows += [row for _, row in read_jsonl(shard)]
         progress.advance(len(rows), truncation=_share(rows, "length"), errors=_share(rows, "error"))
     progress.finish()
@@ -102,12 +112,30 @@ def _ask_all(
     return sorted(rows, key=lambda row: (place[row["id"]], row["sample_index"]))
 
 
+def _ask_missing(
+    engine: Engine,
+    rows: Sequence[Row],
+    requests: Sequence[Request],
+    settings: BenchmarkSettings,
+    seed: int,
+) -> list[Row]:
+    """The rows with those that failed asked for again; the answers that are there stay."""
+    failed = {row["id"] for row in rows if row["stop_reason"] == "error"}
+    again = [request for request in requests if request.id in failed]
+    made = {(row["id"], row["sample_index"]): row for row in _ask(engine, again, settings, seed)}
+    return [made[row["id"], row["sample_index"]] if row["stop_reason"] == "error" else row for row in rows]
+
+
 def _share(rows: Sequence[Row], stop_reason: str) -> float:
     return sum(bool(row["stop_reason"] == stop_reason) for row in rows) / len(rows)
 
 
 def _ask(
-    engine: Engine, part: Sequence[Request], settings: BenchmarkSettings, seed: int, told: Any
+    engine: Engine,
+    part: Sequence[Request],
+    settings: BenchmarkSettings,
+    seed: int,
+    told: OnDone = quiet,
 ) -> list[Row]:
     """One part, with its re-rolls; the last roll is the answer, as in the paper's client."""
     sampling = Sampling(
@@ -136,7 +164,8 @@ def _ask(
         for row, trace in zip(again, traces, strict=True):
             earlier = {key: row[key] for key in ("text", "stop_reason", "tokens")}
             fresh = _row(trace) | {"id": row["id"], "sample_index": row["sample_index"]}
-            row.update(fresh | {"rolls": [*row["rolls"], earlier]})
+            if trace.stop_reason != "error":  # else the roll before it stands
+                row.update(fresh | {"rolls": [*row["rolls"], earlier]})
     return rows
 
 
@@ -151,7 +180,8 @@ def _row(trace: Trace) -> Row:
         "sample_index": trace.sample_index,
         "text": trace.text,
         "stop_reason": trace.stop_reason,
-        "tokens": trace.tokens,
+        # An endpoint need not count; 0 would be a length.
+        "tokens": trace.tokens if trace.tokens or not trace.text else None,
         "prompt_tokens": trace.prompt_tokens,
         "error": trace.error,
         "rolls": [],

@@ -28,9 +28,9 @@ from vision_r1.evals.benchmark_summary import benchmark_block, texts_of
 from vision_r1.evals.benchmarks import BENCHMARKS, Ask, Benchmark
 from vision_r1.evals.benchmarks.load import Loaded, fault_counts, load_benchmark
 from vision_r1.evals.claim import claim
-from vision_r1.evals.config import BenchmarkSettings
+from vision_r1.evals.config import PROTOCOLS, BenchmarkSettings
 from vision_r1.evals.paper_protocol import LABEL
-from vision_r1.evals.scoring import disagreements, score_answers
+from vision_r1.evals.scoring import JUDGED, VLMEVALKIT_JUDGED, disagreements, score_answers
 from vision_r1.rollout.engine import Engine
 
 SUMMARY = "summary.json"
@@ -107,6 +107,7 @@ def run_benchmark(
         "model": engine.name,
         "source": loaded.source,
         "bootstrap": settings.bootstrap,
+        "max_pixels": settings.max_pixels,
         "contamination": contamination,
         "vision_r1": version("vision-r1"),
     }
@@ -133,6 +134,8 @@ def score_folder(
         benchmark, loaded.items, answers,
         judge=judge.ask if judge else None, paper=evaluation.protocol == "paper", progress=progress,
     )  # fmt: skip
+    if judge is None:
+        _keep_judged(out, rows)
     differ = list(disagreements(rows, texts_of(answers)))
     write_jsonl(out / "scores.jsonl", rows)
     write_jsonl(out / "disagreements.jsonl", differ)
@@ -147,9 +150,9 @@ def score_folder(
         "benchmark": benchmark.name,
         "title": benchmark.title,
         **about,
-        "protocol": LABEL if evaluation.protocol == "paper" else evaluation.protocol,
+        "protocol": protocol_label(evaluation),
         **block,
-        "judge": judge.name if judge is not None and may_judge else None,
+        "judge": _judge_name(out, judge) if may_judge else None,
         "needs_judge": may_judge,
         "disagreements": len(differ),
         "faults": fault_counts(loaded.faults),
@@ -197,9 +200,13 @@ def finished(out: Path, progress: Progress) -> Iterator[Finished]:
     for folder in folders:
         plan, about = read_json(folder / "plan.json"), read_json(folder / "about.json")
         benchmark = BENCHMARKS[plan["benchmark"]]
-        settings = BenchmarkSettings(**plan["settings"], bootstrap=about["bootstrap"])
+        settings = BenchmarkSettings(
+            **plan["settings"], bootstrap=about["bootstrap"], max_pixels=about["max_pixels"]
+        )
         place = Path(about["source"]) if is_folder(Path(about["source"])) else None
-        loaded = load_benchmark(benchmark, place, limit=settings.limit, progress=progress)
+        loaded = load_benchmark(
+            benchmark, place, limit=settings.limit, max_pixels=settings.max_pixels, progress=progress
+        )
         if prompts_digest(loaded.items, settings) != plan["prompts"]:
             raise RunStateError(
                 "the benchmark's rows or prompts are not those that were asked",
@@ -207,6 +214,40 @@ def finished(out: Path, progress: Progress) -> Iterator[Finished]:
                 fix=f"restore the rows of {about['source']}, or evaluate again into another folder",
             )
         yield Finished(folder, benchmark, loaded, plan, about, settings)
+
+
+def _keep_judged(out: Path, rows: list[dict[str, Any]]) -> None:
+    """Carry over what a judge said of these answers in an earlier call; answers never change."""
+    if not is_file(out / "scores.jsonl"):
+        return
+    earlier = {(row["id"], row["sample_index"]): row for _, row in read_jsonl(out / "scores.jsonl")}
+    old = [earlier.get((row["id"], row["sample_index"]), {}) for row in rows]
+    same = [found.get("stop_reason") == row["stop_reason"] for found, row in zip(old, rows, strict=True)]
+    for name in (JUDGED, VLMEVALKIT_JUDGED):
+        # An answer that has come since was not judged, and a score of some answers is none.
+        if all(same) and all(name in found for found in old):
+            for found, row in zip(old, rows, strict=True):
+                row[name] = found[name]
+
+
+def _judge_name(out: Path, judge: Judge | None) -> str | None:
+    """The judge's name, or that of the earlier call whose scores were kept."""
+    if judge is not None:
+        return judge.name
+    if not is_file(out / SUMMARY):
+        return None
+    name = read_json(out / SUMMARY).get("judge")
+    return name if isinstance(name, str) else None
+
+
+def protocol_label(evaluation: Evaluation) -> str:
+    """What the figures are; a dial of the paper's protocol that was changed is named."""
+    if evaluation.protocol != "paper":
+        return evaluation.protocol
+    published, own = to_plain(PROTOCOLS["paper"]), to_plain(evaluation.settings)
+    dials = ("samples", "temperature", "top_p", "max_new_tokens", "prompt", "instruction", "rerolls")
+    changed = [f"{key}={own[key]}" for key in dials if own[key] != published[key]]
+    return LABEL + (f"; changed from the paper: {', '.join(changed)}" if changed else "")
 
 
 def rescore(out: Path, judge: Judge | None, progress: Progress) -> dict[str, Any]:
@@ -225,11 +266,12 @@ def rescore(out: Path, judge: Judge | None, progress: Progress) -> dict[str, Any
 
 
 def write_summary(out: Path, blocks: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Write `out/summary.json`: the blocks by name."""
+    """Write `out/summary.json`: the blocks by name, beside those of earlier calls."""
     summary = {"benchmarks": blocks}
     if is_file(out / SUMMARY):
         earlier = read_json(out / SUMMARY)
-        summary = {**earlier, **summary} if isinstance(earlier, dict) else summary
+        known = earlier.get("benchmarks") if isinstance(earlier, dict) else None
+        summary = {"benchmarks": {**(known if isinstance(known, dict) else {}), **blocks}}
     write_json(out / SUMMARY, summary)
     return summary
 

@@ -16,7 +16,8 @@ from vision_r1.evals.baselines import most_frequent_gold
 from vision_r1.evals.benchmarks import Benchmark, Item
 from vision_r1.evals.scoring import JUDGE_FAILED, STRICT, scorers
 from vision_r1.evals.statistics import block_jackknife, bootstrap_groups, by_length, pass_at_k
-from vision_r1.evals.votes import majority_at, vote_of
+from vision_r1.evals.votes import Vote, majority_at, same_answers
+from vision_r1.grading import GradeSpec, grade_answer
 
 Row = dict[str, Any]
 Samples = dict[str, list[Row]]
@@ -51,6 +52,7 @@ def benchmark_block(
     samples = _by_problem(items, rows)
     n = len(items) + unusable
     cut = [row for row in rows if row["stop_reason"] == "length"]
+    counted = [row for row in rows if row["tokens"] is not None]
     return {
         "n": n,
         "asked": len(items),
@@ -67,10 +69,12 @@ def benchmark_block(
         "timeout_rate": _share(rows, lambda row: row[STRICT]["status"] == "timeout"),
         "error_rate": _share(rows, lambda row: row["stop_reason"] == "error"),
         "judge_failed": sum(_judge_failed(row) for row in rows),
-        "mean_tokens": sum(row["tokens"] for row in rows) / len(rows),
+        "mean_tokens": sum(r["tokens"] for r in counted) / len(counted) if counted else None,
         "mean_rolls": sum(row["rolls"] for row in rows) / len(rows),
         "cap": cap,
-        "by_length": by_length([r["tokens"] for r in rows], [r[STRICT]["correct"] for r in rows], cap),
+        "by_length": by_length(
+            [min(r["tokens"], cap) for r in counted], [r[STRICT]["correct"] for r in counted], cap
+        ),
     }
 
 
@@ -99,7 +103,7 @@ def _scorer_block(
     seed: int,
 ) -> dict[str, Any]:
     groups = [item.group for item in items] + [f"\x1funusable {i}" for i in range(unusable)]
-    votes = [[vote_of(row[name]) for row in samples[item.problem.id]] for item in items]
+    votes = [_votes(item, samples[item.problem.id], name) for item in items]
     k_max = min(len(found) for found in votes)
 
     def figure(values: list[float], *key: str | int) -> dict[str, Any]:
@@ -130,6 +134,21 @@ def _scorer_block(
     return block
 
 
+def _votes(item: Item, rows: Sequence[Row], name: str) -> list[Vote]:
+    """The votes of one problem's samples. Strict answers are compared by the grader, others as text."""
+    problem = item.problem
+
+    def same(one: str, other: str) -> bool:
+        if name != STRICT:
+            return one == other
+        spec = GradeSpec(other, problem.answer_type, problem.options, problem.precision, problem.unit)
+        return grade_answer(one, spec).correct
+
+    shown = [row[name].get("normalized" if name == STRICT else "extracted") for row in rows]
+    labels = same_answers(shown, same) if len(rows) > 1 else [0]
+    return [(label, bool(row[name]["correct"])) for label, row in zip(labels, rows, strict=True)]
+
+
 def _powers(most: int) -> list[int]:
     """2, 4, 8, ... up to `most`, and `most` itself; k = 1 is the accuracy."""
     ks = [2**i for i in range(1, most.bit_length()) if 2**i <= most]
@@ -151,7 +170,7 @@ def _broken_down(
         chosen = parts[part]
         groups = [items[index].group for index in chosen]
         interval = bootstrap_groups(
-            [values[i] for i in chosen], groups, min(bootstrap, 500), derive_seed(seed, key, part)
+            [values[i] for i in chosen], groups, bootstrap, derive_seed(seed, key, part)
         )
         table[part] = {"accuracy": interval.mean, "ci95": interval.ci95, "n": len(chosen)}
     return table

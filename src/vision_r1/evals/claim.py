@@ -8,6 +8,9 @@ from typing import Any
 from vision_r1.core.errors import RunStateError
 from vision_r1.core.files import left_by_kill, read_json, write_json
 
+# Folders of the request logs of served models and judges, which are opened before anything is claimed.
+LOGS = ("requests", "judge-requests")
+
 
 def claim(out: Path, result: Path, plan: dict[str, Any]) -> None:
     """Write the plan into a new folder; refuse a folder whose plan is another one.
@@ -28,7 +31,7 @@ def claim(out: Path, result: Path, plan: dict[str, Any]) -> None:
                 f"{kind} of unknown origin are in the way", where=str(result), fix="move them"
             )
         # Only what a kill while the plan was written leaves may lie there: anything else is not ours.
-        if out.is_dir() and any(not left_by_kill(entry, path.name) for entry in out.iterdir()):
+        if out.is_dir() and any(not _ours(entry, path.name) for entry in out.iterdir()):
             raise RunStateError(
                 "the folder holds other files and is not an evaluation",
                 where=str(out),
@@ -44,3 +47,7 @@ def claim(out: Path, result: Path, plan: dict[str, Any]) -> None:
             where=str(out),
             fix="give another folder, or remove this one",
         )
+
+
+def _ours(entry: Path, plan: str) -> bool:
+    return entry.name in LOGS or left_by_kill(entry, plan)

@@ -50,7 +50,8 @@ def compare_evaluations(
 
     Returns:
         `{"first", "second", "scorer", "benchmarks": {name: as compare_traces}}`; an answer's score is
-        averaged over its samples.
+        averaged over its samples; problems that the benchmark scores together are drawn and tested
+        together.
 
     Raises:
         InputError: no benchmark in common, a scorer that was not run, or other problems.
@@ -71,27 +72,29 @@ def compare_evaluations(
     }
 
 
-Scored = dict[str, tuple[Any, float]]
+# problem id -> (gold, score, group)
+Scored = dict[str, tuple[Any, float, str]]
 
 
 def _scored(path: Path, scorer: str) -> Scored:
     """Problem id -> (gold, share of its answers that this scorer finds right)."""
-    found: dict[str, tuple[Any, list[bool]]] = {}
+    found: dict[str, tuple[Any, str, list[bool]]] = {}
     for number, row in read_jsonl(path):
         if not isinstance(row.get(scorer), dict) or "correct" not in row[scorer]:
             known = ", ".join(
                 key for key, value in row.items() if isinstance(value, dict) and "correct" in value
             )
             raise InputError(f"no score by {scorer!r}", where=f"{path}, line {number}", fix=f"one of {known}")
-        found.setdefault(row["id"], (row["gold"], []))[1].append(row[scorer]["correct"] is True)
-    return {name: (gold, sum(right) / len(right)) for name, (gold, right) in found.items()}
+        entry = found.setdefault(row["id"], (row["gold"], row.get("group") or row["id"], []))
+        entry[2].append(row[scorer]["correct"] is True)
+    return {name: (gold, sum(right) / len(right), group) for name, (gold, group, right) in found.items()}
 
 
 def _paired(one: Scored, two: Scored, first: Path, second: Path, resamples: int, seed: int) -> dict[str, Any]:
     _check_same(one, two, first, second)
     ids = list(one)
     a, b = [one[name][1] for name in ids], [two[name][1] for name in ids]
-    paired = paired_difference(a, b, resamples, seed)
+    paired = paired_difference(a, b, resamples, seed, [one[name][2] for name in ids])
     return {
         "n": paired.n,
         "first": sum(a) / len(a),
@@ -115,7 +118,7 @@ def _scores(path: Path, decoding: Decoding) -> Scored:
             found.setdefault(row["problem_id"], (row["answer"], []))[1].append(row["correct"] is True)
     if not found:
         raise InputError(f"no {decoding} completions", where=str(path))
-    return {name: (gold, sum(right) / len(right)) for name, (gold, right) in found.items()}
+    return {name: (gold, sum(right) / len(right), name) for name, (gold, right) in found.items()}
 
 
 def _check_same(one: Scored, two: Scored, first: Path, second: Path) -> None:
@@ -123,6 +126,6 @@ def _check_same(one: Scored, two: Scored, first: Path, second: Path) -> None:
     for name in sorted(one.keys() ^ two.keys()):
         place = second if name in one else first
         raise InputError(f"problem {name!r} is not among its traces", where=str(place), fix=fix)
-    for name, (gold, _) in one.items():
+    for name, (gold, _, _) in one.items():
         if two[name][0] != gold:
             raise InputError(f"problem {name!r} has another gold than in {first}", where=str(second), fix=fix)

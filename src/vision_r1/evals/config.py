@@ -61,7 +61,7 @@ class BenchmarkSettings(FrozenConfig):
         instruction: what follows every prompt, on a line of its own.
         rerolls: how often an answer without `</answer>` is sampled again. Anything but 0 makes the
             accuracy something else than pass@1; only the protocol `paper` sets it.
-        limit: at most so many questions of each benchmark, groups kept whole.
+        limit: the first so many questions of each benchmark, and the rest of their groups.
         max_pixels: larger images make a row unusable.
         bootstrap: resamples behind each interval.
     """

@@ -4,6 +4,8 @@ Two patches of its harness change the metric (evaluation/evalscope at c061681): 
 four times more while a reply has no `</answer>`, and what stands between `<answer> Final Answer:` and
 ` </answer>`, one literal space each, replaces the reply before it is scored. So the figure is not
 pass@1: truncated and looping outputs get more chances. We report the first roll's score beside it.
+A third effect is not reproduced: the same client sends each request to the judge five times, since a
+judge's reply has no `</answer>` either, and keeps the last.
 """
 
 from __future__ import annotations

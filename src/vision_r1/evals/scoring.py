@@ -11,6 +11,7 @@ from vision_r1.core.progress import Progress
 from vision_r1.evals.benchmarks import Ask, Benchmark, Item, Official
 from vision_r1.evals.paper_protocol import prediction
 from vision_r1.grading import Parts, split_parts
+from vision_r1.grading.parallel import map_in_order
 
 Row = dict[str, Any]
 
@@ -22,10 +23,10 @@ class JudgeError(Exception):
 STRICT, OFFICIAL, JUDGED = "strict", "official", "judged"
 VLMEVALKIT, VLMEVALKIT_JUDGED = "vlmevalkit", "vlmevalkit_judged"
 JUDGE_FAILED = "judge_failed"
+_FAILED = {"correct": False, "extracted": None, "reason": "error"}
 Rule = Callable[[Item, str], Official]
-# A judge answers over the network, so many may be asked at once; rules alone gain nothing from more.
+# A judge answers over the network, so many may be asked at once.
 _JUDGE_THREADS = 64
-_RULE_THREADS = 4
 
 
 def score_answers(
@@ -53,29 +54,55 @@ def score_answers(
         not correct by any scorer, with the reason "error".
     """
     by_id = {item.problem.id: item for item in items}
-    rules = rules_of(benchmark, judge)
-    threads = _JUDGE_THREADS if rules.keys() & {JUDGED, VLMEVALKIT_JUDGED} else _RULE_THREADS
+    rules = rules_of(benchmark, None)
     progress.start(f"score {benchmark.name}", len(answers), "answer")
     rows: list[Row] = []
-    with ThreadPoolExecutor(threads) as pool:
-        jobs = ((benchmark, rules, by_id[answer["id"]], answer, paper) for answer in answers)
-        for row in pool.map(lambda job: score(*job), jobs):
-            rows.append(row)
-            progress.advance(len(rows))
+    for row in map_in_order(lambda a: score(benchmark, rules, by_id[a["id"]], a, paper), answers):
+        rows.append(row)
+        progress.advance(len(rows))
     progress.finish()
+    if judge is not None and (asking := judged_rules(benchmark, judge)):
+        _ask_judge(asking, by_id, rows, answers, paper, progress)
     return rows
+
+
+def _ask_judge(
+    rules: Mapping[str, Rule],
+    by_id: Mapping[str, Item],
+    rows: Sequence[Row],
+    answers: Sequence[Row],
+    paper: bool,
+    progress: Progress,
+) -> None:
+    """Add the judged scores to the rows; many answers wait for the judge at once."""
+    progress.start("ask the judge", len(rows), "answer")
+    with ThreadPoolExecutor(_JUDGE_THREADS) as pool:
+        found = pool.map(lambda a: _by_rules(rules, by_id[a["id"]], a, paper), answers)
+        for done, (row, scores) in enumerate(zip(rows, found, strict=True), start=1):
+            firsts = scores.pop("first_roll", {})
+            row.update(scores)
+            if "first_roll" in row:
+                row["first_roll"].update(firsts)
+            progress.advance(done)
+    progress.finish()
 
 
 def rules_of(benchmark: Benchmark, judge: Ask | None) -> dict[str, Rule]:
     """The benchmark's rules by the name of their scorer; those that need a judge only where there is one."""
     rules: dict[str, Rule] = {OFFICIAL: benchmark.official, **benchmark.other_rules}
+    if (vlmeval := benchmark.vlmeval) is not None:
+        rules[VLMEVALKIT] = lambda item, text: vlmeval(item, text, None)
+    return rules if judge is None else rules | judged_rules(benchmark, judge)
+
+
+def judged_rules(benchmark: Benchmark, judge: Ask) -> dict[str, Rule]:
+    """The rules that ask the judge."""
+    rules: dict[str, Rule] = {}
     judged, vlmeval = benchmark.judged, benchmark.vlmeval
-    if judge is not None and judged is not None:
+    if judged is not None:
         rules[JUDGED] = lambda item, text: judged(item, text, judge)
     if vlmeval is not None:
-        rules[VLMEVALKIT] = lambda item, text: vlmeval(item, text, None)
-        if judge is not None:
-            rules[VLMEVALKIT_JUDGED] = lambda item, text: vlmeval(item, text, judge)
+        rules[VLMEVALKIT_JUDGED] = lambda item, text: vlmeval(item, text, judge)
     return rules
 
 
@@ -95,26 +122,33 @@ def score(benchmark: Benchmark, rules: Mapping[str, Rule], item: Item, answer: R
         "format_ok": stop not in ("length", "error") and isinstance(split_parts(text), Parts),
     }
     if stop == "error":
-        none = {"correct": False, "extracted": None, "reason": "error"}
-        row |= {STRICT: none | {"status": "unparseable"}, **dict.fromkeys(rules, none)}
+        row[STRICT] = _FAILED | {"status": "unparseable"}
     else:
-        row |= _by_all(benchmark, rules, item, text, paper)
+        row[STRICT] = _strict(benchmark, item, text)
+    found = _by_rules(rules, item, answer, paper)
+    firsts = found.pop("first_roll", {})
+    row |= found
     if paper:
         first = answer["rolls"][0]["text"] if answer["rolls"] else None
-        found = row if first is None else _by_all(benchmark, rules, item, first, paper)
-        row["first_roll"] = {name: found[name]["correct"] for name in (STRICT, *rules)}
+        strict = row[STRICT] if first is None else _strict(benchmark, item, first)
+        row["first_roll"] = {STRICT: strict["correct"], **firsts}
     return row
 
 
-def _by_all(
-    benchmark: Benchmark, rules: Mapping[str, Rule], item: Item, text: str, paper: bool
-) -> dict[str, dict[str, Any]]:
-    """What every scorer says of one text."""
-    shown = prediction(text) if paper else text
-    return {
-        STRICT: _strict(benchmark, item, text),
-        **{name: _by_rule(rule, item, shown) for name, rule in rules.items()},
-    }
+def _by_rules(rules: Mapping[str, Rule], item: Item, answer: Row, paper: bool) -> dict[str, Any]:
+    """What each rule says of an answer and, under the paper's protocol, whether its first roll is right."""
+    if answer["stop_reason"] == "error":
+        scores: dict[str, Any] = dict.fromkeys(rules, _FAILED)
+        return scores | ({"first_roll": dict.fromkeys(rules, False)} if paper else {})
+    text = answer["text"]
+    scores = {name: _by_rule(rule, item, prediction(text) if paper else text) for name, rule in rules.items()}
+    if paper:
+        firsts = {name: score["correct"] for name, score in scores.items()}
+        if answer["rolls"]:
+            first = prediction(answer["rolls"][0]["text"])
+            firsts = {name: _by_rule(rule, item, first)["correct"] for name, rule in rules.items()}
+        scores["first_roll"] = firsts
+    return scores
 
 
 def _by_rule(rule: Rule, item: Item, shown: str) -> dict[str, Any]:

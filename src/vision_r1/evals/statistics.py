@@ -45,8 +45,8 @@ class Paired:
         difference: mean of second minus first, with its paired 95% bootstrap interval.
         p_value: of the exact two-sided sign test over problems that differ. For right-or-wrong
             values this is the exact McNemar test.
-        first_better: problems on which the first is better.
-        second_better: problems on which the second is better.
+        first_better: problems (groups, where there are any) on which the first is better.
+        second_better: those on which the second is better.
         n: problems.
     """
 
@@ -128,7 +128,11 @@ def sign_test(first_better: int, second_better: int) -> float:
 
 
 def paired_difference(
-    first: Sequence[float] | Floats, second: Sequence[float] | Floats, resamples: int, seed: int
+    first: Sequence[float] | Floats,
+    second: Sequence[float] | Floats,
+    resamples: int,
+    seed: int,
+    groups: Sequence[str] | None = None,
 ) -> Paired:
     """Second minus first on the same problems, in the same order.
 
@@ -137,6 +141,11 @@ def paired_difference(
         second: float, shape (problems,).
         resamples: problems are drawn anew, both values of a problem together.
         seed: same seed, same interval.
+        groups: the group of each problem; groups are drawn, and tested, as a whole. None if each
+            problem stands for itself.
+
+    Where no two values differ, no resample does: the interval is then as far from 0 as Wilson's for no
+    difference among so many.
 
     Raises:
         ValueError: no problems, or shapes that differ.
@@ -145,9 +154,17 @@ def paired_difference(
     if one.shape != two.shape or one.ndim != 1 or one.size == 0:
         raise ValueError(f"expected two values a problem, found shapes {one.shape} and {two.shape}")
     delta = two - one
-    low, high = np.quantile(_resampled_means(delta, resamples, seed), [0.025, 0.975])
-    losses, wins = int((delta < 0).sum()), int((delta > 0).sum())
-    interval = Interval(float(delta.mean()), float(low), float(high))
+    names = [str(index) for index in range(delta.size)] if groups is None else list(groups)
+    units = _group_means(delta, names)
+    losses, wins = int((units < 0).sum()), int((units > 0).sum())
+    if not delta.any():
+        most = wilson(0, units.size).high
+        interval = Interval(0.0, -most, most)
+    elif units.size == 1:
+        interval = Interval(float(delta.mean()), -1.0, 1.0)
+    else:
+        low, high = np.quantile(_resampled_group_means(delta, names, resamples, seed), [0.025, 0.975])
+        interval = Interval(float(delta.mean()), float(low), float(high))
     return Paired(interval, sign_test(losses, wins), losses, wins, delta.size)
 
 
@@ -186,7 +203,8 @@ def bootstrap_groups(
     """Mean of one value a problem, with the percentile bootstrap that draws whole groups.
 
     Problems of one group (sub-questions, variants of one seed) are not independent; without groups of
-    several this is `bootstrap_mean`.
+    several this is `bootstrap_mean`. Where every problem has the same 0 or 1, Wilson's interval over
+    groups stands in; a single group of several problems gives no information, [0, 1].
 
     Args:
         values: float, shape (problems,).
@@ -202,16 +220,37 @@ def bootstrap_groups(
         raise ValueError(f"{array.size} values, but {len(groups)} groups")
     _, index = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
     sizes = np.bincount(index).astype(np.float64)
-    if len(sizes) == array.size or (array[0] in (0.0, 1.0) and (array == array[0]).all()):
+    if len(sizes) == array.size:
         return bootstrap_mean(array, resamples, seed)
+    if array[0] in (0.0, 1.0) and (array == array[0]).all():
+        return wilson(int(array[0]) * len(sizes), len(sizes))
+    if len(sizes) == 1:
+        # One group says nothing of how groups differ.
+        return Interval(float(array.mean()), 0.0, 1.0)
+    low, high = np.quantile(_resampled_group_means(array, groups, resamples, seed), [0.025, 0.975])
+    return Interval(float(array.mean()), float(low), float(high))
+
+
+def _group_means(array: Floats, groups: Sequence[str]) -> Floats:
+    """Mean of each group, float64 of shape (groups,)."""
+    _, index = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    means: Floats = np.bincount(index, weights=array) / np.bincount(index)
+    return means
+
+
+def _resampled_group_means(array: Floats, groups: Sequence[str], resamples: int, seed: int) -> Floats:
+    """Means over problems of `resamples` draws of whole groups, float64 of shape (resamples,)."""
+    _, index = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    sizes = np.bincount(index).astype(np.float64)
+    if len(sizes) == array.size:
+        return _resampled_means(array, resamples, seed)
     sums = np.bincount(index, weights=array)
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
     for start in range(0, resamples, block := max(1, _BLOCK // len(sizes))):
         draw = rng.integers(len(sizes), size=(min(block, resamples - start), len(sizes)))
         means[start : start + block] = sums[draw].sum(1) / sizes[draw].sum(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(array.mean()), float(low), float(high))
+    return means
 
 
 def block_jackknife(

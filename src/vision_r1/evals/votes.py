@@ -3,45 +3,59 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+
+# (which answer was given, as a number; None for no answer; whether it is right)
+Vote = tuple[int | None, bool]
 
 
-def majority_value(answers: Sequence[tuple[str | None, bool]]) -> float:
-    """The chance that the most frequent answer is right; ties are drawn among the tied answers.
+def same_answers(answers: Sequence[str | None], same: Callable[[str, str], bool]) -> list[int | None]:
+    """Number the different answers of one problem, without regard to its gold.
 
     Args:
-        answers: (answer in its normal form, whether it is right) of each sample. Answers without a
-            normal form do not vote. All right answers are one answer, however they are written.
+        answers: in their normal form; None or empty where there is none.
+        same: whether the first of two answers says what the second says.
 
     Returns:
-        1.0, 0.0, or a share where answers tie; 0.0 if nobody votes.
+        The number of each answer; None for those that do not vote.
     """
-    votes: Counter[tuple[bool, str]] = Counter()
-    for shown, right in answers:
-        if right:
-            votes[True, ""] += 1
-        elif shown is not None and shown.strip():
-            votes[False, shown.strip().casefold()] += 1
-    if not votes:
+    known: list[str] = []
+    numbers: dict[str, int] = {}
+    labels: list[int | None] = []
+    for answer in answers:
+        text = (answer or "").strip().casefold()
+        if text and text not in numbers:
+            found = next((at for at, other in enumerate(known) if same(text, other)), len(known))
+            if found == len(known):
+                known.append(text)
+            numbers[text] = found
+        labels.append(numbers.get(text))
+    return labels
+
+
+def majority_value(votes: Sequence[Vote]) -> float:
+    """The chance that the most frequent answer is right; ties are drawn among the tied answers.
+
+    Returns:
+        1.0, 0.0, or a share where answers tie, or where one answer is graded both ways; 0.0 if nobody
+        votes.
+    """
+    counts = Counter(label for label, _ in votes if label is not None)
+    if not counts:
         return 0.0
-    most = max(votes.values())
-    tied = [answer for answer, count in votes.items() if count == most]
-    return sum(right for right, _ in tied) / len(tied)
+    most = max(counts.values())
+    tied = [label for label, count in counts.items() if count == most]
+    right = [sum(correct for label, correct in votes if label == winner) / most for winner in tied]
+    return sum(right) / len(tied)
 
 
-def majority_at(k: int, answers: Sequence[tuple[str | None, bool]]) -> float:
+def majority_at(k: int, votes: Sequence[Vote]) -> float:
     """maj@k of one problem from n >= k samples: the mean over the disjoint blocks of k, in order.
 
     Raises:
         ValueError: fewer than k samples.
     """
-    if not 1 <= k <= len(answers):
-        raise ValueError(f"maj@{k} of {len(answers)} samples is not defined")
-    starts = range(0, len(answers) - k + 1, k)
-    return sum(majority_value(answers[start : start + k]) for start in starts) / len(starts)
-
-
-def vote_of(score: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """The vote of one scored answer: its normal form where the scorer has one, else what it extracted."""
-    return score.get("normalized") or score.get("extracted"), bool(score["correct"])
+    if not 1 <= k <= len(votes):
+        raise ValueError(f"maj@{k} of {len(votes)} samples is not defined")
+    starts = range(0, len(votes) - k + 1, k)
+    return sum(majority_value(votes[start : start + k]) for start in starts) / len(starts)

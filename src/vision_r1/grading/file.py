@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,42 +17,61 @@ from vision_r1.grading.response import grade_response
 from vision_r1.grading.spec import GradeSpec
 from vision_r1.grading.verdict import Verdict
 
+SHOWN = 20  # odd rows that are printed one by one
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Counts of a graded file.
 
     Attributes:
-        n: rows.
+        n: rows, the bad ones included.
         statuses: rows by verdict status ("right", "wrong", "unparseable", "timeout").
         reasons: rows by verdict reason.
         benchmarks: (right, rows) by the rows' `benchmark`, where they name one.
+        bad: one line for each row that could not be graded: file, line, field, reason.
+        noted: one line for each row that was graded and needs a look.
     """
 
     n: int
     statuses: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     benchmarks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    bad: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float:
         """The share of right rows."""
         return self.statuses.get("right", 0) / self.n
 
+    def lines(self) -> list[str]:
+        """What a person is told: odd rows first, then the counts."""
+        counts = ", ".join(f"{count:,} {name}" for name, count in sorted(self.statuses.items()))
+        shown = [*_few(self.bad, "bad row"), *_few(self.noted, "note")]
+        for name, (right, n) in self.benchmarks.items():
+            shown.append(f"{name}: {right:,} of {n:,} right")
+        return [*shown, f"{self.n:,} rows: {counts}" + (f"; {len(self.bad):,} bad" if self.bad else "")]
+
+
+def _few(lines: Sequence[str], kind: str) -> list[str]:
+    more = [f"and {len(lines) - SHOWN:,} more such rows"] if len(lines) > SHOWN else []
+    return [*(f"{kind}: {line}" for line in lines[:SHOWN]), *more]
+
 
 def grade_file(path: Path, out: Path | None) -> Summary:
     """Grade rows of `id`, `gold`, `response` and the optional fields of `GradeSpec`.
 
-    Other keys are passed over. Rows are graded in parallel and keep their order. Nothing is written
-    unless every row could be graded.
+    Other keys are passed over. Rows are graded in parallel and keep their order. A row that cannot be
+    graded (no gold, an unknown answer type, a repeated id) is "unparseable" with the reason "bad_row".
 
     Args:
         path: JSON Lines with one row per response.
         out: where the verdict rows go, replaced as a whole; None prints them.
 
     Raises:
-        InputError: a bad row (file, line and field), a repeated id, no rows, an unwritable file, or one
-            that holds something else.
+        InputError: a line that is no JSON object, no rows, not one good row, an unwritable file, or one
+            that holds something else. Nothing is written then.
     """
     if out is not None and out.exists() and out.samefile(path):
         raise InputError(
@@ -61,43 +80,69 @@ def grade_file(path: Path, out: Path | None) -> Summary:
     if out is not None and out.exists() and not _holds_verdicts(out):
         raise InputError("is another file, not one of verdicts", where=str(out), fix="choose another file")
     rows: list[dict[str, Any]] = []
+    bad: list[str] = []
+    noted: list[str] = []
     benchmarks: dict[str, list[bool]] = {}
-    for row, verdict in map_in_order(lambda row: (row, grade_response(row.response, row.spec)), _rows(path)):
+    for row, verdict in map_in_order(_graded, _rows(path)):
         rows.append(_verdict_row(row.key, verdict))
+        bad += [row.fault] if row.fault else []
+        noted += [f"{row.where}: options repeat"] if row.repeats else []
+        if verdict.reason == "gold_outside_options":
+            noted.append(f"{row.where}: the gold is outside the options, so no answer is right")
         if row.benchmark is not None:
             benchmarks.setdefault(row.benchmark, []).append(verdict.correct)
-    if not rows:
-        raise InputError(
-            "holds no rows", where=str(path), fix='rows like {"id": 1, "gold": "4", "response": "4"}'
-        )
+    if len(bad) == len(rows):
+        what = f"not one of {len(rows)} rows can be graded; the first: {bad[0]}" if rows else "holds no rows"
+        raise InputError(what, where=str(path), fix='rows like {"id": 1, "gold": "4", "response": "4"}')
     _write(rows, out)
     return Summary(
         len(rows),
         dict(Counter(row["status"] for row in rows)),
         dict(Counter(row["reason"] for row in rows)),
         {name: (sum(right), len(right)) for name, right in sorted(benchmarks.items())},
+        tuple(bad),
+        tuple(noted),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """A row of the file; `spec` is None, and `fault` says why, where it cannot be graded."""
+
     key: Any
-    response: str
-    spec: GradeSpec
-    benchmark: str | None
+    where: str
+    response: str = ""
+    spec: GradeSpec | None = None
+    benchmark: str | None = None
+    fault: str = ""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether an option stands there twice."""
+        return self.spec is not None and len(set(self.spec.options)) < len(self.spec.options)
+
+
+def _graded(row: _Row) -> tuple[_Row, Verdict]:
+    if row.spec is None:
+        return row, Verdict("unparseable", None, "", None, "bad_row")
+    return row, grade_response(row.response, row.spec)
 
 
 def _rows(path: Path) -> Iterator[_Row]:
     lines: dict[str, int] = {}
     for line, row in read_jsonl(path):
         where = f"{path}, line {line}"
-        key = _text(row, "id", where)
-        if key in lines:
-            raise InputError(f"id {key!r} stands on line {lines[key]} already", where=f"{where}, field id")
-        lines[key] = line
-        named = row.get("benchmark") is not None
-        benchmark = _text(row, "benchmark", where) if named else None
-        yield _Row(row["id"], _text(row, "response", where), _spec(row, where), benchmark)
+        try:
+            key = _text(row, "id", where)
+            if key in lines:
+                what = f"id {key!r} stands on line {lines[key]} already"
+                raise InputError(what, where=f"{where}, field id")
+            lines[key] = line
+            named = row.get("benchmark") is not None
+            benchmark = _text(row, "benchmark", where) if named else None
+            yield _Row(row["id"], where, _text(row, "response", where), _spec(row, where), benchmark)
+        except InputError as error:
+            yield _Row(row.get("id"), where, fault=error.line())
 
 
 def _holds_verdicts(path: Path) -> bool:
@@ -172,6 +217,8 @@ def _text(row: dict[str, Any], name: str, where: str) -> str:
     if name not in row:
         raise InputError("is missing", where=f"{where}, field {name}", fix=f"add {name!r} to the row")
     value = row[name]
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    if name == "gold" and isinstance(value, list) and all(isinstance(v, (str, int, float)) for v in value):
+        return ", ".join(map(str, value))
+    if (isinstance(value, bool) and name != "gold") or not isinstance(value, (str, int, float)):
         raise InputError(f"is {type(value).__name__}, not text", where=f"{where}, field {name}")
     return str(value)

@@ -103,7 +103,10 @@ def benchmark_settings(protocol: str, overrides: Sequence[str]) -> BenchmarkSett
         raise ConfigError(
             f"unknown protocol {protocol!r}", where="--protocol", fix=nearest(protocol, PROTOCOLS, "one of")
         )
-    return validate(BenchmarkSettings, apply_overrides(to_plain(PROTOCOLS[protocol]), list(overrides)))
+    settings = validate(BenchmarkSettings, apply_overrides(to_plain(PROTOCOLS[protocol]), list(overrides)))
+    if settings.rerolls and protocol != "paper":
+        raise ConfigError("an answer is never rolled again", where="rerolls", fix="use --protocol paper")
+    return settings
 
 
 def evaluate_command(

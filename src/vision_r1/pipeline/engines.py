@@ -11,6 +11,7 @@ from vision_r1.core.errors import ConfigError, nearest
 from vision_r1.core.files import is_folder
 from vision_r1.core.progress import Progress
 from vision_r1.evals.benchmark_run import Judge
+from vision_r1.evals.claim import LOGS
 from vision_r1.evals.scoring import JudgeError
 from vision_r1.rollout.config import VLLMSettings
 from vision_r1.rollout.engine import Engine
@@ -18,7 +19,7 @@ from vision_r1.teachers.config import EndpointConfig
 
 ENGINES = ("in-process", "vllm")
 _DIALS = ("endpoint", "judge", "vllm")
-LOG = "requests.sqlite"
+_FILE = "log.sqlite"
 
 
 def split_dials(overrides: Sequence[str]) -> dict[str, list[str]]:
@@ -99,7 +100,7 @@ def _served(model: str, config: EndpointConfig, out: Path) -> Iterator[Engine]:
     from vision_r1.teachers.endpoint import EndpointClient
     from vision_r1.teachers.request_log import RequestLog
 
-    with RequestLog(out / LOG) as log, EndpointClient(config, log) as client:
+    with RequestLog(out / LOGS[0] / _FILE) as log, EndpointClient(config, log) as client:
         yield EndpointEngine(client, model)
 
 
@@ -109,7 +110,7 @@ def _vllm(model: str, settings: VLLMSettings, out: Path, progress: Progress) -> 
     from vision_r1.teachers.request_log import RequestLog
 
     folder = _local(model)
-    with RequestLog(out / LOG) as log, VLLMEngine(folder, log, settings, progress) as engine:
+    with RequestLog(out / LOGS[0] / _FILE) as log, VLLMEngine(folder, log, settings, progress) as engine:
         yield engine
 
 
@@ -139,11 +140,17 @@ def open_judge(address: str | None, model: str, dials: Sequence[str], out: Path)
     from vision_r1.teachers.request_log import RequestLog
 
     config = endpoint_config(address, dials, "--judge")
-    with RequestLog(out / f"judge-{LOG}") as log, EndpointClient(config, log) as client:
+    with RequestLog(out / LOGS[1] / _FILE) as log, EndpointClient(config, log) as client:
 
-        def ask(prompt: str) -> str:
-            # What a model wrote must not end the judge's turn; the client refuses such a prompt.
-            reply = client.ask(prompt.replace("<|", "< |"), model=model)
+        def ask(prompt: str, attempt: int = 0) -> str:
+            # What a model wrote must not end the judge's turn; the client refuses such a prompt. Greedy
+            # decoding would give an unclear reply again.
+            reply = client.ask(
+                prompt.replace("<|", "< |"),
+                model=model,
+                temperature=min(1.0, attempt / 2),
+                sample_index=attempt,
+            )
             if isinstance(reply, Failure):
                 raise JudgeError(reply.reason)
             return reply

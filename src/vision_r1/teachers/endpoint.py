@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -40,6 +41,7 @@ Usable = Callable[[str], bool]
 _MOST_BYTES = 64 * 2**20  # of an answer
 # Failures without an answer between them that show that the endpoint or the settings are at fault.
 MOST_FAILURES = 50
+_TOO_LONG = re.compile(r"context|too long|(?:max|exceed)[^.]{0,60}(?:length|tokens?)", re.IGNORECASE)
 T = TypeVar("T")
 
 
@@ -136,13 +138,14 @@ class EndpointClient:
         max_tokens: int = 1024,
         temperature: float | None = 0.0,
         seed: int | None = None,
+        sample_index: int = 0,
         template: str = "",
         usable: Usable = any_text,
     ) -> str | Failure:
         """The answer to one prompt, as text; for judges, from many threads at once. See `complete`."""
         request = ChatRequest(
             model=model, user=prompt, system=system, media=media, max_tokens=max_tokens,
-            temperature=temperature, seed=seed, template=template,
+            temperature=temperature, seed=seed, sample_index=sample_index, template=template,
         )  # fmt: skip
         outcome = self.complete([request], usable=usable)[0]
         return outcome if isinstance(outcome, Failure) else outcome.text
@@ -326,7 +329,9 @@ class EndpointClient:
 
     def _give_up(self, kind: Literal["request", "transport"], fault: Fault, model: str) -> Failure:
         """The failure of one request, unless so many failed that it is not this one's fault."""
-        self._failed_in_a_row += 1
+        # The longest prompts come first in an evaluation: that they do not fit is each one's own fault.
+        if kind == "transport" or not _TOO_LONG.search(fault.reason):
+            self._failed_in_a_row += 1
         if self._failed_in_a_row >= MOST_FAILURES:
             self._stop(replace(fault, kind="row"), model)
         return Failure(kind, self._clean(fault.reason))

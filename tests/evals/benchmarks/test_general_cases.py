@@ -110,7 +110,7 @@ def test_judges_are_asked_a_bounded_number_of_times(reply):
         row = next(case["row"] for case in CASES if case["benchmark"] == name)
         asked = []
 
-        def ask(prompt, asked=asked):
+        def ask(prompt, attempt=0, asked=asked):
             asked.append(prompt)
             return reply
 

@@ -69,7 +69,7 @@ def test_accuracies_by_hand():
 def test_judge_is_read_as_published(reply, with_figure, without):
     asked = []
 
-    def ask(prompt):
+    def ask(prompt, attempt=0):
         asked.append(prompt)
         return reply
 

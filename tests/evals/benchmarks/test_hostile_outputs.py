@@ -88,7 +88,7 @@ def test_a_judge_may_reply_anything_and_is_asked_a_few_times_only(reply):
         benchmark = BENCHMARKS[name]
         asked = []
 
-        def ask(prompt, asked=asked):
+        def ask(prompt, attempt=0, asked=asked):
             asked.append(prompt)
             return reply
 

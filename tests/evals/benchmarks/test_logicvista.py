@@ -43,7 +43,7 @@ def test_strict_takes_letters_in_any_order(gold, response, right):
 def test_judge_is_asked_at_most_five_times(replies, correct, reason, calls):
     asked = []
 
-    def ask(prompt):
+    def ask(prompt, attempt=0):
         asked.append(prompt)
         return replies[len(asked) - 1]
 

@@ -58,13 +58,15 @@ def test_text_only_needs_no_image_and_other_versions_do():
 
 def test_the_judge_extracts_then_compares():
     replies = iter(["Extracted Answer: B", "Judgement: 1"])
-    assert BENCHMARK.judged(item_of(BENCHMARK, row()), "long text", lambda _: next(replies)).correct
+    assert BENCHMARK.judged(
+        item_of(BENCHMARK, row()), "long text", lambda _, attempt=0: next(replies)
+    ).correct
 
 
 def test_a_judge_that_never_decides_is_asked_a_few_times():
     asked = []
 
-    def ask(prompt):
+    def ask(prompt, attempt=0):
         asked.append(prompt)
         return "perhaps"
 
@@ -76,7 +78,7 @@ def test_a_judge_that_never_decides_is_asked_a_few_times():
 def test_vlmevalkit_skips_the_second_question_for_an_equal_extraction():
     asked = []
 
-    def ask(prompt):
+    def ask(prompt, attempt=0):
         asked.append(prompt)
         return "B"
 

@@ -5,7 +5,7 @@ from benchmark_rows import item_of
 
 from vision_r1.evals.benchmarks.benchmark import RowFault
 from vision_r1.evals.benchmarks.mmmath import BENCHMARK
-from vision_r1.grading.scoring_judge import judge
+from vision_r1.evals.benchmarks.mmmath_rule import judge
 
 
 def row(solution="So $x=\\boxed{5}$.", **changes):

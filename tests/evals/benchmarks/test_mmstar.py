@@ -73,7 +73,7 @@ def test_gold_letter_outside_the_options(tmp_path):
 def test_judge_is_asked_where_exact_matching_fails(replies, correct, reason, calls):
     asked = []
 
-    def ask(prompt):
+    def ask(prompt, attempt=0):
         asked.append(prompt)
         return replies[len(asked) - 1]
 

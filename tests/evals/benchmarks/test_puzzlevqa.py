@@ -42,7 +42,7 @@ def test_judge_is_asked_once_where_there_is_no_letter(reply, correct):
     item = item_of(puzzlevqa.BENCHMARK, ROW)
     asked = []
 
-    def ask(prompt):
+    def ask(prompt, attempt=0):
         asked.append(prompt)
         return reply
 

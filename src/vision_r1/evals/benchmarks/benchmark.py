@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, Protocol
 
 from vision_r1.grading import GradeSpec, Verdict, grade_response
 from vision_r1.models.chat import SPECIAL_MARKS
@@ -21,8 +21,14 @@ from vision_r1.problems.images import BytesImage, FileImage
 from vision_r1.problems.problem import Media, Problem
 from vision_r1.problems.tables import Row
 
-# A judge: prompt -> reply. It may be called from several threads at once.
-Ask = Callable[[str], str]
+
+class Ask(Protocol):
+    """A judge: prompt -> reply. It may be called from several threads at once."""
+
+    def __call__(self, prompt: str, /, *, attempt: int = 0) -> str:
+        """The reply; another attempt at the same prompt is another sample."""
+        ...
+
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{(.*)\}\.?", re.DOTALL)
 

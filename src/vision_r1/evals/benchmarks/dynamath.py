@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vision_r1.evals.benchmarks.benchmark import Ask, Benchmark, Item, Official, RowReader, Source
-from vision_r1.grading.official import python_float
+from vision_r1.evals.benchmarks.published import python_float
 from vision_r1.problems.columns import cell_text
 
 VARIANTS = 10

@@ -56,8 +56,8 @@ def judgement_prompt(question: str, gold: str, answer: str) -> str:
 
 def ask_yes_or_no(ask: Ask, prompt: str) -> bool | None:
     """True for a reply of 1, False for 0, None if no try gave either."""
-    for _ in range(TRIES):
-        reply = ask(prompt).replace("Judgement:", "").strip()
+    for attempt in range(TRIES):
+        reply = ask(prompt, attempt=attempt).replace("Judgement:", "").strip()
         if reply in ("0", "1"):
             return reply == "1"
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Literal
@@ -85,7 +85,7 @@ def load_benchmark(
         benchmark: which.
         folder: a local copy: a saved data set, parquet, `problems.jsonl`, or the original release's
             files. None loads it from the hub.
-        limit: at most so many rows, the first ones; groups are not cut apart.
+        limit: the first so many usable rows, and the rest of their groups.
         max_pixels: larger images make a row unusable.
         progress: told how many rows are read.
 
@@ -94,34 +94,52 @@ def load_benchmark(
     """
     rows, root = _rows(benchmark.source, folder)
     source = str(folder) if folder is not None else benchmark.source.hub
-    items: list[Item] = []
-    faults: list[Fault] = []
-    seen: dict[str, str] = {}
-    decoded: dict[object, str] = {}
+    reading = _Reading(benchmark, root, max_pixels, limit)
     shown = progress or Silent()
     shown.start(f"read {benchmark.name}", len(rows), "row")
     for number, row in enumerate(rows, start=1):
-        reader = RowReader(row, root, max_pixels)
-        try:
-            item = benchmark.read(reader)
-            _check_unique(item, row, seen)
-            _check_images(item.problem.media, decoded)
-        except (RowFault, InputError) as error:
-            reason = error.what if isinstance(error, InputError) else str(error)
-            faults.append(Fault("unusable", "", row.where, reason))
-            continue
-        items.append(item)
-        faults += [Fault("noted", item.problem.id, row.where, note) for note in reader.notes]
-        faults += _gold_faults(benchmark, item, row.where)
+        reading.take(row)
         shown.advance(number)
     shown.finish()
-    kept = _limited(items, limit)
-    if limit is not None:
-        names = {item.problem.id for item in kept} | {""}
-        faults = [fault for fault in faults if fault.id in names]
-    result = Loaded(tuple(kept), tuple(faults), len(kept) + sum(f.kind == "unusable" for f in faults), source)
+    unusable = sum(fault.kind == "unusable" for fault in reading.faults)
+    result = Loaded(tuple(reading.items), tuple(reading.faults), len(reading.items) + unusable, source)
     _refuse_broken(benchmark, result)
     return result
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Rows on their way to items and faults."""
+
+    benchmark: Benchmark
+    root: Path
+    max_pixels: int
+    limit: int | None
+    items: list[Item] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    seen: dict[str, str] = field(default_factory=dict)
+    decoded: dict[object, str] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
+
+    def take(self, row: Row) -> None:
+        """Read one row. Beyond the limit only rows of groups that are begun count."""
+        full = self.limit is not None and len(self.groups) > 0 and len(self.items) >= self.limit
+        reader = RowReader(row, self.root, self.max_pixels)
+        try:
+            item = self.benchmark.read(reader)
+            if full and item.group not in self.groups:
+                return
+            _check_unique(item, row, self.seen)
+            _check_images(item.problem.media, self.decoded)
+        except (RowFault, InputError) as error:
+            if not full:
+                reason = error.what if isinstance(error, InputError) else str(error)
+                self.faults.append(Fault("unusable", "", row.where, reason))
+            return
+        self.items.append(item)
+        self.groups.add(item.group)
+        self.faults += [Fault("noted", item.problem.id, row.where, note) for note in reader.notes]
+        self.faults += _gold_faults(self.benchmark, item, row.where)
 
 
 def _refuse_broken(benchmark: Benchmark, loaded: Loaded) -> None:
@@ -209,15 +227,6 @@ def _names(item: Item) -> tuple[str, ...]:
     if len(letter) == 1 and letter in ascii_uppercase[: len(options)]:
         return gold, options[ascii_uppercase.index(letter)]
     return (gold,)
-
-
-def _limited(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """The first `limit` items, and the rest of the group that the last one belongs to."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    kept = list(items[:limit])
-    groups = {item.group for item in kept}
-    return kept + [item for item in items[limit:] if item.group in groups]
 
 
 def fault_counts(faults: Sequence[Fault]) -> dict[str, Any]:

@@ -82,8 +82,8 @@ def judged(item: Item, response: str, ask: Ask) -> Official:
         "numbers, several of them separated by commas; reply with Z if it chooses none.\n"
         f"Question: {item.problem.question}\nAnswer: {entry}\nYour output: "
     )
-    for _ in range(_MOST_CALLS):
-        labels = _labels(ask(prompt))
+    for attempt in range(_MOST_CALLS):
+        labels = _labels(ask(prompt, attempt=attempt))
         if labels is not None:
             return Official(labels == _labels(item.problem.answer), labels, "judged")
     return Official(False, None, "judge_unclear")

@@ -91,8 +91,8 @@ def judge_option(item: Item, gold: str, response: str, ask: Ask) -> Official:
         f"closest in meaning to the answer, or with {NONE_OF_THEM} if none of them is.\n"
         f"Question: {item.problem.question}\nOptions: {listed}\nAnswer: {response}\nYour output: "
     )
-    for _ in range(MOST_CALLS):
-        letter = infer_option(ask(prompt), options)
+    for attempt in range(MOST_CALLS):
+        letter = infer_option(ask(prompt, attempt=attempt), options)
         if letter is not None:
             return Official(letter == gold, letter, "judged")
     return Official(False, None, "judge_unclear")

@@ -6,8 +6,8 @@ import re
 from fractions import Fraction
 
 from vision_r1.evals.benchmarks.benchmark import Benchmark, Item, Official, RowReader, Source, choices_of
+from vision_r1.evals.benchmarks.published import LatexReader, TooSlowError, python_float, python_int
 from vision_r1.grading.budget import answer_budget
-from vision_r1.grading.official import LatexReader, TooSlowError, python_float, python_int
 from vision_r1.problems.columns import cell_text
 
 _PROMPT = (

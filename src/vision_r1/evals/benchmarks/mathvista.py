@@ -18,7 +18,7 @@ from vision_r1.evals.benchmarks.benchmark import (
 )
 from vision_r1.evals.benchmarks.judging import extraction_prompt
 from vision_r1.evals.benchmarks.matching import infer_option, lettered
-from vision_r1.grading.official import nearest_text, python_float, python_int
+from vision_r1.evals.benchmarks.published import nearest_text, python_float, python_int
 from vision_r1.problems.columns import cell_text
 
 _FLOAT = (

@@ -13,7 +13,7 @@ from vision_r1.evals.benchmarks.benchmark import (
     RowReader,
     Source,
 )
-from vision_r1.grading.scoring_judge import boxes_of, judge
+from vision_r1.evals.benchmarks.mmmath_rule import boxes_of, judge
 from vision_r1.problems.columns import cell_text
 
 _PROMPT = "\nPlease reason step by step, and put your final answer within \\boxed{}."

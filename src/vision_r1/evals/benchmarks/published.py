@@ -1,4 +1,4 @@
-r"""What several published rules share: Python's reading of numbers, LaTeX values, edit distance.
+r"""What several published rules share: Python's reading of numbers, LaTeX values, nearest text.
 
 The published scorers call `eval`, sympy or an edit distance on the model's output in the process that
 scores. Here nothing of the output is run, LaTeX is read in the killable worker, and long texts are cut.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from vision_r1.grading import symbolic
 
@@ -79,20 +79,5 @@ def _latex(text: str) -> str | None:
 
 def nearest_text(text: str, choices: Sequence[str]) -> int:
     """Index of the first choice with the smallest Levenshtein distance to `text`."""
-    distances = [edit_distance(text, choice) for choice in choices]
+    distances = [Levenshtein.distance(text[:_MAX_EDIT], choice[:_MAX_EDIT]) for choice in choices]
     return distances.index(min(distances))
-
-
-def edit_distance(first: str, second: str) -> int:
-    """Levenshtein distance; of longer texts only the first 20,000 characters are compared."""
-    first, second = first[:_MAX_EDIT], second[:_MAX_EDIT]
-    long, short = (first, second) if len(first) >= len(second) else (second, first)
-    codes = np.array([ord(letter) for letter in long], dtype=np.int64)
-    steps = np.arange(len(long) + 1)
-    row = steps
-    for number, letter in enumerate(short, start=1):
-        # Substitution or a letter of `short` left out; then letters of `long` left out, as a running
-        # minimum along the row.
-        best = np.minimum(row[1:] + 1, row[:-1] + (codes != ord(letter)))
-        row = np.minimum.accumulate(np.concatenate(([number], best)) - steps) + steps
-    return int(row[-1])

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
+from vision_r1.evals.benchmarks.published import LatexReader, TooSlowError, python_float
 from vision_r1.grading.budget import answer_budget
-from vision_r1.grading.official import LatexReader, TooSlowError, python_float
 
 _BOX = "\\boxed{"
 _MAX_ANSWER = 2_000
