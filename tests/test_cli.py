@@ -170,11 +170,16 @@ def test_grade_writes_verdicts_and_names_bad_rows(tmp_path):
     verdicts = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [(v["id"], v["correct"]) for v in verdicts] == [("1", True), ("2", False)]
     path.write_text(path.read_text() + '{"id": "3", "gold": "1"}\n')
-    line = refused("grade", path, "--out", tmp_path / "out.jsonl")
-    assert "rows.jsonl" in line
-    assert "3" in line
+    result = call("grade", path, "--out", tmp_path / "out.jsonl")
+    assert result.returncode == 2
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("bad row:")]
+    assert "rows.jsonl, line 3" in line
     assert "response" in line
-    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
+    assert "3 rows: 1 right, 1 unparseable, 1 wrong; 1 bad" in result.stderr
+    verdicts = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(v["id"], v["correct"], v["reason"] == "bad_row") for v in verdicts] == [
+        ("1", True, False), ("2", False, False), ("3", False, True),
+    ]  # fmt: skip
 
 
 def test_infer_answers_about_a_picture(random_model_dir, tmp_path):

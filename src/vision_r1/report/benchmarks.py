@@ -12,7 +12,7 @@ from rich.text import Text
 
 from vision_r1.problems.contamination import overlap_line
 from vision_r1.report.clean import clean
-from vision_r1.report.figures import NONE, decimal, percent, points, whole
+from vision_r1.report.figures import NONE, percent, points, whole
 from vision_r1.report.read import Row, interval, number, table
 
 # Narrow on purpose: the table must stand in a terminal of 80 columns.
@@ -142,32 +142,26 @@ def print_comparison(compared: Mapping[str, Any], console: Console | None = None
 
 def comparison_table(compared: Mapping[str, Any]) -> Table:
     """One line a benchmark: both accuracies, the paired difference with its interval, the exact test."""
-    title = clean(
-        f"{compared['second']} minus {compared['first']}, {compared['scorer']} score, paired by problem"
+    title = (
+        f"{compared['second']} minus {compared['first']}: {compared['scorer']} score in %, paired by problem"
     )
-    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in (
-        "benchmark",
-        "n",
-        "first",
-        "second",
-        "difference",
-        "95%",
-        "only\nfirst",
-        "only\nsecond",
-        "p",
-    ):
-        grid.add_column(heading, justify="left" if heading == "benchmark" else "right", no_wrap=True)
+    grid = Table(
+        title=clean(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+    )
+    grid.add_column("benchmark", no_wrap=True)
+    headings = ("n", "first", "sec-\nond", "dif-\nference", "95%", "first\nbetter", "second\nbetter", "p")
+    for heading in headings:
+        grid.add_column(heading, justify="right", no_wrap=True)
     for name, row in compared["benchmarks"].items():
         grid.add_row(
             clean(name),
             whole(row["n"]),
-            percent(row["first"]),
-            percent(row["second"]),
+            _bare(row["first"]),
+            _bare(row["second"]),
             points(row["difference"]),
             " to ".join(points(end) for end in row["ci95"]),
             str(row["first_better"]),
             str(row["second_better"]),
-            decimal(row["p_value"], 4),
+            f"{row['p_value']:.4f}",
         )
     return grid
