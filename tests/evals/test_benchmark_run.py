@@ -158,7 +158,11 @@ def test_killed_and_run_again_asks_only_what_is_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"max_new_tokens": 7}, "settings"), ({"seed": 1}, "seed"), ({"instruction": "Think."}, "prompts")],
+    [
+        ({"max_new_tokens": 7}, "setting: max_new_tokens=1024, not 7"),
+        ({"seed": 1}, "seed"),
+        ({"instruction": "Think."}, "prompts"),
+    ],
 )
 def test_another_evaluation_in_the_folder_is_refused(tmp_path: Path, change: dict, word: str) -> None:
     rows = write_puzzles(tmp_path / "rows")
@@ -388,3 +392,36 @@ def test_problems_that_are_scored_together_are_compared_together(tmp_path: Path)
     assert found["difference"] == pytest.approx(3 / 4)
     assert found["p_value"] == pytest.approx(2 / 8)
     assert found["ci95"][1] - found["ci95"][0] >= 0.5
+
+
+def test_answers_that_are_lost_are_noticed_and_asked_for_again(tmp_path: Path) -> None:
+    """A line, a part or the rest of a part is gone: nothing is scored as if it had not been asked."""
+    rows = write_puzzles(tmp_path / "rows")
+    dials = {"samples": 2, "temperature": 1.0}
+    whole = measure(rows, tmp_path / "whole", ScriptedEngine(half_right), **dials)
+    measure(rows, tmp_path / "out", ScriptedEngine(half_right), **dials)
+    path = tmp_path / "out" / "puzzlevqa" / "answers.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:5] + lines[6:]))
+    with pytest.raises(InputError, match="1 of 16 answers are missing"):
+        rescore(tmp_path / "out", None, Silent())
+    engine = ScriptedEngine(half_right)
+    assert measure(rows, tmp_path / "out", engine, **dials) == whole
+    assert path.read_text() == "".join(lines)
+    assert len(engine.asked) == 2
+
+
+@pytest.mark.parametrize("left", ["", '{"id": "images/0.png", "sample', None])
+def test_a_damaged_part_is_made_again(tmp_path: Path, left: str | None) -> None:
+    rows = write_puzzles(tmp_path / "rows")
+    whole = measure(rows, tmp_path / "whole", ScriptedEngine(half_right))
+    child = multiprocessing.get_context("fork").Process(
+        target=measure, args=(rows, tmp_path / "cut", Killer(half_right))
+    )
+    child.start()
+    child.join()
+    (shard,) = (tmp_path / "cut" / "puzzlevqa" / "work").glob("*.jsonl")
+    shard.write_text(shard.read_text().partition("\n")[0] + "\n" if left is None else left)
+    engine = ScriptedEngine(half_right)
+    assert measure(rows, tmp_path / "cut", engine) == whole
+    assert len(engine.asked) == (7 if left is None else 8)

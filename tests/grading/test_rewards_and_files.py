@@ -158,7 +158,7 @@ GOOD_ROW = {"id": 1, "gold": "12", "response": "12"}
         ({"id": 2, "gold": "12"}, "field response"),
         ({"id": 2, "gold": "12", "response": ["12"]}, "field response"),
         ({"id": 2, "gold": "12", "response": "12", "answer_type": "numbr"}, "field answer_type"),
-        ({"id": 2, "gold": "12", "response": "12", "options": "A"}, "field options"),
+        ({"id": 2, "gold": "12", "response": "12", "options": "A"}, "field 'options'"),
         ({"id": 2, "gold": "12", "response": "12", "precision": 1.5}, "field precision"),
         ({"id": 2, "gold": "12", "response": "12", "precision": -1}, "field precision"),
         ({"id": 1, "gold": "12", "response": "12"}, "field id"),

@@ -32,7 +32,13 @@ class Server:
                 body["key"] = self.headers.get("Authorization", "")
                 server.asked.append(body)
                 text, images = server.text_of(body)
-                content = "(B)" if "the answer is:" in text or "0?" in text or "1?" in text else "hard to say"
+                content = (
+                    body["key"]
+                    if "echo" in text
+                    else "(B)"
+                    if "the answer is:" in text or "0?" in text or "1?" in text
+                    else "hard to say"
+                )
                 usage = {"prompt_tokens": len(text) + 50 * images, "completion_tokens": 3}
                 choice = {"message": {"content": content}, "finish_reason": "stop"}
                 data = json.dumps({"choices": [choice], "usage": usage, "model": body["model"]}).encode()
@@ -143,3 +149,11 @@ def test_a_judge_is_really_asked_again(server: Server, tmp_path: Path) -> None:
     assert len(server.asked) == 4
     assert [body["temperature"] for body in server.asked] == [0.0, 0.5, 1.0, 0.0]
     assert "<|im_end|>" not in json.dumps(server.asked[-1])
+
+
+def test_a_key_that_the_endpoint_repeats_is_blotted_out(server: Server, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    with open_judge(server.url, "wise", ["key_env=A_KEY"], tmp_path) as judge:
+        assert judge is not None
+        assert judge.ask("echo") == "Bearer ***"
+    assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

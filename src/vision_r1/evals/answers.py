@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.errors import VisionR1Error
+from vision_r1.core.errors import InputError
 from vision_r1.core.files import read_jsonl, write_jsonl
 from vision_r1.core.progress import Progress
 from vision_r1.core.seeds import derive_seed
@@ -63,23 +63,37 @@ def collect_answers(
         of an answer, empty but for the paper's protocol.
 
     Raises:
-        VisionR1Error: the engine cannot answer at all, or not one prompt.
+        InputError: the engine cannot answer at all, or not one prompt; a damaged answers.jsonl.
     """
     path = out / "answers.jsonl"
     requests = [Request(item.problem.id, prompt_of(item, settings), item.problem.media) for item in items]
-    if not path.exists():
-        rows = _ask_all(engine, requests, settings, out / "work", name, seed, progress)
-        _refuse_silence(rows, engine)
-        write_jsonl(path, rows)
+    if path.exists():
+        rows = _completed(engine, [row for _, row in read_jsonl(path)], requests, settings, seed)
     else:
-        rows = [row for _, row in read_jsonl(path)]
-        if any(row["stop_reason"] == "error" for row in rows):
-            # An answer that did not come is none that could be rolled again.
-            rows = _ask_missing(engine, rows, requests, settings, seed)
-            _refuse_silence(rows, engine)
-            write_jsonl(path, rows)
+        rows = _ask_all(engine, requests, settings, out / "work", name, seed, progress)
+    place = {request.id: index for index, request in enumerate(requests)}
+    rows.sort(key=lambda row: (place[row["id"]], row["sample_index"]))
+    _refuse_silence(rows, engine)
+    write_jsonl(path, rows)
     shutil.rmtree(out / "work", ignore_errors=True)
-    return [row for _, row in read_jsonl(path)]
+    return rows
+
+
+def check_complete(answers: Sequence[Row], items: Sequence[Item], samples: int, where: Path) -> None:
+    """Refuse answers that are not one for each sample of each item.
+
+    Raises:
+        InputError: naming how many are missing.
+    """
+    expected = {(item.problem.id, index) for item in items for index in range(samples)}
+    keys = [(row.get("id"), row.get("sample_index")) for row in answers]
+    if len(set(keys)) != len(keys) or set(keys) != expected:
+        missing, strange = len(expected - set(keys)), len(keys) - len(expected & set(keys))
+        raise InputError(
+            f"{missing} of {len(expected)} answers are missing, {strange} are strange",
+            where=str(where),
+            fix="run the same `vision-r1 eval` again, which asks for what is missing",
+        )
 
 
 def _ask_all(
@@ -99,31 +113,53 @@ def _ask_all(
     for number, part in enumerate(parts):
         shard = work / f"{number:05d}.jsonl"
         before = len(rows)
-        if not shard.exists():
-            made = _ask(engine, part, settings, seed, lambda done: progress.advance(before + done))  # noqa: B023
-            write_jsonl(shard, made)
-        elif any(row["stop_reason"] == "error" for _, row in read_jsonl(shard)):
-            made = [row for _, row in read_jsonl(shard)]
-            write_jsonl(shard, _ask_missing(engine, made, part, settings, seed))
-        rows += [row for _, row in read_jsonl(shard)]
+
+        def told(done: int, before: int = before) -> None:
+            progress.advance(before + done)
+
+        made = _completed(engine, _readable(shard), part, settings, seed, told)
+        write_jsonl(shard, made)
+        rows += made
         progress.advance(len(rows), truncation=_share(rows, "length"), errors=_share(rows, "error"))
     progress.finish()
-    place = {request.id: index for index, request in enumerate(requests)}
-    return sorted(rows, key=lambda row: (place[row["id"]], row["sample_index"]))
+    return rows
 
 
-def _ask_missing(
+def _readable(shard: Path) -> list[Row]:
+    """The rows of a part that an earlier call has written; none if it is damaged."""
+    try:
+        return [row for _, row in read_jsonl(shard)] if shard.exists() else []
+    except InputError:
+        return []
+
+
+def _completed(
     engine: Engine,
     rows: Sequence[Row],
     requests: Sequence[Request],
     settings: BenchmarkSettings,
     seed: int,
+    told: OnDone = quiet,
 ) -> list[Row]:
-    """The rows with those that failed asked for again; the answers that are there stay."""
-    failed = {row["id"] for row in rows if row["stop_reason"] == "error"}
-    again = [request for request in requests if request.id in failed]
-    made = {(row["id"], row["sample_index"]): row for row in _ask(engine, again, settings, seed)}
-    return [made[row["id"], row["sample_index"]] if row["stop_reason"] == "error" else row for row in rows]
+    """The answers that are there, and those that are missing or did not come, asked for (again).
+
+    An answer that came is never sampled again: a question of which some samples are missing is asked as
+    a whole, with the same seeds, and only those are taken.
+    """
+    wanted = {(request.id, index) for request in requests for index in range(settings.samples)}
+    came = {
+        key: row
+        for row in rows
+        if (key := (row.get("id"), row.get("sample_index"))) in wanted and row.get("stop_reason") != "error"
+    }
+    again = [r for r in requests if any((r.id, index) not in came for index in range(settings.samples))]
+    made = _ask(engine, again, settings, seed, told) if again else []
+    fresh = {(row["id"], row["sample_index"]): row for row in made}
+    return [
+        came.get((request.id, index)) or fresh[request.id, index]
+        for request in requests
+        for index in range(settings.samples)
+    ]
 
 
 def _share(rows: Sequence[Row], stop_reason: str) -> float:
@@ -192,7 +228,7 @@ def _refuse_silence(rows: Sequence[Row], engine: Engine) -> None:
     """Not one answer is no score of 0: something is wrong with the endpoint, the cap or the images."""
     failed = [row for row in rows if row["stop_reason"] == "error"]
     if len(failed) == len(rows):
-        raise VisionR1Error(
+        raise InputError(
             f"none of {len(rows)} answers came; the first: {failed[0]['error']}",
             where=engine.name,
             fix="mend that and run the same command again",

@@ -23,7 +23,7 @@ from vision_r1.core.errors import InputError, RunStateError
 from vision_r1.core.files import is_file, is_folder, read_json, read_jsonl, write_json, write_jsonl
 from vision_r1.core.progress import Progress
 from vision_r1.core.seeds import derive_seed
-from vision_r1.evals.answers import collect_answers, prompts_digest
+from vision_r1.evals.answers import check_complete, collect_answers, prompts_digest
 from vision_r1.evals.benchmark_summary import benchmark_block, texts_of
 from vision_r1.evals.benchmarks import BENCHMARKS, Ask, Benchmark
 from vision_r1.evals.benchmarks.load import Loaded, fault_counts, load_benchmark
@@ -129,6 +129,7 @@ def score_folder(
 ) -> dict[str, Any]:
     """Score the answers in a folder, without generating; writes scores, disagreements and the block."""
     answers = [row for _, row in read_jsonl(out / "answers.jsonl")]
+    check_complete(answers, loaded.items, evaluation.settings.samples, out / "answers.jsonl")
     settings, judge = evaluation.settings, evaluation.judge
     rows = score_answers(
         benchmark, loaded.items, answers,

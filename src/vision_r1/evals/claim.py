@@ -43,7 +43,7 @@ def claim(out: Path, result: Path, plan: dict[str, Any]) -> None:
     other = [key for key in plan if not isinstance(found, dict) or found.get(key) != plan[key]]
     if other:
         raise RunStateError(
-            f"the folder holds an evaluation with another {other[0].replace('_', ' ')}",
+            f"the folder holds an evaluation with {_difference(found, plan, other[0])}",
             where=str(out),
             fix="give another folder, or remove this one",
         )
@@ -51,3 +51,12 @@ def claim(out: Path, result: Path, plan: dict[str, Any]) -> None:
 
 def _ours(entry: Path, plan: str) -> bool:
     return entry.name in LOGS or left_by_kill(entry, plan)
+
+
+def _difference(found: Any, plan: dict[str, Any], key: str) -> str:
+    """The part of the plan that differs; of a group of settings the first that does, with both values."""
+    old, new = (found.get(key) if isinstance(found, dict) else None), plan[key]
+    if isinstance(old, dict) and isinstance(new, dict):
+        name = next(name for name in {**new, **old} if old.get(name) != new.get(name))
+        return f"another {key[:-1]}: {name}={old.get(name)}, not {new.get(name)}"
+    return f"another {key.replace('_', ' ')}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import read_jsonl
+from vision_r1.core.files import is_file, is_folder, read_json, read_jsonl
 from vision_r1.evals.statistics import paired_difference
 
 Decoding = Literal["greedy", "sampled"]
@@ -49,13 +49,16 @@ def compare_evaluations(
         seed: of the bootstrap.
 
     Returns:
-        `{"first", "second", "scorer", "benchmarks": {name: as compare_traces}}`; an answer's score is
-        averaged over its samples; problems that the benchmark scores together are drawn and tested
+        `{"first", "second", "scorer", "notes", "benchmarks": {name: as compare_traces}}`. A problem's
+        score is averaged over its samples; problems that the benchmark scores together are drawn and tested
         together.
 
     Raises:
         InputError: no benchmark in common, a scorer that was not run, or other problems.
     """
+    for place in (first, second):
+        if not is_folder(place):
+            raise InputError("no such folder", where=str(place), fix="name what `vision-r1 eval` wrote")
     folders = [{path.parent.name for path in place.glob("*/scores.jsonl")} for place in (first, second)]
     common = sorted(folders[0] & folders[1])
     if not common:
@@ -65,6 +68,10 @@ def compare_evaluations(
         "first": str(first),
         "second": str(second),
         "scorer": scorer,
+        "notes": [
+            *(f"{name}: only in one of them, left out" for name in sorted(folders[0] ^ folders[1])),
+            *(note for name in common if (note := _unlike(first / name, second / name))),
+        ],
         "benchmarks": {
             name: _paired(_scored(a, scorer), _scored(b, scorer), a, b, resamples, seed)
             for name, a, b in files
@@ -74,6 +81,15 @@ def compare_evaluations(
 
 # problem id -> (gold, score, group)
 Scored = dict[str, tuple[Any, float, str]]
+
+
+def _unlike(one: Path, other: Path) -> str:
+    """What differs in how two evaluations asked, which a difference may come from; empty if nothing does."""
+    plans = [read_json(place / "plan.json") if is_file(place / "plan.json") else {} for place in (one, other)]
+    flat = [{**plan.get("settings", {}), "protocol": plan.get("protocol")} for plan in plans]
+    keys = [key for key in flat[0] if flat[0][key] != flat[1].get(key)]
+    shown = ", ".join(f"{key} {flat[0][key]} and {flat[1].get(key)}" for key in keys)
+    return f"{one.name}: asked in different ways: {shown}" if keys else ""
 
 
 def _scored(path: Path, scorer: str) -> Scored:
@@ -122,7 +138,7 @@ def _scores(path: Path, decoding: Decoding) -> Scored:
 
 
 def _check_same(one: Scored, two: Scored, first: Path, second: Path) -> None:
-    fix = "evaluate both on the same problems"
+    fix = "evaluate both on the same problems (limit, versions)"
     for name in sorted(one.keys() ^ two.keys()):
         place = second if name in one else first
         raise InputError(f"problem {name!r} is not among its traces", where=str(place), fix=fix)

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vision_r1.core.errors import InputError
+from vision_r1.core.errors import InputError, did_you_mean
 from vision_r1.core.files import read_jsonl, write_jsonl
 from vision_r1.grading.parallel import map_in_order
 from vision_r1.grading.response import grade_response
 from vision_r1.grading.spec import GradeSpec
 from vision_r1.grading.verdict import Verdict
+from vision_r1.problems.columns import cell_options
+from vision_r1.problems.tables import Row
 
 SHOWN = 20  # odd rows that are printed one by one
+_KEYS = ("id", "gold", "response", "answer_type", "options", "precision", "unit", "benchmark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def grade_file(path: Path, out: Path | None) -> Summary:
         raise InputError(
             "the verdicts would overwrite their input", where=str(out), fix="choose another file"
         )
-    if out is not None and out.exists() and not _holds_verdicts(out):
+    if out is not None and out.exists() and not (out.is_file() and _holds_verdicts(out)):
         raise InputError("is another file, not one of verdicts", where=str(out), fix="choose another file")
     rows: list[dict[str, Any]] = []
     bad: list[str] = []
@@ -87,6 +90,7 @@ def grade_file(path: Path, out: Path | None) -> Summary:
         rows.append(_verdict_row(row.key, verdict))
         bad += [row.fault] if row.fault else []
         noted += [f"{row.where}: options repeat"] if row.repeats else []
+        noted += [f"{row.where}: {note}" for note in row.strange]
         if verdict.reason == "gold_outside_options":
             noted.append(f"{row.where}: the gold is outside the options, so no answer is right")
         if row.benchmark is not None:
@@ -115,6 +119,7 @@ class _Row:
     spec: GradeSpec | None = None
     benchmark: str | None = None
     fault: str = ""
+    strange: tuple[str, ...] = ()
 
     @property
     def repeats(self) -> bool:
@@ -130,6 +135,7 @@ def _graded(row: _Row) -> tuple[_Row, Verdict]:
 
 def _rows(path: Path) -> Iterator[_Row]:
     lines: dict[str, int] = {}
+    told = set(_KEYS)
     for line, row in read_jsonl(path):
         where = f"{path}, line {line}"
         try:
@@ -140,9 +146,18 @@ def _rows(path: Path) -> Iterator[_Row]:
             lines[key] = line
             named = row.get("benchmark") is not None
             benchmark = _text(row, "benchmark", where) if named else None
-            yield _Row(row["id"], where, _text(row, "response", where), _spec(row, where), benchmark)
+            strange = tuple(note for name in row.keys() - told if (note := _misspelt(name)))
+            told |= row.keys()
+            text, spec = _text(row, "response", where), _spec(row, where)
+            yield _Row(row["id"], where, text, spec, benchmark, strange=strange)
         except InputError as error:
             yield _Row(row.get("id"), where, fault=error.line())
+
+
+def _misspelt(name: str) -> str:
+    """A note on a key that is nearly one of ours, which would be passed over in silence."""
+    guess = did_you_mean(name, _KEYS)
+    return f"unknown key {name!r}, {guess}" if guess else ""
 
 
 def _holds_verdicts(path: Path) -> bool:
@@ -182,9 +197,7 @@ def _write(rows: list[dict[str, Any]], out: Path | None) -> None:
 
 
 def _spec(row: dict[str, Any], where: str) -> GradeSpec:
-    options = row.get("options") or []
-    if not isinstance(options, list) or not all(isinstance(o, (str, int, float)) for o in options):
-        raise InputError("is not a list of texts", where=f"{where}, field options")
+    options = cell_options(Row(where, row), "options")
     precision = row.get("precision")
     if precision is not None and (isinstance(precision, bool) or precision != _whole(precision)):
         raise InputError(f"{precision!r} is not a whole number", where=f"{where}, field precision")
@@ -195,7 +208,7 @@ def _spec(row: dict[str, Any], where: str) -> GradeSpec:
         return GradeSpec(
             _text(row, "gold", where),
             optional.get("answer_type", "auto"),
-            tuple(str(option) for option in options),
+            options,
             _whole(precision),
             optional.get("unit"),
         )
@@ -217,6 +230,8 @@ def _text(row: dict[str, Any], name: str, where: str) -> str:
     if name not in row:
         raise InputError("is missing", where=f"{where}, field {name}", fix=f"add {name!r} to the row")
     value = row[name]
+    if name == "response" and value is None:
+        return ""  # a call that failed: there is no answer
     if name == "gold" and isinstance(value, list) and all(isinstance(v, (str, int, float)) for v in value):
         return ", ".join(map(str, value))
     if (isinstance(value, bool) and name != "gold") or not isinstance(value, (str, int, float)):

@@ -12,6 +12,7 @@ from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import ConfigError, InputError, nearest
 from vision_r1.core.files import is_folder, read_jsonl
 from vision_r1.core.progress import Progress, Silent
+from vision_r1.evals.answers import check_complete
 from vision_r1.evals.benchmark_run import Evaluation, Judge, finished, run_benchmark, write_summary
 from vision_r1.evals.benchmarks import BENCHMARKS, Benchmark
 from vision_r1.evals.benchmarks.load import Loaded, load_benchmark
@@ -228,18 +229,28 @@ def export_command(folder: Path, out: Path, format: str, name: str | None) -> li
     if format not in get_args(Format):
         raise ConfigError(f"unknown format {format!r}", where="--format", fix=" or ".join(get_args(Format)))
     lines: list[str] = []
+    files = 0
     for one in finished(folder, Silent()):
         if one.benchmark.vlmevalkit is None:
             lines.append(f"left out: VLMEvalKit does not have {one.benchmark.title}")
             continue
-        answers = [row for _, row in read_jsonl(one.folder / "answers.jsonl")]
+        path = one.folder / "answers.jsonl"
+        answers = [row for _, row in read_jsonl(path)]
+        check_complete(answers, one.loaded.items, one.settings.samples, path)
         model = name or str(one.about["model"]).removesuffix("/model")
         written = export_vlmevalkit(
             one.loaded.items, answers, one.benchmark.vlmevalkit, model, out, cast(Format, format)
         )
+        files += 1
         lines += [str(path) for path in written.paths]
+        if one.settings.limit is not None:
+            lines.append(f"{one.benchmark.title}: limit={one.settings.limit}, so not the whole data set")
         if written.missing:
             lines.append(
                 f"{one.benchmark.title}: the rows lack columns it reads: {', '.join(written.missing)}"
             )
+    if not files:
+        raise InputError(
+            "; ".join(lines), where=str(folder), fix="evaluate on a benchmark that VLMEvalKit has"
+        )
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,9 +29,15 @@ _COUNTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
 }
 
 
+def _console() -> Console:
+    """Standard output; a log or a pipe has no edge at which figures would be cut."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=140)
+
+
 def print_benchmarks(summary: Mapping[str, Any], console: Console | None = None) -> None:
     """Print `benchmarks_table` to standard output."""
-    (console or Console()).print(benchmarks_table(summary))
+    (console or _console()).print(benchmarks_table(summary))
 
 
 def benchmarks_table(summary: Mapping[str, Any]) -> Group:
@@ -42,7 +49,7 @@ def benchmarks_table(summary: Mapping[str, Any]) -> Group:
     grid = Table(
         title=_title(blocks), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
-    grid.add_column("benchmark", no_wrap=True)
+    grid.add_column("benchmark")  # the one that gives way where the terminal is narrow
     headings = ("n", *(f"{name}\n(95%)" for name in names), "chance", "one\nansw.", "dif-\nfer")
     for heading in (*headings, *(label for _, label in _RATES)):
         grid.add_column(heading, justify="right", no_wrap=True)
@@ -137,7 +144,9 @@ def _official_score(block: Row, key: str) -> str:
 
 def print_comparison(compared: Mapping[str, Any], console: Console | None = None) -> None:
     """Print `comparison_table` to standard output."""
-    (console or Console()).print(comparison_table(compared))
+    (console or _console()).print(comparison_table(compared))
+    for note in compared["notes"]:
+        (console or _console()).print(Text(clean(note)))
 
 
 def comparison_table(compared: Mapping[str, Any]) -> Table:
@@ -148,7 +157,7 @@ def comparison_table(compared: Mapping[str, Any]) -> Table:
     grid = Table(
         title=clean(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
-    grid.add_column("benchmark", no_wrap=True)
+    grid.add_column("benchmark")  # the one that gives way where the terminal is narrow
     headings = ("n", "first", "sec-\nond", "dif-\nference", "95%", "first\nbetter", "second\nbetter", "p")
     for heading in headings:
         grid.add_column(heading, justify="right", no_wrap=True)

@@ -342,6 +342,7 @@ class EndpointClient:
         async with self._pace.slot() as started:
             outcome = await self._once(body)
             if isinstance(outcome, ChatReply):
+                outcome = self._blotted(outcome)
                 self._pace.answered(clock())
                 await self._write(entry(outcome))
             elif outcome.kind == "throttled":
@@ -384,6 +385,17 @@ class EndpointClient:
             "throttled": ("the endpoint throttles every request", "run again later; " + kept),
         }.get(fault.kind, ("the endpoint cannot be reached", "check the url, and that the server runs"))
         raise InputError(self._clean(f"{what} ({fault.reason})"), where=self.config.url, fix=fix)
+
+    def _blotted(self, reply: ChatReply) -> ChatReply:
+        """The reply without the key, should the endpoint repeat it."""
+        if not self._key or self._key not in f"{reply.text}{reply.reasoning}{reply.model}":
+            return reply
+        return replace(
+            reply,
+            text=self._clean(reply.text),
+            reasoning=self._clean(reply.reasoning),
+            model=self._clean(reply.model),
+        )
 
     def _clean(self, text: str) -> str:
         """A message without the key, whoever repeated it."""

@@ -48,6 +48,7 @@ class Source:
         files: names or patterns of the tables of the original release in a local folder, tried in
             order after `problems.jsonl`; all files of the first pattern that matches are read.
         stem: column that the stem of each file is put into, where the file name says something.
+        told_by: sets of columns, one of which the rows must have: else the folder holds something else.
     """
 
     hub: str
@@ -55,6 +56,7 @@ class Source:
     config: str | None = None
     files: tuple[str, ...] = ()
     stem: str | None = None
+    told_by: tuple[frozenset[str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

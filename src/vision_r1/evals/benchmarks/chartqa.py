@@ -60,7 +60,17 @@ BENCHMARK = Benchmark(
     name="chartqa",
     title="ChartQA",
     paper="arXiv 2203.10244",
-    source=Source(hub="lmms-lab/ChartQA", split="test", files=("test_*.json",), stem="file"),
+    source=Source(
+        hub="lmms-lab/ChartQA",
+        split="test",
+        files=("test_*.json",),
+        stem="file",
+        told_by=(
+            frozenset({"query", "label"}),
+            frozenset({"type", "question"}),
+            frozenset({"human_or_machine"}),
+        ),
+    ),
     read=read,
     official=official,
     vlmevalkit="ChartQA_TEST",

@@ -203,6 +203,10 @@ BENCHMARK = Benchmark(
             "dataset/dataset.json",
         ),
         stem="variant",
+        told_by=(
+            frozenset({"answer_type", "subject"}),
+            frozenset({"ground_truth"}),
+        ),
     ),
     read=read,
     official=official,

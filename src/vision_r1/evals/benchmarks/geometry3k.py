@@ -121,7 +121,14 @@ BENCHMARK = Benchmark(
     name="geometry3k",
     title="Geometry3K",
     paper="arXiv 2105.04165",
-    source=Source(hub="hiyouga/geometry3k", split="test"),
+    source=Source(
+        hub="hiyouga/geometry3k",
+        split="test",
+        told_by=(
+            frozenset({"problem_text"}),
+            frozenset({"problem", "images"}),
+        ),
+    ),
     read=read,
     official=official,
     other_rules={"lmms_eval": official_lmms_eval},

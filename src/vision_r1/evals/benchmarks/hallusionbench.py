@@ -111,7 +111,15 @@ BENCHMARK = Benchmark(
     name="hallusionbench",
     title="HallusionBench",
     paper="arXiv 2310.14566",
-    source=Source(hub="lmms-lab/HallusionBench", split="image", files=("HallusionBench.json",)),
+    source=Source(
+        hub="lmms-lab/HallusionBench",
+        split="image",
+        files=("HallusionBench.json",),
+        told_by=(
+            frozenset({"gt_answer"}),
+            frozenset({"visual_input"}),
+        ),
+    ),
     read=read,
     official=official,
     judged=judged,

@@ -15,7 +15,7 @@ from vision_r1.evals.benchmarks.benchmark import Benchmark, Item, RowFault, RowR
 from vision_r1.problems.config import DEFAULT_MAX_PIXELS
 from vision_r1.problems.images import FileImage
 from vision_r1.problems.problem import Media
-from vision_r1.problems.tables import Row, read_dataset, read_table
+from vision_r1.problems.tables import Row, column_names, read_dataset, read_table
 
 ROWS = "problems.jsonl"
 # Between them the published rules read these: bare, in brackets, stated, boxed.
@@ -94,6 +94,7 @@ def load_benchmark(
     """
     rows, root = _rows(benchmark.source, folder)
     source = str(folder) if folder is not None else benchmark.source.hub
+    _refuse_other(benchmark, rows, source)
     reading = _Reading(benchmark, root, max_pixels, limit)
     shown = progress or Silent()
     shown.start(f"read {benchmark.name}", len(rows), "row")
@@ -140,6 +141,18 @@ class _Reading:
         self.groups.add(item.group)
         self.faults += [Fault("noted", item.problem.id, row.where, note) for note in reader.notes]
         self.faults += _gold_faults(self.benchmark, item, row.where)
+
+
+def _refuse_other(benchmark: Benchmark, rows: Sequence[Row], where: str) -> None:
+    """Rows of another benchmark have questions and answers, too, and would be asked and scored."""
+    names, known = set(column_names(rows)), benchmark.source.told_by
+    if known and not any(columns <= names for columns in known):
+        wanted = " or ".join(" and ".join(sorted(columns)) for columns in known)
+        raise InputError(
+            f"these are no rows of {benchmark.title}: columns {', '.join(sorted(names))[:120]}",
+            where=where,
+            fix=f"its rows have {wanted}",
+        )
 
 
 def _refuse_broken(benchmark: Benchmark, loaded: Loaded) -> None:

@@ -93,7 +93,15 @@ BENCHMARK = Benchmark(
     name="logicvista",
     title="LogicVista",
     paper="arXiv 2407.04973",
-    source=Source(hub="lscpku/LogicVista", split="test", files=("dataset.json",)),
+    source=Source(
+        hub="lscpku/LogicVista",
+        split="test",
+        files=("dataset.json",),
+        told_by=(
+            frozenset({"skill"}),
+            frozenset({"broad_capability"}),
+        ),
+    ),
     read=read,
     official=official,
     judged=judged,

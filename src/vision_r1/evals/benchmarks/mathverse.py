@@ -108,6 +108,10 @@ BENCHMARK = Benchmark(
         split="testmini",
         config="testmini",
         files=("testmini*.json", "data/testmini*.json"),
+        told_by=(
+            frozenset({"problem_version"}),
+            frozenset({"problem_index"}),
+        ),
     ),
     read=read,
     official=official,
@@ -134,5 +138,6 @@ TEXT_ONLY = replace(
         split="testmini_text_only",
         config="testmini_text_only",
         files=("testmini_text_only.json", "data/testmini_text_only.json"),
+        told_by=BENCHMARK.source.told_by,
     ),
 )

@@ -186,6 +186,7 @@ BENCHMARK = Benchmark(
         hub="MathLLMs/MathVision",
         split="test",
         files=("test.jsonl", "data/test.jsonl", "testmini.jsonl", "data/testmini.jsonl"),
+        told_by=(frozenset({"options", "level", "subject"}),),
     ),
     read=read,
     official=official,

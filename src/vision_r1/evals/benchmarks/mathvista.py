@@ -202,7 +202,12 @@ BENCHMARK = Benchmark(
     name="mathvista",
     title="MathVista",
     paper="arXiv 2310.02255",
-    source=Source(hub="AI4Math/MathVista", split="testmini", files=("testmini.json", "data/testmini.json")),
+    source=Source(
+        hub="AI4Math/MathVista",
+        split="testmini",
+        files=("testmini.json", "data/testmini.json"),
+        told_by=(frozenset({"question_type", "answer_type"}),),
+    ),
     read=read,
     official=official,
     judged=judged,

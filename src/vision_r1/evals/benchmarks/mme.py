@@ -80,7 +80,11 @@ BENCHMARK = Benchmark(
     name="mme",
     title="MME",
     paper="arXiv 2306.13394",
-    source=Source(hub="lmms-lab/MME", split="test"),
+    source=Source(
+        hub="lmms-lab/MME",
+        split="test",
+        told_by=(frozenset({"question_id", "category"}),),
+    ),
     read=read,
     official=official,
     other_rules={"vlmevalkit": official_vlmevalkit},

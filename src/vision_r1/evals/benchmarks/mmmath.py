@@ -75,6 +75,10 @@ BENCHMARK = Benchmark(
         hub="THU-KEG/MM_Math",
         split="train",
         files=("MM_Math.jsonl", "mm_math.jsonl", "MM_Math/MM_Math.jsonl", "MM_Math.json"),
+        told_by=(
+            frozenset({"difficult"}),
+            frozenset({"file_name"}),
+        ),
     ),
     read=read,
     official=official,

@@ -85,7 +85,12 @@ BENCHMARK = Benchmark(
     name="mmstar",
     title="MMStar",
     paper="arXiv 2403.20330",
-    source=Source(hub="Lin-Chen/MMStar", split="val", files=("mmstar.parquet",)),
+    source=Source(
+        hub="Lin-Chen/MMStar",
+        split="val",
+        files=("mmstar.parquet",),
+        told_by=(frozenset({"l2_category"}),),
+    ),
     read=read,
     official=official,
     vlmeval=vlmeval,

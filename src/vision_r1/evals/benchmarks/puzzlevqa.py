@@ -66,7 +66,12 @@ BENCHMARK = Benchmark(
     name="puzzlevqa",
     title="PuzzleVQA",
     paper="arXiv 2403.13315",
-    source=Source(hub="declare-lab/PuzzleVQA", split="train", files=("*.json",)),
+    source=Source(
+        hub="declare-lab/PuzzleVQA",
+        split="train",
+        files=("*.json",),
+        told_by=(frozenset({"options"}),),
+    ),
     read=read,
     official=official,
     judged=judged,

@@ -165,6 +165,10 @@ BENCHMARK = Benchmark(
         hub="Arietem/tabmwp",
         split="test",
         files=("problems_test1k.json", "problems_test.json", "problems_dev1k.json"),
+        told_by=(
+            frozenset({"table"}),
+            frozenset({"ques_type"}),
+        ),
     ),
     read=read,
     official=official,

@@ -119,7 +119,15 @@ BENCHMARK = Benchmark(
     name="wemath",
     title="We-Math",
     paper="arXiv 2407.01284",
-    source=Source(hub="We-Math/We-Math", split="testmini", files=("testmini.json", "data/testmini.json")),
+    source=Source(
+        hub="We-Math/We-Math",
+        split="testmini",
+        files=("testmini.json", "data/testmini.json"),
+        told_by=(
+            frozenset({"ID", "key"}),
+            frozenset({"knowledge concept"}),
+        ),
+    ),
     read=read,
     official=official,
     unwrap=unwrap,
