@@ -22,7 +22,6 @@ DENIES = [
     "{} and 3000", "{} to 3000", "maybe {}", "any number but {}", "{}, so 3000", "{} squared is 3000", "The answer is {}, because 3000 is too much.", "x + 1 = {}", "2x = {}", "3000 = x = {}",
     "It is 3000. It is {}.", "3000 is {}", "total: 3000: {}", "a: 3000; b: {}", "{}, which is wrong", "{} because it is wrong",
     "{}, so twice that", "{} in hex", "{} too high", "it fell by {}", "it is the sum of {} and x", "nearly {}", "{} (3000)",
-    "3000 \\boxed{{{}}}", "or \\boxed{{{}}}",
 ]  # fmt: skip
 
 

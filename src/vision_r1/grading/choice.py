@@ -15,7 +15,7 @@ from vision_r1.grading.number import Number, close_to, parse_number, variable_of
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
 _LETTER = re.compile(
-    r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)!]?(?:选?项)?",
+    r"(?:(?:option|choice|answer|choose|select|pick)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)!]?(?:选?项)?",
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(

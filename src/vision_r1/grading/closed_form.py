@@ -24,6 +24,7 @@ _FORM = re.compile(
 )
 _ONE_ROOT = re.compile(rf"-?(?:[0-9]{{1,30}}{_TIMES})?{_ROOT}")
 _IRRATIONAL = re.compile(rf"{_ROOT}|{_PI}")
+_ZERO = re.compile(r"(?<![0-9.])0+(?:\.0*)?(?![0-9.])")
 _SQUARE_ROOT = re.compile(r"\\sqrt\{([0-9]+)\}")
 
 
@@ -39,7 +40,7 @@ def is_closed_form(latex: str) -> bool:
     """
     text = latex.replace(" ", "")
     form = _FORM.fullmatch(text)
-    if form is None:
+    if form is None or _ZERO.search(text):  # "12 + 0\pi"
         return False
     above, below = form["top"] or form["inner"] or form["sum"], form["below"] or form["under"] or ""
     kinds = [tuple(_IRRATIONAL.findall(term)) for term in re.split(r"[+-]", above.lstrip("-"))]

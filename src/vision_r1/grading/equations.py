@@ -40,8 +40,8 @@ def follows_from_left(text: str) -> bool | None:
     """Whether what follows the last "=" may be claimed.
 
     Returns:
-        False if two sides have different values ("15 cm = 12 cm"), so that the text states nothing; None if the
-        first side is an expression whose value is not known ("2x = 24"), so that the right side is no answer.
+        False if two sides have different values ("15 cm = 12 cm"), so that the text states nothing; None if
+        the first side is an expression of unknown value ("2x = 24"), so that the right side is no answer.
     """
     sides = [side.replace("$", "").strip(" .,") for side in _EQUALS.split(text[:_LONGEST])]
     if len(sides) == 1:

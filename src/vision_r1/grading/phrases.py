@@ -91,7 +91,9 @@ NEGATIVE = re.compile(
 )
 
 # What a sentence with one value and no "is" may look like; "divisible by 12" and "ends in 12" do not.
-_BEGINNINGS = "in on at year ages? aged length width height total value count sum area only exactly just"
+_BEGINNINGS = (
+    "about in on at year ages? aged length width height total value count sum area only exactly just"
+)
 _VERBS = """there is are was were be has have had shows? reads? contains? gives? gave costs? spends? spent
     leaves arrives starts ends_at begins happen(?:s|ed) occur(?:s|red) equals? gets? got obtain
     counts? see saw finds? found makes? made pays? paid needs? takes? took peak(?:s|ed) stood stands
@@ -142,7 +144,7 @@ TAIL = re.compile(
     r"(?:(?:in|on|at|of|from|for|per|during|with)\s(?:the|this|that|these|those|them|total|all|each|every|an?"
     r"|his|her|their|its|our|my|one|[A-Z])\b|(?:are|is|was|were|left|there|that|who|has|have|had|total|altogether|will"
     r"|can|more|each|remaining|older|younger|old|long|wide|tall|high|deep|apart|per|needed|visible|shown|sold|[a-z]+ed)\b"
-    r"|of\s[a-z]{3,}s\b|\W*$)",
+    r"|of\s(?:[a-z]{3,}s|people)\b|\W*$)",
     re.ASCII,
 )
 PLURAL = re.compile(

@@ -37,9 +37,9 @@ from vision_r1.grading.phrases import (
     SHORT_IS,
     SUBJECT,
     TAIL,
-    any_of,
 )
 from vision_r1.grading.remarks import without_aside, without_reason, without_remark
+from vision_r1.grading.sentences import names_another, states_once
 from vision_r1.grading.text import has_foreign_digits, hedges, plain_math, unwrap
 from vision_r1.grading.units import canonical_unit
 from vision_r1.grading.values import VALUE
@@ -64,7 +64,7 @@ _SIGN_AFTER = re.compile(r"\s?[-+/–]|\s?(?:hundred|thousand|million|billion)\b
 _DOUBTFUL_UNITS = frozenset({"in", "A", "m", "t", "N", "V", "W", "J", "g", "s", "h", "l"})
 
 _SAID = re.compile(r"[\"'(*]{0,3}(yes|no|true|false)\b(.*)", FLAGS | re.DOTALL)
-_NO_SENTENCE = re.compile(r"\W*[0-9]|\W*[(%]")
+_NO_SENTENCE = re.compile(r"\W*(?:[0-9(%]|not\b)", FLAGS)
 _VALUE_IS = re.compile(
     rf"(?:{VALUE.pattern}|{SPELT.pattern})[^:=]{{0,40}}\s(?:is|are|was|were|equals?)\s", FLAGS
 )
@@ -74,27 +74,7 @@ _ABOUT_ANSWER = re.compile(
 )
 
 _WHEN = re.compile(r"(?:in|on|at)\s", FLAGS)
-
-# A full stop inside a text that ends no abbreviation, or a semicolon: a second sentence.
-_NEXT_SENTENCE = re.compile(
-    r"(?<![A-Z.])(?<!\bMr)(?<!\bMrs)(?<!\bDr)(?<!\bSt)(?<!\bvs)(?<!\b[Nn]o)[.!;]\s+[^\s=]"
-)
-_IS = re.compile(r"\s(?:is|are|was|were|equals?)\s", FLAGS)
-_WHICH = re.compile(r"\b(?:which|that|where|when|who)\b(?=\s[a-z\s]{0,40}(?:is|are|was|were)\s)", FLAGS)
-_SINCE = re.compile(r"(?:since|because|as)\s[^,]{1,100},\s", FLAGS)
-_COLON = re.compile(r":\s")
-# An answer is announced, but not at the beginning: "15 Answer: 12".
-_ANNOUNCED = re.compile(r"\banswers?\s?(?:[:=]|is\b)", FLAGS)
-_ANNOUNCES = re.compile(r"(?:(?:the|my|so|final|correct|right|best|short)\s)*", FLAGS)
-_OTHER_VALUE = re.compile(
-    r"\b(?:answer|result|total|sum|count)[\s,:]{1,3}(?=[0-9])[^:=]{1,40}\s(?:is|equals)\s", FLAGS
-)
-_NAMES = re.compile(r"(?:[A-Z][\w'-]*\s?)+|[a-z]+|\(?[A-J]\)?")
-_LABELS = """it this that there he she they which answer result solution total sum color colour shape size
-    number letter word option choice country name year month day city team pattern type figure value object
-    function conclusion explanation reason angle area length width height perimeter volume ratio time date
-    price cost cent(?:er|re) vertex point midpoint origin coordinate slope equation line"""
-_LABEL = re.compile(rf"(?:the\s)?{any_of(_LABELS)}s?", FLAGS)
+_OTHER_SUBJECT = re.compile(r",\s(?:and\s)?[A-Z]")  # "Mali has the lowest value, Chad the highest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +100,10 @@ def claims(answer: str) -> tuple[Claim, ...]:
     text = plain_sentence(main)
     if text is None:
         return (Claim(main),) if main != answer else ()
-    if not _states_once(text) or (follows := follows_from_left(text)) is False:
+    if not states_once(text) or (follows := follows_from_left(text)) is False:
         return ()
     whole = (Claim(text),) if text != answer.strip() else ()
     return (*whole, *_readings(text, follows is True))
-
-
-def _states_once(text: str) -> bool:
-    """Whether a text is one sentence that states one thing: neither "15. It is 12" nor "Jan: 10, Feb: 20"."""
-    text = _SINCE.sub("", text, count=1) if _SINCE.match(text) else text
-    stated = len(_IS.findall(text)) - len(_WHICH.findall(text))
-    if stated > 1 or len(_COLON.findall(text)) > 1 or _NEXT_SENTENCE.search(text):
-        return False
-    announced = _ANNOUNCED.search(text)
-    return not _OTHER_VALUE.search(text) and (
-        announced is None or _ANNOUNCES.fullmatch(text[: announced.start()]) is not None
-    )
 
 
 def _readings(text: str, follows: bool) -> Iterator[Claim]:
@@ -145,7 +113,7 @@ def _readings(text: str, follows: bool) -> Iterator[Claim]:
         yield Claim(_without_filler(named[1]))
         return
     subject = SUBJECT.match(text)
-    if subject and not VALUE.search(subject[0]):
+    if subject and not VALUE.search(subject[0]) and not _OTHER_SUBJECT.search(text, subject.end()):
         yield Claim(_without_filler(subject["subject"]))
         return
     if (begins := _VALUE_IS.match(text)) and not LEFT.match(text[begins.end() :]):  # "12 is 15"
@@ -199,7 +167,7 @@ def yes_or_no(answer: str) -> bool | None:
         return None
     says, rest = SAYS[found[1].casefold()], found[2]
     words = re.findall(r"[a-z']+", rest.casefold())
-    if not re.search(r"\w", rest) or set(words) == {found[1].casefold()}:
+    if not re.search(r"\w", rest) or (rest[:1] in ".!" and set(words) == {found[1].casefold()}):
         return says
     plain = (
         SAYS_FIRST.match(text)
@@ -219,19 +187,12 @@ def _after_copula(text: str, follows: bool) -> str | None:
         before, rest = text[: match.start()].strip(), text[match.end() :].strip()
         # "m = 4" is more than 4, and "1, x = 2" gives two values.
         sign = match[0].strip() in ("=", ":", "≈")
-        if ("=" in match[0] and not follows) or ("=" not in match[0] and _names_another(before, rest)):
+        if ("=" in match[0] and not follows) or names_another(before, rest, match[0].strip()):
             continue
         named = sign and (_LONE_NAME.fullmatch(plain_math(before)) or "," in before)
         if rest and before and not named:
             return rest
     return None
-
-
-def _names_another(before: str, rest: str) -> bool:
-    """Whether two names stand on the sides of "is" or ":", and so two candidates: "Chad is Mali", "A is B"."""
-    if parse_number(plain_math(rest)) or _LABEL.fullmatch(before):
-        return False
-    return _NAMES.fullmatch(before) is not None
 
 
 def _without_filler(text: str) -> str:
@@ -267,7 +228,9 @@ def _single_value(text: str) -> Claim | None:
         return None
     if unit := _known_unit(after):
         rest = after.strip().removeprefix(unit).strip(" .,!")
-        return Claim(f"{value} {unit}") if TAIL.match(rest) else None
+        return Claim(f"{value} {unit}") if TAIL.match(rest) and not rest.startswith("more") else None
+    if value.endswith("%") and after.startswith(" more"):
+        return None
     if after[:1].isalpha() or not (
         _counts(after) or (after[:1] == "," and _WHEN.fullmatch(before))
     ):  # "17th", "12 in hex"
