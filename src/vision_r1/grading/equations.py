@@ -43,9 +43,9 @@ def follows_from_left(text: str) -> bool | None:
         False if two sides have different values ("15 cm = 12 cm"), so that the text states nothing; None if
         the first side is an expression of unknown value ("2x = 24"), so that the right side is no answer.
     """
-    sides = [side.replace("$", "").strip(" .,") for side in _EQUALS.split(text[:_LONGEST])]
-    if len(sides) == 1:
+    if not _EQUALS.search(text):
         return True
+    sides = [side.replace("$", "").strip(" .,") for side in _EQUALS.split(text[:_LONGEST])]
     known, values = True, []
     for place, side in enumerate(sides):
         last = place == len(sides) - 1

@@ -101,7 +101,7 @@ _DIFFERENT: _Result = ("wrong", "different", None)
 def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
     """The verdict on what a sentence claims, where that is right or takes too long; else None."""
     if spec.kind == "choice":
-        if choice.equates_letter(plain_math(text), spec.options) or _names_other_option(text, spec):
+        if choice.equates_letter(plain_math(text), spec.options):
             return None
         if choice.resolve(text, spec.options).indices:
             return None  # "only D" is the text of an option
@@ -113,7 +113,7 @@ def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
             result = _compare(claim.text, spec)
             if result[0] == "timeout":  # one is enough: the readings share the time of one answer
                 return result
-            if result[0] == "right":
+            if result[0] == "right" and not _names_other_option(text, spec):
                 return "right", "equal_claim", result[2] or claim.text
     return None
 
