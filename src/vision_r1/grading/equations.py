@@ -17,16 +17,19 @@ from vision_r1.grading.units import conversion
 
 _EQUALS = re.compile(r"\s?(?:=|≈|\\approx(?![a-z]))\s?")
 _NAME = re.compile(
-    r"(?:m?(?:\\?(?:angle|triangle)|∠|△)\s?[0-9]{0,2}|\\?(?:sin|cos|tan)\s)?"
+    r"(?:m?(?:\\?(?:angle|triangle)|∠|△)\s?[0-9]{0,2}|\\?(?:sin|cos|tan)\s(?=[A-Z]))?"
     r"(?:\\?(?:[A-Za-z]|[A-Z]{2,4}|alpha|beta|gamma|theta|phi|pi|π)'?"
     r"(?:_\{?[A-Za-z0-9]{1,3}\}?|[₀-₉])?(?:\([a-z]{1,20}\))?)?"
 )
-_AT = re.compile(r"[A-Za-z]\((-?[0-9.]{1,20})\)")
+_FIGURE = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?")
+_AT = re.compile(rf"[A-Za-z]\(({_FIGURE.pattern})\)")
 _FACTORIAL = re.compile(r"(?<![0-9])(1?[0-9])!")
 _ROOT = re.compile(r"√\s?([0-9]+)")
 # The words that a sentence begins with, up to the last one: "The area is " of "The area is 6 * 4".
 _WORDS = re.compile(
-    r"^.*(?<![\\A-Za-z])[A-Za-z]{2,}(?:\([a-z\s]{1,40}\))?(?:\sof\s[A-Za-z])?[,:]?(?:\s|$)", re.DOTALL
+    r"^.*(?<![\\A-Za-z])(?!(?:sin|cos|tan|cot|log|ln|exp|sqrt)\b)[A-Za-z][a-z]+(?:\([a-z\s]{1,40}\))?"
+    r"(?:\sof\s[A-Za-z])?[,:]?(?:\s|$)",
+    re.DOTALL,
 )
 _WORDS_AFTER = re.compile(r"(?<=[0-9})°%])\s?(?:[A-Za-z]{2,}|[a-z](?![a-z(])).*", re.DOTALL)
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z]")
@@ -50,7 +53,9 @@ def follows_from_left(text: str) -> bool | None:
     for place, side in enumerate(sides):
         last = place == len(sides) - 1
         at = None if last else _AT.fullmatch(side)
-        if at and at[1] != sides[place + 1]:  # "f(3) = -37", but not "g(12) = 12"
+        if at and arithmetic_value(at[1]) != arithmetic_value(
+            sides[place + 1]
+        ):  # "f(3) = -37", not "g(12) = 12"
             continue
         found = _worth(side, first=place == 0, last=last)
         known = known and (found is not None or place > 0)  # "A = l w = 24" gives A

@@ -17,7 +17,7 @@ _DENYING = """
     not no never neither nor none cannot without wrong incorrect false except instead unless if whether
     gold label reference ground_truth expected supposed thought guess\\w* assum\\w+ unknown unclear
     unsure unable sorry doubt\\w* every any maybe but however although though actually wait hmm
-    options? choices? each"""
+    options? choices? each may_be have_been used_to can_be(?=\\s[0-9])"""
 DENIES = re.compile(rf"\b{any_of(_DENYING)}\b|n't\b|[?<>]", FLAGS)
 
 # Beside one of these a number is not the value: "more than 12", "divisible by 12", "before 2021".
@@ -25,7 +25,7 @@ _COMPARING = """
     than least most under over above below nearly almost minus plus (?<!\\\\)times dozens? hundreds
     thousands millions billions tens tenths hundredths thousandths halves thirds quarters fourths fifths
     pairs? couples? factorial hex\\w* binary octal base(?=\\s[0-9]) modulo mod higher lower greater smaller
-    fewer too another opposite inverse reciprocal negative next previous successor
+    fewer too others? another opposite inverse reciprocal negative next previous successor
     (?:sum|product|difference)_of less doubled halved half twice double between divisible multiple
     factors? digits? squared cubed (?:before|after)(?=\\s(?:the\\s|year\\s){0,2}[0-9])"""
 COMPARES = re.compile(rf"\b{any_of(_COMPARING)}\b|\\(?:le|ge|ne|lt|gt|approx)", FLAGS)
@@ -141,7 +141,7 @@ FUNCTION_WORDS = frozenset(
 )
 # What may follow a number and its noun: "12 apples in the picture", not "12 in hex" or "12 of it".
 TAIL = re.compile(
-    r"(?:(?:in|on|at|of|from|for|per|during|with)\s(?:the|this|that|these|those|them|total|all|each|every|an?"
+    r"(?!.*\b(?:other|another|answers?|key)\b)(?:(?:in|on|at|of|from|for|per|during|with)\s(?:the|this|that|these|those|them|total|all|each|every|an?"
     r"|his|her|their|its|our|my|one|[A-Z])\b|(?:are|is|was|were|left|there|that|who|has|have|had|total|altogether|will"
     r"|can|more|each|remaining|older|younger|old|long|wide|tall|high|deep|apart|per|needed|visible|shown|sold|[a-z]+ed)\b"
     r"|of\s(?:[a-z]{3,}s|people)\b|\W*$)",
@@ -158,4 +158,5 @@ JUDGED = re.compile(
     FLAGS,
 )
 SAYS = {"yes": True, "true": True, "no": False, "false": False}
-SECOND_THOUGHTS = frozenset({"but", "however", "actually", "or", "maybe", "wait", "wrong", "incorrect"})
+_DOUBTS = "but however actually or maybe wait wrong incorrect guess sort"
+SECOND_THOUGHTS = frozenset(_DOUBTS.split())

@@ -35,7 +35,7 @@ _OPTION = re.compile(r"(?:option\s)?[A-J]")
 _LONE_OPTION = re.compile(r"(?:(?:option|choice)\s)?\(?[A-J]\)?", FLAGS)
 # A reason with one of these is about the answer itself, or is another answer.
 _UNDOES = re.compile(
-    r"\b(?:answers?|correct|right|mistake\w*|error|must|should|labels?|(?:it|this|that)\s(?:is|was|means|equals)\s\S+\W*$"
+    r"\b(?:answers?|key|nothing|other|correct|right|mistake\w*|error|must|should|labels?|(?:it|this|that)\s(?:is|was|means|equals)\s\S+\W*$"
     r"|(?:is|choose|pick)\s\(?[A-J]\)?\W*$)",
     re.ASCII,
 )

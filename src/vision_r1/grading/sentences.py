@@ -24,15 +24,17 @@ _COLON = re.compile(r":\s")
 _ANNOUNCED = re.compile(r"\banswers?\s?(?:[:=]|is\b)", FLAGS)
 _ANNOUNCES = re.compile(r"(?:(?:the|my|so|final|correct|right|best|short)\s)*", FLAGS)
 _OTHER_VALUE = re.compile(
-    r"\b(?:answer|result|total|sum|count)[\s,:]{1,3}(?=[0-9])[^:=]{1,40}\s(?:is|equals)\s", FLAGS
+    r"\b(?:answer|result|total|sum|count|value)[\s,:]{1,3}(?=[0-9])[^:=]{1,40}\s(?:is|equals)\s", FLAGS
 )
-_NAMES = re.compile(r"(?:[A-Z][\w'-]*\s?)+|[a-z]+|\(?[A-J]\)?")
-_WORD = re.compile(r"[A-Za-z]{3,}")
-_PART = re.compile(r"(?<![0-9])[0-9]{1,2}$")
 _LABELS = """it this that there he she they which answer result solution total sum color colour shape size
     number letter word option choice country name year month day city team pattern type figure value object
     function conclusion explanation reason angle area length width height perimeter volume ratio time date
     price cost cent(?:er|re) vertex point midpoint origin coordinate slope equation line"""
+_NAMES = re.compile(r"(?:[A-Z][\w'-]*\s?)+|[a-z]+|\(?[A-J]\)?")
+_NAME_BEFORE = re.compile(rf"\b(?:{any_of(_LABELS)}|is|was)\s[A-Z][a-z]+$")  # "The answer Chad is Mali"
+_WORD = re.compile(r"[A-Za-z]{3,}")
+_OPTION = re.compile(r"\(?[A-J]\)?")
+_PART = re.compile(r"(?<![0-9])[0-9]{1,2}$")
 _LABEL = re.compile(rf"(?:the\s)?{any_of(_LABELS)}s?", FLAGS)
 
 
@@ -58,4 +60,8 @@ def names_another(before: str, rest: str, sign: str) -> bool:
         return False
     if sign == "=":  # "y = 2x + 1" has no second candidate
         return _WORD.fullmatch(before) is not None and _WORD.fullmatch(rest) is not None
-    return _NAMES.fullmatch(before) is not None
+    if sign == ":" and len(before) > 3 and _OPTION.fullmatch(rest):  # "The function is even: A"
+        return False
+    return _NAMES.fullmatch(before) is not None or (
+        rest[:1].isupper() and _NAME_BEFORE.search(before) is not None
+    )

@@ -64,9 +64,10 @@ _SIGN_AFTER = re.compile(r"\s?[-+/–]|\s?(?:hundred|thousand|million|billion)\b
 _DOUBTFUL_UNITS = frozenset({"in", "A", "m", "t", "N", "V", "W", "J", "g", "s", "h", "l"})
 
 _SAID = re.compile(r"[\"'(*]{0,3}(yes|no|true|false)\b(.*)", FLAGS | re.DOTALL)
+_NEGATES = re.compile(r"\b(?:not|never)\b|n't\b", FLAGS)
 _NO_SENTENCE = re.compile(r"\W*(?:[0-9(%]|not\b)", FLAGS)
 _VALUE_IS = re.compile(
-    rf"(?:{VALUE.pattern}|{SPELT.pattern})[^:=]{{0,40}}\s(?:is|are|was|were|equals?)\s", FLAGS
+    rf"(?:{VALUE.pattern}|{SPELT.pattern})[^:=]{{0,40}}(?:\s(?:is|are|was|were|equals?)|:)\s", FLAGS
 )
 # "12 is the answer to another question", "12 is the number before the answer"
 _ABOUT_ANSWER = re.compile(
@@ -74,7 +75,9 @@ _ABOUT_ANSWER = re.compile(
 )
 
 _WHEN = re.compile(r"(?:in|on|at)\s", FLAGS)
-_OTHER_SUBJECT = re.compile(r",\s(?:and\s)?[A-Z]")  # "Mali has the lowest value, Chad the highest"
+_OTHER_SUBJECT = re.compile(
+    r"(?:,\s(?:then\s)?|\sand\s(?:[a-z]+\s){0,3})[A-Z]"
+)  # "Mali has the lowest value, Chad the highest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,9 @@ def _readings(text: str, follows: bool) -> Iterator[Claim]:
         yield Claim(rest)
         yield Claim(_without_filler(rest))
         last = _CHAIN.split(rest)[-1]
-        if follows and last != rest and not _LONE_NAME.fullmatch(rest[: -len(last)].rstrip(" =:")):
+        lead = rest[: -len(last)].rstrip(" =:")
+        sign = rest[len(lead) : -len(last)].strip()
+        if follows and lead and not (_LONE_NAME.fullmatch(lead) or names_another(lead, last, sign)):
             yield Claim(last)  # "The area is 6 * 4 = 24"
     elif follows and (turned := _TURNED.fullmatch(text)):
         yield Claim(turned[1])  # "17 = x"
@@ -175,6 +180,8 @@ def yes_or_no(answer: str) -> bool | None:
         and (len(words) > 1 or rest[:1] == " ")
         and not hedges(rest)
     )
+    if says and _NEGATES.search(rest):
+        return None
     again = {"yes", "true", "false"} if says is False else set(SAYS)  # "No, there is no dog."
     return says if plain and not set(words) & (SECOND_THOUGHTS | again) else None
 
