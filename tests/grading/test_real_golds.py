@@ -111,10 +111,11 @@ def other_ways(spec):
             f"{minus}{int(value):,}",
             f"{spec.gold}.0",
             f"{spec.gold}.00",
-            f"{int(value) * 2}/2" if not minus else spec.gold,
         ]
     else:
-        ways += [f"{spec.gold}0", f"\\frac{{{number.value.numerator}}}{{{number.value.denominator}}}"]
+        ways.append(f"{spec.gold}0")
+    if value.denominator > 1:  # "24/2" for 12 is a division that was not done
+        ways += [f"\\frac{{{number.value.numerator}}}{{{number.value.denominator}}}"]
     return ways
 
 

@@ -11,15 +11,17 @@ from vision_r1.grading.statement import claims, yes_or_no
 
 STATES = [
     "The total is {}.", "There are {} apples in the picture.", "So the length of AB is {} cm.", "It is {}.",
-    "I count {} of them.", "Therefore, x must be {}.", "The area is w * h = {}.", "{} apples", "= {}", "about {}",
+    "I count {} of them.", "Therefore, x must be {}.", "Area = w * h = {}.", "{} apples", "= {}", "about {}",
     "I first thought 3000 but it is {}", "The figure shows {} triangles.", "{} (as the figure shows)", "x = {}",
-    "The answer is {}, because 3000 is too much.", "因此，面积是 {}。",
+    "The answer is {}, because the sides are equal.", "因此，面积是 {}。",
 ]  # fmt: skip
 DENIES = [
     "It is not {}.", "The answer is {} or 3000.", "{} is wrong", "more than {}", "at most {}", "Is it {}?",
     "divisible by {}", "ends in {}", "between {} and 3000", "{}, 3000", "{} 3000", "x > {}", "x \\ne {}", "half of {}",
     "the {}th", "{} dozen", "{} hundred", "the gold is {}", "If it is {}, all is well.", "I doubt it is {}.",
-    "{} and 3000", "{} to 3000", "maybe {}", "any number but {}", "{}, so 3000", "{} squared is 3000",
+    "{} and 3000", "{} to 3000", "maybe {}", "any number but {}", "{}, so 3000", "{} squared is 3000", "The answer is {}, because 3000 is too much.", "x + 1 = {}", "2x = {}", "3000 = x = {}",
+    "It is 3000. It is {}.", "3000 is {}", "total: 3000: {}", "a: 3000; b: {}", "{}, which is wrong", "{} because it is wrong",
+    "{}, so twice that", "{} in hex", "{} too high", "it fell by {}", "it is the sum of {} and x", "nearly {}", "{} (3000)",
 ]  # fmt: skip
 
 

@@ -15,13 +15,14 @@ from vision_r1.grading.number import Number, close_to, parse_number, variable_of
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
 _LETTER = re.compile(
-    r"(?:(?:option|choice|answer)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)!]?(?:选?项)?",
+    r"(?:(?:option|choice|answer|choose|select|pick)\s)?[(\[<]{0,2}\s?([A-Za-z])\s?[)\]>]{0,2}\s?[.:)!]?(?:选?项)?",
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
     r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)",
     re.DOTALL | re.IGNORECASE,
 )
+_LETTER_EQUALS = re.compile(r"(?:[^=]{0,80}(?:\b(?:is|answer)|:)\s)?\(?([A-J])\)?\s?=")
 _LETTER_COMMA = re.compile(r"([A-Z]),\s(\S.*)", re.DOTALL)
 _IN_FIGURE = re.compile(
     r"(?:sin|cos|tan|angle|∠|points?|line|sides?|arc|vertex|circle|\\)\s?[A-J]\b|\b[A-J]\s?[=′']",
@@ -74,7 +75,10 @@ def resolve(answer: str, options: Sequence[str]) -> Choice:
     by_text = _by_text(answer, options)
     if (letter := _LETTER.fullmatch(text)) and (index := ord(letter[1].upper()) - 65) < count:
         return Choice(_same_text(index, options))
-    if by_text:
+    lettered = (
+        both and both[1].isupper() and text[1:].lstrip()[:1] == "=" and ord(both[1]) - 65 < len(options)
+    )
+    if by_text and not (lettered and _squeeze(answer) not in map(_squeeze, options)):
         return Choice(by_text)
     if both and both[1].isupper() and (index := ord(both[1]) - 65) < count:
         return _letter_with_text(index, both[2], options)
@@ -92,6 +96,12 @@ def letters_in(text: str) -> frozenset[int]:
     return frozenset(
         ord(letter) - 65 for letter in _LONE_LETTER.findall(_IN_FIGURE.sub("", _WORDS_A_I.sub("", text)))
     )
+
+
+def equates_letter(text: str, options: Sequence[str]) -> bool:
+    """Whether an answer begins with "C =": a letter of the options is the option, not a variable."""
+    found = _LETTER_EQUALS.match(text) if options else None
+    return found is not None and ord(found[1]) - 65 < len(options)
 
 
 def _same_text(index: int, options: Sequence[str]) -> frozenset[int]:

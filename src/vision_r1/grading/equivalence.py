@@ -14,7 +14,15 @@ from functools import lru_cache
 
 from vision_r1.grading import choice, symbolic
 from vision_r1.grading.budget import answer_budget
-from vision_r1.grading.expressions import Side, adds_relation, is_expression, same_measure, same_polynomial
+from vision_r1.grading.expressions import (
+    Side,
+    adds_relation,
+    divides_out,
+    is_expression,
+    same_measure,
+    same_polynomial,
+    stands_for_number,
+)
 from vision_r1.grading.notation import joined_thousands, plain_latex
 from vision_r1.grading.number import (
     Number,
@@ -25,8 +33,9 @@ from vision_r1.grading.number import (
     without_variable,
 )
 from vision_r1.grading.polynomial import same_equation
+from vision_r1.grading.remarks import without_reason
 from vision_r1.grading.spec import GradeSpec
-from vision_r1.grading.statement import Claim, claims, without_reason, yes_or_no
+from vision_r1.grading.statement import Claim, claims, yes_or_no
 from vision_r1.grading.structured import same_form
 from vision_r1.grading.text import (
     has_foreign_digits,
@@ -92,6 +101,8 @@ _DIFFERENT: _Result = ("wrong", "different", None)
 def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
     """The verdict on what a sentence claims, where that is right or takes too long; else None."""
     if spec.kind == "choice":
+        if choice.equates_letter(plain_math(text), spec.options):
+            return None
         if choice.resolve(text, spec.options).indices:
             return None  # "only D" is the text of an option
         wanted = choice.resolve(unwrap(spec.gold), spec.options).indices
@@ -102,9 +113,24 @@ def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
             result = _compare(claim.text, spec)
             if result[0] == "timeout":  # one is enough: the readings share the time of one answer
                 return result
-            if result[0] == "right":
+            if result[0] == "right" and not _names_other_option(text, spec):
                 return "right", "equal_claim", result[2] or claim.text
     return None
+
+
+def _names_other_option(text: str, spec: GradeSpec) -> bool:
+    """Whether a sentence has the text of an option, in letters, that is not part of the gold's."""
+    if not spec.options:
+        return False
+    wanted = choice.resolve(unwrap(spec.gold), spec.options).indices
+    said, golds = normalize_text(without_reason(text)), [normalize_text(spec.options[i]) for i in wanted]
+    return any(
+        len(word) > 2
+        and word.isalpha()
+        and not any(word in gold for gold in golds)
+        and re.search(rf"\b{word}\b", said)
+        for word in map(normalize_text, spec.options)
+    )
 
 
 def _noun_fits(claim: Claim, spec: GradeSpec) -> bool:
@@ -113,7 +139,7 @@ def _noun_fits(claim: Claim, spec: GradeSpec) -> bool:
         return True
     number = _gold_number(unwrap(spec.gold), spec.unit) if spec.kind in ("auto", "number", "text") else None
     unit = (number.unit if number else None) or spec.unit
-    if unit is None or unit == "%":
+    if unit is None:
         return True
     wanted = {word.rstrip("s") for word in unit.casefold().split()}
     return bool(wanted & {word.rstrip("s") for word in claim.noun.split()})
@@ -176,6 +202,8 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     plain = joined_thousands(plain_math(text))
     number = parse_number(plain, spec.unit)
     if gold_number and number:
+        if divides_out(plain, number, gold):
+            return "wrong", "unevaluated", plain
         found = compare_numbers(gold_number, number, spec.precision, spec.unit)
         return ("right" if found == "equal" else "wrong"), found, str(number)
     wanted = plain_math(gold)
@@ -188,7 +216,7 @@ def _compare_symbolic(
     answer: str, gold: str, gold_number: Number | None, spec: GradeSpec, number: Number | None = None
 ) -> _Result:
     given, wanted = Side.of(answer, number), Side.of(gold, gold_number, spec.unit)
-    refused = _no_value(answer, gold, given, wanted)
+    refused = _no_value(answer, gold, given, wanted, spec)
     if refused:
         return refused
     if not (number or gold_number) and is_expression(gold, spec) and same_polynomial(given, wanted):
@@ -204,13 +232,14 @@ def _compare_symbolic(
     return "wrong", "different", answer_latex
 
 
-def _no_value(answer: str, gold: str, given: Side, wanted: Side) -> _Result | None:
+def _no_value(answer: str, gold: str, given: Side, wanted: Side, spec: GradeSpec) -> _Result | None:
     """Why an answer is no single value in the gold's unit, if it is none."""
     if hedges(answer) or (given.number is None and adds_relation(answer, gold)):
         return _DIFFERENT
-    if wanted.number and symbolic.is_bare_arithmetic(answer.replace("$", "")):
+    if wanted.number and not given.number and not stands_for_number(given, wanted.number, spec.precision):
         # Copying the operands instead of working them out is no answer to "what is 3 + 4".
-        return "wrong", "unevaluated", answer
+        bare = symbolic.is_bare_arithmetic(answer.replace("$", ""))
+        return "wrong", "unevaluated" if bare else "different", answer
     if not same_measure(given, wanted):
         return "wrong", "other_unit", answer
     return _DIFFERENT if given.is_multiple(wanted) or wanted.is_multiple(given) else None
@@ -230,6 +259,10 @@ def _same_value(
 
 def _compare_choice(text: str, gold: str, spec: GradeSpec) -> _Result:
     wanted = choice.resolve(gold, spec.options)
+    if spec.options and not wanted.indices and (choice.is_letter(gold) or choice.several_letters(gold)):
+        outside = {*choice.several_letters(gold), ord(gold.strip("(). ")[0]) - 65}
+        if max(outside) >= len(spec.options):
+            return "wrong", "gold_outside_options", None
     if not wanted.indices and (several := choice.several_letters(gold)):
         same = choice.several_letters(text) == several
         return ("right" if same else "wrong"), "equal" if same else "different", text

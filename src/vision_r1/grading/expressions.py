@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from vision_r1.grading import symbolic
+from vision_r1.grading.closed_form import is_closed_form, is_one_root
 from vision_r1.grading.notation import plain_latex
 from vision_r1.grading.number import Number
 from vision_r1.grading.polynomial import same_expression
@@ -83,6 +84,30 @@ def is_expression(gold: str, spec: GradeSpec) -> bool:
 def same_polynomial(answer: Side, gold: Side) -> bool:
     """Whether two expressions are one polynomial or fraction of polynomials: "2ba^2" and "2a^2b"."""
     return same_expression(plain_latex(answer.text), plain_latex(gold.text))
+
+
+def stands_for_number(answer: Side, gold: Number, precision: int | None) -> bool:
+    r"""Whether an expression may be given for a number: one root for an exact number, else a closed form.
+
+    A rounded gold is the value of a closed form, and an angle is one of pi.
+    """
+    latex = symbolic.to_latex(plain_latex(answer.text))
+    if latex is None:
+        return False
+    rounded = gold.decimals is not None or precision is not None or (gold.unit == "°" and answer.in_pi)
+    return is_closed_form(latex) if rounded else is_one_root(latex)
+
+
+_QUOTIENT = re.compile(r"[0-9]\s?/\s?[0-9]|frac")
+
+
+def divides_out(answer: str, number: Number, gold: str) -> bool:
+    """Whether an answer is a division that was not done, "144/12", where the gold is no fraction itself."""
+    return (
+        number.value.denominator == 1
+        and _QUOTIENT.search(answer) is not None
+        and _QUOTIENT.search(gold) is None
+    )
 
 
 def adds_relation(answer: str, gold: str) -> bool:

@@ -68,7 +68,6 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
 _ABBREVIATION = re.compile(r"(?:^|[\s.])(?:[ap]\.m|st|mr|mrs|dr|vs)$", _FLAGS)
 _NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", _FLAGS)
 _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
-_DIGIT_OR_LETTER_OPTION = re.compile(r"[0-9]|(?<![A-Za-z])[B-J](?![A-Za-z'])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +115,8 @@ def _unmarked(final: str, headline: str) -> str:
 def strip_marks(block: str) -> str:
     r"""An answer block without its leading "Final Answer:" and without a box.
 
-    A box is opened only if the words round it hold no other answer: "10 or \boxed{12}" stays whole,
-    and is then wrong.
+    Words round the box stay, so that "The area is \boxed{12} cm" is read as a sentence and "Mali or
+    \boxed{Chad}" as a hedge.
     """
     text = block.strip(_TICKS)
     for _ in range(3):
@@ -126,9 +125,11 @@ def strip_marks(block: str) -> str:
             break
         text = text[lead.end() :].strip()
     boxes = boxed(text)
-    if len(boxes) == 1 and not _DIGIT_OR_LETTER_OPTION.search(_without_box(text)):
-        return boxes[0].strip()
-    return text
+    if len(boxes) != 1:
+        return text
+    before, after = _round_box(text)
+    inner = boxes[0].strip()
+    return f"{before}{inner}{after}".strip() if re.search(r"\w", before + after) else inner
 
 
 def boxed(text: str) -> list[str]:
@@ -153,9 +154,16 @@ def boxed(text: str) -> list[str]:
     return found
 
 
-def _without_box(text: str) -> str:
+def _round_box(text: str) -> tuple[str, str]:
+    """What stands before and after the only box of a text."""
     start = min(place for mark in ("\\boxed", "\\fbox") if (place := text.find(mark)) >= 0)
-    return text[:start] + text[text.rfind("}") + 1 :]
+    depth = 0
+    for match in _BOX_OR_BRACE.finditer(text, start):
+        if match[0] not in ("\\{", "\\}"):
+            depth += -1 if match[0] == "}" else 1
+            if depth == 0:
+                return text[:start], text[match.end() :]
+    return text[:start], ""
 
 
 def _after_thought(text: str) -> tuple[str, bool]:

@@ -17,12 +17,12 @@ _VULGAR = {
 }  # fmt: skip
 _VULGAR_SIGN = re.compile(rf"([0-9]?)\s?([{''.join(_VULGAR)}])")
 _APPROXIMATE = re.compile(
-    r"(?:(?:approximately|approx\.?|about|around|roughly|nearly|exactly)\s|(?:\\approx|\\simeq|≈|~|=)\s?)(?=.)",
+    r"(?:(?:approximately|approx\.?|about|around|roughly|exactly)\s|(?:\\approx|\\simeq|≈|~|=)\s?)(?=.)",
     re.IGNORECASE | re.ASCII,
 )
 _CODE = re.compile(r"(?:US|A|C|AU|CA)(?=\\?\$)|(?:(USD|EUR|GBP|JPY|CNY|RMB)\s?)(?=[0-9])", re.ASCII)
 _CODES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥", "RMB": "¥"}
-_BRACKETED = re.compile(r"\(\s?([+-]?[0-9][^()]*)\)")
+_BRACKETED = re.compile(r"\(\s?([+-]?[0-9][^()]*)\)|\[\s?([+-]?[0-9.]+)\s?\]")
 _OVERLINED = re.compile(
     r"(-?[0-9]{0,9})\.([0-9]{0,6})(?:\\(?:overline|bar|dot)\s?\{([0-9]{1,6})\}|\(([0-9]{1,6})\))"
 )
@@ -74,7 +74,7 @@ def plain_number(text: str) -> str:
         text = _CODES.get(code[1] or "", "") + text[code.end() :]
     text = _AND_PART.sub(r"\1 ", text)
     if bracketed := _BRACKETED.fullmatch(text):
-        text = bracketed[1]
+        text = bracketed[1] or bracketed[2]
     text = _VULGAR_SIGN.sub(lambda m: f"{m[1]} {_VULGAR[m[2]]}".strip(), text.replace("⁄", "/"))
     if factorial := _FACTORIAL.fullmatch(text):
         n = int(factorial[1])

@@ -142,15 +142,15 @@ def _decimals(match: re.Match[str], power: int) -> int | None:
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
-    """The magnitude; None for a zero denominator or a mixed number with a negative part."""
+    """The magnitude; None for a zero denominator or a mixed number whose part is none."""
     if match["body"]:
         base = Fraction(match["body"].replace(",", "").rstrip(".") or "0")
         return base * Fraction(10) ** int(match["exp"] or 0)
     top = match["fa"] or match["sa"] or match["na"]
     bottom = int(match["fb"] or match["sb"] or match["nb"])
     whole = match["whole"] or match["mixed"]
-    if bottom == 0 or (whole and top.startswith("-")):
-        return None
+    if bottom == 0 or (whole and (top.startswith("-") or int(top) >= bottom)):
+        return None  # "3 8/2" is no mixed number
     return Fraction(int(top), bottom) + (int(whole) if whole else 0)
 
 
@@ -191,7 +191,8 @@ def compare_numbers(gold: Number, answer: Number, precision: int | None, unit: s
     """Compare by value, precision and unit.
 
     A missing unit is no fault. Two units of one dimension are converted exactly, other pairs are wrong. A
-    percent sign on one side only may be a unit (50% = 50) or a factor (50% = 0.5).
+    percent sign on one side only may be a unit (50% = 50) or a factor (50% = 0.5); beside a gold below 1 it
+    is a factor.
 
     Returns:
         "equal", "different" or "other_unit".
@@ -201,8 +202,10 @@ def compare_numbers(gold: Number, answer: Number, precision: int | None, unit: s
     if "%" in (gold_unit, answer.unit):
         if answer.unit not in (None, "%") or gold_unit not in (None, "%"):
             return "other_unit"
-        if answer.unit != gold.unit:
+        if answer.unit != gold_unit:
             answers.append(_scaled(answer, -2 if answer.unit else 2))
+        if answer.unit and not gold_unit and abs(gold.value) < 1:
+            answers = answers[1:]  # 0.5% is not 0.5
     elif gold_unit and answer.unit and gold_unit != answer.unit:
         factor = conversion(answer.unit, gold_unit)
         if factor is None:

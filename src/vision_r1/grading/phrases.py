@@ -17,13 +17,16 @@ _DENYING = """
     not no never neither nor none cannot without wrong incorrect false except instead unless if whether
     gold label reference ground_truth expected supposed thought guess\\w* assum\\w+ unknown unclear
     unsure unable sorry doubt\\w* every any maybe but however although though actually wait hmm
-    options? choices? each"""
+    options? choices? each may_be have_been used_to can_be(?=\\s[0-9])"""
 DENIES = re.compile(rf"\b{any_of(_DENYING)}\b|n't\b|[?<>]", FLAGS)
 
 # Beside one of these a number is not the value: "more than 12", "divisible by 12", "before 2021".
 _COMPARING = """
     than least most under over above below nearly almost minus plus (?<!\\\\)times dozens? hundreds
-    thousands millions billions less doubled halved half twice double between divisible multiple
+    thousands millions billions tens tenths hundredths thousandths halves thirds quarters fourths fifths
+    pairs? couples? factorial hex\\w* binary octal base(?=\\s[0-9]) modulo mod higher lower greater smaller
+    fewer too others? another opposite inverse reciprocal negative next previous successor
+    (?:sum|product|difference)_of less doubled halved half twice double between divisible multiple
     factors? digits? squared cubed (?:before|after)(?=\\s(?:the\\s|year\\s){0,2}[0-9])"""
 COMPARES = re.compile(rf"\b{any_of(_COMPARING)}\b|\\(?:le|ge|ne|lt|gt|approx)", FLAGS)
 
@@ -44,12 +47,6 @@ LEAD = re.compile(
     r")[,:，：]?\s*",
     FLAGS,
 )
-REASON = re.compile(
-    r",\snot\s[^,]{1,60}$"
-    r"|,?\s(?:because|since|as (?:shown|seen|it|the|[A-J])|based on|according to|due to|given that)\b.*",
-    FLAGS | re.DOTALL,
-)
-REMARK = re.compile(r",\swhich\s.*|,\s(?:with|having|so)\s.*", FLAGS | re.DOTALL)
 SHORT_IS = re.compile(r"\b(it|that|there|he|she|what)'(?:s|re)\b", FLAGS)
 
 _MODAL = any_of("should must would will can has_to have_to")
@@ -61,17 +58,19 @@ COPULA = re.compile(
 # What may stand before a bare value in place of an article.
 _FILLERS = """the an? in on at by therefore thus then clearly simply exactly definitely indeed just only
     option choice letter answer equal_to around about"""
-FILLER = re.compile(rf"{any_of(_FILLERS)}\s", FLAGS)
+# The A of "A B" is a letter.
+FILLER = re.compile(rf"(?!A\s\(?[A-J]\b(?!\s?\w))(?i:{any_of(_FILLERS)})\s", re.ASCII)
 # "12 objects are left": the value comes before the verb.
 LEFT = re.compile(r"(?:left|remaining|needed|required|visible|shown|present)\b", FLAGS)
 
 # "Cape Verde has the lowest value", "B is correct": the subject is the answer.
 _TOP = """lowest highest most least largest smallest greatest fewest tallest shortest biggest best longest
     maximum minimum correct right answer only fastest slowest"""
+TOP = any_of(_TOP)
 _HAS = "has had have shows? showed is was are were represents? recorded received got"
 SUBJECT = re.compile(
-    rf"(?P<subject>.{{1,60}}?)\s(?:{any_of(_HAS)}\s(?:by far\s)?the\s(?:[a-z]+\s)?{any_of(_TOP)}"
-    r"|completes?|continues?|fits?|matches|works|satisfies)\b(?!.*\s(?:is|are|was)\s)",
+    rf"(?P<subject>.{{1,60}}?)\s(?:{any_of(_HAS)}\s(?:by far\s)?the\s(?:[a-z]+\s)?{TOP}"
+    r"|(?:completes?|continues?|fits?|matches|works|satisfies)(?=\W*$|\s(?:the|all|best|this)\b))\b(?!.*\s(?:is|are|was)\s)",
     FLAGS,
 )
 IS_ANSWER = re.compile(
@@ -92,7 +91,9 @@ NEGATIVE = re.compile(
 )
 
 # What a sentence with one value and no "is" may look like; "divisible by 12" and "ends in 12" do not.
-_BEGINNINGS = "in on at year ages? aged length width height total value count sum area only exactly just"
+_BEGINNINGS = (
+    "about in on at year ages? aged length width height total value count sum area only exactly just"
+)
 _VERBS = """there is are was were be has have had shows? reads? contains? gives? gave costs? spends? spent
     leaves arrives starts ends_at begins happen(?:s|ed) occur(?:s|red) equals? gets? got obtain
     counts? see saw finds? found makes? made pays? paid needs? takes? took peak(?:s|ed) stood stands
@@ -103,8 +104,7 @@ GIVES = re.compile(
 )
 # After these the noun that is counted is over: "12 apples in the picture".
 FUNCTION_WORDS = frozenset(
-    word
-    for word in [
+    [
         "in",
         "on",
         "at",
@@ -139,6 +139,17 @@ FUNCTION_WORDS = frozenset(
         "than",
     ]
 )
+# What may follow a number and its noun: "12 apples in the picture", not "12 in hex" or "12 of it".
+TAIL = re.compile(
+    r"(?!.*\b(?:other|another|answers?|key)\b)(?:(?:in|on|at|of|from|for|per|during|with)\s(?:the|this|that|these|those|them|total|all|each|every|an?"
+    r"|his|her|their|its|our|my|one|[A-Z])\b|(?:are|is|was|were|left|there|that|who|has|have|had|total|altogether|will"
+    r"|can|more|each|remaining|older|younger|old|long|wide|tall|high|deep|apart|per|needed|visible|shown|sold|[a-z]+ed)\b"
+    r"|of\s(?:[a-z]{3,}s|people)\b|\W*$)",
+    re.ASCII,
+)
+PLURAL = re.compile(
+    r".*[^s']s|.*(?:ss|x|ch|sh)es|people|children|men|women|feet|fish|sheep|mice|teeth|geese", FLAGS
+)
 
 _SAYING = "indeed definitely certainly it there they he she this that the"
 SAYS_FIRST = re.compile(rf"\W*[A-Za-z]+(?:\s?[,.;:!-]|\s{any_of(_SAYING)}\b)", FLAGS)
@@ -147,4 +158,5 @@ JUDGED = re.compile(
     FLAGS,
 )
 SAYS = {"yes": True, "true": True, "no": False, "false": False}
-SECOND_THOUGHTS = frozenset({"but", "however", "actually", "or", "maybe", "wait"})
+_DOUBTS = "but however actually or maybe wait wrong incorrect guess sort"
+SECOND_THOUGHTS = frozenset(_DOUBTS.split())

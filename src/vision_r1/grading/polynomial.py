@@ -7,6 +7,7 @@ everywhere. Only what is finite work is read: rational numbers, one-letter varia
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -28,6 +29,8 @@ _COMMANDS = {
     "tfrac": "F",
     "left": "",
     "right": "",
+    "sqrt": "S",
+    "pi": "P",
 }
 _OPENING = {"(": ")", "{": "}", "[": "]"}
 _PRIMES = (3, 7, 13, 29, 5, 17, 23, 11, 37, 41)
@@ -70,13 +73,15 @@ def same_expression(one: str, other: str) -> bool:
 
 
 def arithmetic_value(text: str) -> Fraction | None:
-    """The exact value of an expression of plain numbers; None if it is anything else."""
+    """The value of an expression of plain numbers, exact but for roots and pi; None for all else."""
     if len(text) > _LONGEST:
         return None
     try:
-        return _value(_tokens(text), {})
-    except (_NoValueError, ZeroDivisionError):
+        reader = _RootReader(_tokens(text), {})
+        found = reader.sum(0)
+    except (_NoValueError, ValueError, ArithmeticError):
         return None
+    return found if reader.place == len(reader.tokens) else None
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -131,7 +136,7 @@ class _Reader:
         while True:
             sign = self._take("*", "/")
             kind, value = self._next()
-            if not sign and not (kind in ("number", "name") or value in _OPENING or value == "F"):
+            if not sign and not (kind in ("number", "name") or value in _OPENING or value in ("F", "S", "P")):
                 return total
             factor = self._power(depth)
             total = total / factor if sign == "/" else total * factor
@@ -161,3 +166,15 @@ class _Reader:
             if self._take(_OPENING[value]):
                 return inner
         raise _NoValueError
+
+
+class _RootReader(_Reader):
+    """Also reads square roots and pi, as the fractions that their floats are."""
+
+    def _atom(self, depth: int) -> Fraction:
+        if self._take("P"):
+            return Fraction(math.pi)
+        if not self._take("S"):
+            return super()._atom(depth)
+        root = math.sqrt(self._atom(depth))
+        return Fraction(root).limit_denominator(10**12)

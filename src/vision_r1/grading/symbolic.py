@@ -33,7 +33,7 @@ _ALLOWED = re.compile(r"[A-Za-z0-9\\{}()\[\]+\-*/^_=<>.,!|° ]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _SIGN_OF_MATHS = re.compile(r"[\\^*+/=<>()\[\]]|[0-9]\s?[A-Za-z]|-\s?[A-Za-z]")
 _SPLIT_DIGITS = re.compile(r"[0-9]\s+[0-9]|\}\s*[0-9]+\s+[0-9]")
-_ARITHMETIC = re.compile(r"[0-9.+\-*/^()\s]+")
+_ARITHMETIC = re.compile(r"[0-9.+\-*/^()|\[\]\s]+")
 _FUNCTIONS = ("sqrt", "pi")
 
 
@@ -70,11 +70,12 @@ def to_latex(text: str) -> str | None:
 
 
 def is_bare_arithmetic(text: str) -> bool:
-    """Whether `text` is a sum or product of plain numbers that was not worked out, such as 3+4."""
-    for command in (r"\cdot", r"\times", r"\div", r"\left", r"\right"):
-        text = text.replace(command, "+")
-    text = text.replace("×", "*").replace("·", "*").replace("÷", "/").replace("{", "(").replace("}", ")")
-    return _ARITHMETIC.fullmatch(text) is not None and re.search(r"[+*/^-]", text.lstrip(" +-")) is not None
+    r"""Whether `text` is arithmetic of plain numbers, not worked out: "3+4", "4(5)", "\sqrt{9+16}"."""
+    commands = _COMMAND.findall(text)
+    plain = _COMMAND.sub("+", text).replace("×", "*").replace("·", "*").replace("÷", "/")
+    plain = plain.replace("{", "(").replace("}", ")")
+    fits = set(commands) <= _COMMANDS and _ARITHMETIC.fullmatch(plain) is not None
+    return fits and re.search(r"[+*/^(-]", plain.lstrip(" +-") + "+" * bool(commands)) is not None
 
 
 POOL = WorkerPool()

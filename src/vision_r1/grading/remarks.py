@@ -1,0 +1,86 @@
+"""Reasons and remarks that leave an answer what it is: "B because A is too small", "Germany (45%)".
+
+Only what can be no second answer is dropped: a remark that denies, transforms, or names another candidate
+stays, and the text is then no plain answer.
+"""
+
+from __future__ import annotations
+
+import re
+
+from vision_r1.grading.number import parse_number
+from vision_r1.grading.phrases import COMPARES, DENIES, FLAGS, TOP, UNFINISHED
+from vision_r1.grading.text import hedges, plain_math
+from vision_r1.grading.units import canonical_unit
+from vision_r1.grading.values import VALUE
+from vision_r1.grading.words import SPELT
+
+_REASON = re.compile(
+    r",?\s(?:because|since|as (?:shown|seen|it|the|[A-J])|based on|according to|due to|given that)\b(.*)",
+    FLAGS | re.DOTALL,
+)
+_CONTRAST = re.compile(r"(.+),\snot\s(\S{1,40}|[A-Z].{0,60})")
+_LETTER = r"(?:the\s)?(?:(?:correct\s)?(?:option|choice|answer)\s)?(?:is\s)?\(?[A-J]\)?\.?$"
+_VALUE_ONLY = rf"(?:a\s[a-z]+\sof\s|about\s)?(?:{VALUE.pattern})(?:\s[a-z]+)?\.?$"
+_REMARK = re.compile(
+    rf",\s(?:so\s(?:(?:it|that)\sis\s)?{_LETTER}|which\s(?:is|matches|corresponds\sto|gives)\s{_LETTER}"
+    rf"|(?P<value>(?:with|having|at)\s{_VALUE_ONLY})|(?P<top>which\s(?:is|was|has|had)\s(?:by\sfar\s)?the\s{TOP}\b"
+    r"[a-z\s]{0,40}$))",
+    FLAGS,
+)
+_ASIDE = re.compile(r"(.{1,120}?)\s\(([^()]{1,80})\)")
+_ALSO = re.compile(r"(?:or|i\.e\.|that is|=|≈|about)[,\s]*", FLAGS)
+_SOURCE = re.compile(r"(?:as|see|seen|from|read|shown)\s[a-z\s]{2,60}", FLAGS)
+_OPTION = re.compile(r"(?:option\s)?[A-J]")
+_LONE_OPTION = re.compile(r"(?:(?:option|choice)\s)?\(?[A-J]\)?", FLAGS)
+# A reason with one of these is about the answer itself, or is another answer.
+_UNDOES = re.compile(
+    r"\b(?:answers?|key|nothing|other|correct|right|mistake\w*|error|must|should|labels?|(?:it|this|that)\s(?:is|was|means|equals)\s\S+\W*$"
+    r"|(?:is|choose|pick)\s\(?[A-J]\)?\W*$)",
+    re.ASCII,
+)
+
+
+def without_reason(text: str) -> str:
+    """A sentence without the reason that it gives: "B because A is too small" -> "B"."""
+    if contrast := _CONTRAST.fullmatch(text):
+        main, other = contrast[1], contrast[2]
+        named = VALUE.fullmatch(other) or other[:1].isupper()
+        return main if named and main != other else text
+    reason = _REASON.search(text)
+    if reason is None or _UNDOES.search(reason[1]) or DENIES.search(re.sub("[<>]", "", reason[0])):
+        return text
+    main = text[: reason.start()]
+    counts = has_value(main)
+    return text if counts and (has_value(reason[0]) or COMPARES.search(reason[0])) else main
+
+
+def without_remark(text: str) -> str:
+    """The part before a remark: "Germany, with 45%", "9, so option B"; any other text as it is."""
+    remark = _REMARK.search(text)
+    main = text[: remark.start()] if remark else ""
+    if remark is None or not re.search(r"\w", main) or _LONE_OPTION.fullmatch(main):
+        return text
+    return text if has_value(main) and (remark["value"] or remark["top"]) else main
+
+
+def without_aside(answer: str) -> str:
+    """An answer without a remark in brackets that leaves it what it is: "Germany (45%)", "6 (six)"."""
+    aside = _ASIDE.fullmatch(plain_math(answer))
+    if aside is None or UNFINISHED.search(aside[1]):
+        return answer
+    main, inner = aside[1], aside[2]
+    number, other = parse_number(plain_math(main)), parse_number(_ALSO.sub("", plain_math(inner)))
+    if number is not None and other is not None:
+        return main if other.value == number.value else answer
+    named = len(main) > 1 and not VALUE.search(main) and not any(char in main for char in "\\=():")
+    if (named and other is not None) or (_OPTION.fullmatch(inner) and (named or number)):
+        return main
+    plain = not (hedges(inner) or DENIES.search(inner) or COMPARES.search(inner) or has_value(inner))
+    source = canonical_unit(inner) or (plain and _SOURCE.fullmatch(inner) and not _UNDOES.search(inner))
+    return main if number is not None and source else answer
+
+
+def has_value(text: str) -> bool:
+    """Whether a text holds a number, in figures or in words."""
+    return VALUE.search(text) is not None or SPELT.search(text) is not None
