@@ -33,7 +33,7 @@ DENIALS = (
     "It isn't right.",
     "No.",
     "I was wrong.",
-    "My answer is mistaken.",
+    "My count was mistaken.",
     "But Tom is wrong.",
 )
 
@@ -107,11 +107,14 @@ def test_names_and_letters_are_put_right_too(gold, response, options):
         ("No", "Answer: No\n\nNo, 5 is not 7."),
         ("incorrect", "The answer is incorrect."),
         ("B", "The answer is B. This is incorrect because a circle has 0 corners."),
-        ("B", "The answer is B, but A is wrong."),
     ],
 )
 def test_an_answer_that_nothing_takes_back_stands(gold, response):
     assert grade_response(response, GradeSpec(gold)).correct
+
+
+def test_another_option_may_be_called_wrong():
+    assert extract("The answer is B, but A is wrong.").reason == "found"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a model takes back after it has answered: "The answer is 12. No wait, 13.", "\\boxed{12} is wrong."
+r"""What a model takes back after it has answered: "The answer is 12. No wait, 13.", "\boxed{12} is wrong."
 
 Only the text after the last answer is looked at. A correction is read as the new answer if it is one plain
 value; else the text has several answers, or none. All scans are linear.
@@ -20,7 +20,8 @@ _IS_WRONG = (
     rf"(?:(?:{_SPENT})\b|(?:not|never)\s{_RIGHT})|(?:isn|wasn)['’]t\s{_RIGHT}"
 )
 _SELF = (
-    r"(?:that|this|it|which|(?:my|the) (?:(?:last|first|previous|above|initial) )?(?:answer|guess|count|value))"
+    r"(?:that|this|it|which|(?:my|the) (?:(?:last|first|previous|above|initial) )?"
+    r"(?:answer|guess|count|value))"
     r"(?:\s(?:answer|one|value))?"
 )
 _TAKES_BACK = (
