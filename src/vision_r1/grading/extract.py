@@ -74,6 +74,9 @@ _THAT_IS = re.compile(r"(\(?[A-J]\)?|[^(]{2,80}?),?\s\(?i\.e\.,?\s([^()]{1,80})\
 _HASHES = re.compile(r"####(?!#)\s{0,3}(\S.{0,199})")
 _NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", _FLAGS)
 _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
+_NOT_THIS_BOX = re.compile(
+    r"\b(?:not|never|neither|nor)\s{1,3}[$(*\\]{0,3}\s?\\(?:boxed|fbox)\s{0,3}\{\Z", _FLAGS
+)
 _DIGIT_OR_LETTER_OPTION = re.compile(r"[0-9]|(?<![A-Za-z])[B-J](?![A-Za-z'])")
 
 
@@ -233,11 +236,14 @@ def _last_boxes(text: str) -> Found | None:
     spans = _box_spans(text)
     if not spans:
         return None
+    start, end = spans[-1]
+    if _NOT_THIS_BOX.search(text[max(start - 30, 0) : start]):
+        return Found([""])  # "The answer is not \boxed{12}."
     boxes = boxed(text)
     if len(boxes) > 1:
         last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
         boxes = boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]
-    return Found(boxes, text[spans[-1][1] + 1 :])
+    return Found(boxes, text[end + 1 :])
 
 
 def _hashes(text: str) -> Found | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 _FLAGS = re.IGNORECASE | re.ASCII
-_SENTENCE_BREAK = re.compile(r"(?<=[.!?;])[\s*_]+|(?<=[。；！])|\n")
+_SENTENCE_BREAK = re.compile(r"(?<=[.!?;])(?<!\b[Nn]o\.)[\s*_]+|(?<=[。；！])|\n")
 _TRIVIAL = " \t\r\n$*_.,:;!)]}\\—–-"
 _SPENT = "wrong|incorrect|mistaken|(?:a|my) mistake|an error|impossible|rejected|invalid|not valid"
 _RIGHT = r"(?:correct|right|it|true|the (?:correct |right )?(?:answer|one))\b"
@@ -27,16 +27,17 @@ _SELF = (
 _TAKES_BACK = (
     r"(?:wait|actually|hm+|sorry|apologies|oops|correction|scratch that|strike that|i mean|i meant|make that"
     r"|i (?:was|am) (?:wrong|mistaken)|i made (?:a mistake|an error)|i miscounted|my (?:mistake|bad)"
-    r"|on second thoughts?)\b|edit:"
+    r"|on second thoughts?|on reflection|then again|never mind|i take (?:that|it) back)\b|edit:"
 )
-_NO = r"no(?=\s?[,.!:;—–-]|\s(?:wait|it|that|this|i|actually)\b|\s*\Z)"
+_NO = r"no(?!\.\sof\b)(?=\s?[,.!:;—–-]|\s(?:wait|it|that|this|i|actually)\b|\s*\Z)"
 _SOFT = r"(?:oh|ah|uh|um|ok|okay|well|and|but|or|so|yet|however|then)\b[\s,.…—-]{0,4}"
 _LEADS = re.compile(rf"(?:{_SOFT}){{0,3}}(?:{_NO}|{_TAKES_BACK})", _FLAGS)
 _LEADS_BUT_NO = re.compile(rf"(?:{_SOFT}){{0,3}}(?:{_TAKES_BACK})", _FLAGS)
 _DENIES = re.compile(
     rf"(?:{_SOFT}){{0,3}}(?:{_SELF}\s?(?:{_IS_WRONG})|i (?:was|am) (?:wrong|mistaken)"
-    r"|scratch that|strike that)"
-    rf"|but\s(?!(?:option|choice|statement|others?|the others?|[a-j])\b).{{1,60}}?\s(?:{_IS_WRONG})"
+    r"|scratch that|strike that|i take (?:that|it) back)"
+    r"|(?:wrong|incorrect|false)\W{0,3}\Z"
+    rf"|but\s(?!(?:the )?(?:option|choice|statement|others?|[a-j])\b).{{1,60}}?\s(?:{_IS_WRONG})"
     rf"|{_NO}",
     _FLAGS,
 )
@@ -64,7 +65,8 @@ _SAYS_NO = re.compile(r"\W{0,3}no\b", _FLAGS)
 _FRAME = re.compile(
     rf"(?:{_SOFT})|(?:{_NO}|{_TAKES_BACK})|(?:{_SELF}\s?)?(?:{_IS_WRONG})"
     r"|(?:it|that|this|the (?:correct |right |actual |final )?(?:answer|one|value|count|total))"
-    r"(?:\s(?:is|was|should be|must be)\b|['’]s\b)|should be\b",
+    r"(?:\s(?:is|was|should be|must be)\b|['’]s\b)|should be\b"
+    rf"|(?:{_SPENT}|discarded|extraneous)\W{{0,3}}\Z",
     _FLAGS,
 )
 _FRAME_END = re.compile(
@@ -103,13 +105,14 @@ def retraction(answer: str, after: str) -> Retraction | None:
     """
     if _IN_SENTENCE.search(answer) and not _OTHER_OPTION.search(answer):
         return Retraction(None, "no_answer")
-    sentences = [part.lstrip(_TRIVIAL).rstrip() for part in _SENTENCE_BREAK.split(after)]
-    sentences = [sentence for sentence in sentences if sentence]
+    parts = (part.lstrip(_TRIVIAL).rstrip() for part in _SENTENCE_BREAK.split(after))
+    sentences = [part for part in parts if part]
     for place, sentence in enumerate(sentences):
         if place == 0 and (denied := _AFTER_BOX.match(sentence)) and not _explained(answer, sentence, denied):
             return _instead(sentences, denied=True)
         if place == 0 and _MAYBE.match(sentence) and _CANDIDATE.search(sentence):
             return Retraction(None, "several_answers")
+        sentence = sentence.lstrip("([")
         denies = _denies(answer, sentence)
         if denies or _leads(answer, sentence) or _WOULD_BE.match(sentence):
             return _instead(sentences[place:], denies)
@@ -145,7 +148,7 @@ def _instead(sentences: list[str], denied: bool) -> Retraction | None:
 
 def _without_frame(sentence: str) -> str:
     """A sentence without the words that retract, and those that only state: "no wait, it is 13" -> "13"."""
-    text = sentence.strip(_TRIVIAL)
+    text = sentence.strip(_TRIVIAL + "([")
     for _ in range(8):
         frame = _FRAME.match(text)
         if not frame:
