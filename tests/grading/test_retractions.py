@@ -141,6 +141,8 @@ def test_abbreviations_end_no_sentence():
     response = "Hence the answer is option B, i.e. green."
     assert grade_response(response, GradeSpec("B", options=OPTIONS)).correct
     assert not grade_response(response, GradeSpec("A", options=OPTIONS)).correct
+    response = "Hence the answer is option C, i.e. green."
+    assert not grade_response(response, GradeSpec("C", options=OPTIONS)).correct
     assert not grade_response("The answer is 12, i.e. 13.", GradeSpec("12")).correct
     assert extract("The answer is apples, pears etc. in a row.").answer == "apples, pears etc. in a row"
 

@@ -70,7 +70,9 @@ _LEAD = re.compile(
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
 _ABBREVIATION = re.compile(r"(?:^|[\s.(])(?:[ap]\.m|st|mr|mrs|dr|vs|i\.e|e\.g)$", _FLAGS)
 _ETC = re.compile(r"(?:^|\s)etc\s?[a-z]$", re.ASCII)
-_THAT_IS = re.compile(r"(\(?[A-J]\)?|[^(]{2,80}?),?\s\(?i\.e\.,?\s([^()]{1,80})\)?", re.ASCII)
+_THAT_IS = re.compile(
+    r"(?:(?:option|choice)\s)?(\(?[A-J]\)?|[^(]{2,80}?),?\s\(?i\.e\.,?\s([^()]{1,80})\)?", re.ASCII
+)
 _HASHES = re.compile(r"####(?!#)\s{0,3}(\S.{0,199})")
 _NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", _FLAGS)
 _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
