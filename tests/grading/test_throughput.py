@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision_r1.core.errors import InputError
 from vision_r1.grading import GradeSpec, budget, grade_answer, grade_file, grade_response, hfrrf, soft_reward
 from vision_r1.grading.parallel import map_in_order
 
@@ -118,8 +117,9 @@ def test_files_keep_their_order_and_their_errors(tmp_path):
     assert [v["id"] for v in verdicts] == [row["id"] for row in rows]
     assert [v["correct"] for v in verdicts] == [n % 7 == n % 5 for n in range(300)]
     path.write_text(path.read_text() + '{"id": 300, "gold": "1"}\n')
-    with pytest.raises(InputError, match="line 301"):
-        grade_file(path, None)
+    (bad,) = grade_file(path, out).bad
+    assert "line 301" in bad
+    assert json.loads(out.read_text().splitlines()[300])["reason"] == "bad_row"
 
 
 def test_map_in_order_reads_only_so_far_ahead(monkeypatch):

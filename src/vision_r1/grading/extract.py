@@ -1,8 +1,9 @@
 r"""Find the final answer in whatever a model wrote, the same way for every model variant.
 
-The strongest mark wins: `<answer>` blocks, then `Final Answer:`, then `\boxed{}`, then "the answer
-is", then the whole text if it is short. Text before the last `</think>` counts only if nothing
-follows it. Weak marks inside a thought that never ended are no answer. All scans are linear.
+The strongest mark wins: `<answer>` blocks, then `Final Answer:`, then `\boxed{}`, then a last line
+`#### 12` (as in GSM8K), then "the answer is", then the whole text if it is short. Text before the last
+`</think>` counts only if nothing follows it. Weak marks inside a thought that never ended are no answer.
+What the text after the mark takes back is no answer (`retractions`). All scans are linear.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from vision_r1.grading.retractions import retraction
 from vision_r1.grading.text import hedges, normalize_text
 
 _MAX_BARE = 200
@@ -19,6 +21,7 @@ _FLAGS = re.IGNORECASE | re.ASCII
 _ANSWER_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}answer\s{0,3}>", _FLAGS)
 _THINK_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}think\s{0,3}>", _FLAGS)
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_0-9]{1,30}\|>")
+_END_TOKENS = ("</s>", "<eos>", "<pad>", "<end_of_turn>", "<end_of_utterance>")
 _FINAL = re.compile(r"final answer(?:\s{0,3}is)?\s{0,3}(?:[:：]|(?=\n))", _FLAGS)
 _IS = re.compile(
     r"\banswers?>?\s{0,3}(?:(?:is|are|(?:would|must|should) be|equals)\b|[:：=]|\s[-–]\s|(?=\n))\s{0,3}[:：]?"
@@ -65,9 +68,25 @@ _LEAD = re.compile(
     _FLAGS,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
-_ABBREVIATION = re.compile(r"(?:^|[\s.])(?:[ap]\.m|st|mr|mrs|dr|vs)$", _FLAGS)
+_ABBREVIATION = re.compile(r"(?:^|[\s.(])(?:[ap]\.m|st|mr|mrs|dr|vs|i\.e|e\.g)$", _FLAGS)
+_ETC = re.compile(r"(?:^|\s)etc\s?[a-z]$", re.ASCII)
+_THAT_IS = re.compile(
+    r"(?:(?:option|choice)\s)?(\(?[A-J]\)?|[^(]{2,80}?),?\s\(?i\.e\.,?\s([^()]{1,80})\)?", re.ASCII
+)
+_HASHES = re.compile(r"####(?!#)\s{0,3}(\S.{0,199})")
 _NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", _FLAGS)
 _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
+_NOT_THIS_BOX = re.compile(
+    r"\b(?:not|never|neither|nor)\s{1,3}[$(*\\]{0,3}\s?\\(?:boxed|fbox)\s{0,3}\{\Z", _FLAGS
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Answers of one kind of mark, and the text after the last of them."""
+
+    answers: list[str]
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +107,42 @@ def extract(response: str) -> Extraction:
         The answer with its marks stripped. Final marks of one kind that give different answers make
         "several_answers"; no mark and a long or empty text make "no_answer".
     """
-    marked, open_thought = _after_thought(_SPECIAL_TOKEN.sub("", response))
+    marked, open_thought = _after_thought(_without_end(_SPECIAL_TOKEN.sub("", response)))
     final = _BOLD.sub("", marked)
-    for candidates in (_answer_blocks(final), _last_line_of(final, _FINAL), _last_boxes(final)):
-        if candidates:
-            return _agree([strip_marks(candidate) for candidate in candidates])
+    if found := _answer_blocks(final) or _last_line_of(final, _FINAL) or _last_boxes(final):
+        return _settled(found)
     if open_thought:
         return Extraction(None, "no_answer")
-    stated = _last_json(final)
-    if stated is None:
-        stated = _last_statement(final)
-    if stated is None:
-        stated = _unmarked(final, _bold_line(marked))
-    return _agree([strip_marks(stated)])
+    stated = _hashes(final) or _last_json(final) or _last_statement(final)
+    return _settled(stated or _unmarked(final, _bold_line(marked)))
 
 
-def _unmarked(final: str, headline: str) -> str:
+def _settled(found: Found) -> Extraction:
+    """What the marks agree on, unless the text after the last of them takes it back."""
+    agreed = _agree([strip_marks(answer) for answer in found.answers])
+    if agreed.answer is None:
+        return agreed
+    retracted = retraction(agreed.answer, found.after)
+    return Extraction(retracted.instead, retracted.reason) if retracted else agreed
+
+
+def _without_end(text: str) -> str:
+    """The text without the end tokens that some tokenizers leave on it ("12</s>")."""
+    end = len(text)
+    while end and (text[end - 1].isspace() or text.endswith(_END_TOKENS, 0, end)):
+        end = end - 1 if text[end - 1].isspace() else text.rfind("<", 0, end)
+    return text[:end]
+
+
+def _unmarked(final: str, headline: str) -> Found:
     """The answer of a text without any mark: a first line, a conclusion, or the whole of a short text."""
     bare = _FAREWELL.sub("", final.strip()).strip()
     conclusion = _conclusion(bare)
     if _CONCLUDES.match(conclusion):
         headline = ""
-    return _first_line(bare) or headline or conclusion or (bare if len(bare) <= _MAX_BARE else "")
+    if first := _first_line(bare) or headline:
+        return Found([first], bare.partition("\n")[2])
+    return Found([conclusion or (bare if len(bare) <= _MAX_BARE else "")])
 
 
 def strip_marks(block: str) -> str:
@@ -134,7 +167,11 @@ def strip_marks(block: str) -> str:
 
 def boxed(text: str) -> list[str]:
     r"""The contents of the outermost balanced `\boxed{...}`, in order, in one pass over the text."""
-    found: list[str] = []
+    return [text[start:end] for start, end in _box_spans(text)]
+
+
+def _box_spans(text: str) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
     stack: list[int] = []  # content start of a box, or -1 for another brace
     open_boxes = 0
     for match in _BOX_OR_BRACE.finditer(text):
@@ -146,7 +183,7 @@ def boxed(text: str) -> list[str]:
             if start >= 0:
                 open_boxes -= 1
                 if open_boxes == 0:
-                    found.append(text[start : match.start()])
+                    found.append((start, match.start()))
         else:
             is_box = mark != "{"
             stack.append(match.end() if is_box else -1)
@@ -175,24 +212,24 @@ def _after_thought(text: str) -> tuple[str, bool]:
     return text, bool(tags) and tags[-1][1] == ""
 
 
-def _answer_blocks(text: str) -> list[str]:
+def _answer_blocks(text: str) -> Found | None:
     """Contents of the complete `<answer>…</answer>` blocks; an inner opening tag starts anew."""
     blocks: list[str] = []
-    start = -1
+    start = end = -1
     for tag in _ANSWER_TAG.finditer(text):
         if not tag[1]:
             start = tag.end()
         elif start >= 0:
             blocks.append(text[start : tag.start()])
-            start = -1
-    return blocks
+            start, end = -1, tag.end()
+    return Found(blocks, text[end:]) if blocks else None
 
 
-def _last_line_of(text: str, mark: re.Pattern[str]) -> list[str]:
+def _last_line_of(text: str, mark: re.Pattern[str]) -> Found | None:
     """What follows each mark on the last line that has one; earlier lines were superseded."""
     last = _last_match(mark, text)
     if last is None:
-        return []
+        return None
     begin = text.rfind("\n", 0, last.start()) + 1
     stop = text.find("\n", last.end())
     line = text[begin : stop if stop >= 0 else len(text)]
@@ -200,28 +237,53 @@ def _last_line_of(text: str, mark: re.Pattern[str]) -> list[str]:
     if found == [""] and stop >= 0:
         # "**Final Answer:**" as a heading: the answer is the next line that holds anything.
         found = [text[stop:].strip().partition("\n")[0]]
-    return [_first_sentence(piece) for piece in found if piece]
+    answers = [_first_sentence(piece) for piece in found if piece]
+    return Found(answers, _after(text[last.end() :], answers[-1])) if answers else None
 
 
-def _last_boxes(text: str) -> list[str]:
+def _last_boxes(text: str) -> Found | None:
     """The boxes on the last line that has one; boxes on earlier lines were superseded."""
+    spans = _box_spans(text)
+    if not spans:
+        return None
+    start, end = spans[-1]
+    if _NOT_THIS_BOX.search(text[max(start - 30, 0) : start]):
+        return Found([""])  # "The answer is not \boxed{12}."
     boxes = boxed(text)
-    if len(boxes) < 2:
-        return boxes
-    last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
-    return boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]
+    if len(boxes) > 1:
+        last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+        boxes = boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]
+    return Found(boxes, text[end + 1 :])
 
 
-def _last_json(text: str) -> str | None:
+def _hashes(text: str) -> Found | None:
+    """The last line of a solution as GSM8K writes it: "#### 12"."""
+    line = text.rstrip().rpartition("\n")[2]
+    marked = _HASHES.fullmatch(line.strip())
+    return Found([marked[1]]) if marked and not _IS.search(line) else None
+
+
+def _last_json(text: str) -> Found | None:
     """The last "short answer" or "answer" of a JSON object, as DynaMath asks for it."""
     last = _last_match(_JSON, text)
-    return (last[1] if last[1] is not None else last[2]).strip() if last else None
+    if last is None:
+        return None
+    return Found([(last[1] if last[1] is not None else last[2]).strip()], text[last.end() :])
 
 
-def _last_statement(text: str) -> str | None:
+def _last_statement(text: str) -> Found | None:
     """What follows the last "answer is"; a model that corrects itself says it last."""
     last = _last_match(_IS, text)
-    return _first_sentence(text[last.end() : last.end() + 2 * _MAX_BARE].strip()) if last else None
+    if last is None:
+        return None
+    sentence = _first_sentence(text[last.end() : last.end() + 2 * _MAX_BARE].strip())
+    after = _after(text[last.end() :], sentence)
+    that_is = _THAT_IS.fullmatch(sentence)
+    return Found([f"{that_is[1]} ({that_is[2]})" if that_is else sentence], after)
+
+
+def _after(text: str, answer: str) -> str:
+    return text[text.find(answer) + len(answer) :]
 
 
 def _first_line(text: str) -> str:
@@ -283,7 +345,9 @@ def _abbreviated(text: str, end: re.Match[str]) -> bool:
     """Whether a full stop ends no sentence: "2:10 P.M.", "Mr. Smith", "no. 5"."""
     before, after = text[max(end.start() - 8, 0) : end.start()], text[end.end() : end.end() + 2]
     return end[0] == "." and (
-        _ABBREVIATION.search(before) is not None or (_NUMBERED.search(before + after) is not None)
+        _ABBREVIATION.search(before) is not None
+        or _NUMBERED.search(before + after) is not None
+        or _ETC.search(before + after) is not None
     )
 
 
