@@ -147,7 +147,8 @@ def _noun_fits(claim: Claim, spec: GradeSpec) -> bool:
 
 def _compare(text: str, spec: GradeSpec) -> _Result:
     gold = unwrap(spec.gold)
-    if spec.kind == "choice" or (spec.kind == "auto" and choice.is_letter(gold)):
+    letters = choice.is_letter(gold) or choice.letters_of(gold)
+    if spec.kind == "choice" or (spec.kind == "auto" and letters):
         return _compare_choice(text, gold, spec)
     normal, wanted = normalize_text(text), _normal_text(spec.gold)
     if normal == wanted or same_words(normal, wanted) or _same_latex(text, gold):
