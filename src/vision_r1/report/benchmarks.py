@@ -125,7 +125,7 @@ def _block_notes(name: str, block: Row) -> list[str]:
     for key, found in table(scorers, "strict", "scores").items():
         value = number(found, "value")
         if value is not None:
-            lines.append(f"{name}: {key} {value:.3f} by strict{_official_score(block, key)}")
+            lines.append(f"{name}: {key} {_figure(value)} by strict{_official_score(block, key)}")
     known = table(block, "contamination")
     if known.get("recorded") and (line := overlap_line(known, name)):
         lines.append(f"warning: {line}")
@@ -137,9 +137,14 @@ def _rule_name(scorer: str) -> str:
     return f"{harness} with the judge" if harness != scorer else f"{harness}, no judge"
 
 
+def _figure(value: float) -> str:
+    """Counts and points without decimals, shares with three."""
+    return f"{value:,.0f}" if value > 1 and value.is_integer() else f"{value:.3f}"
+
+
 def _official_score(block: Row, key: str) -> str:
     value = number(table(block, "scorers", "official", "scores", key), "value")
-    return "" if value is None else f", {value:.3f} by official"
+    return "" if value is None else f", {_figure(value)} by official"
 
 
 def print_comparison(compared: Mapping[str, Any], console: Console | None = None) -> None:
