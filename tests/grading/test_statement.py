@@ -1,12 +1,14 @@
 """What a sentence claims, and what it does not."""
 
 import re
+import time
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vision_r1.grading import GradeSpec, grade_answer, grade_response
+from vision_r1.grading import GradeSpec, grade_answer, grade_response, hfrrf
+from vision_r1.grading.closed_form import is_closed_form
 from vision_r1.grading.statement import claims, yes_or_no
 
 STATES = [
@@ -120,3 +122,54 @@ def test_yes_or_no(text, says):
 def test_a_sum_that_is_worked_out_wrongly_claims_nothing(answer, right):
     gold = re.findall(r"-?[0-9.]+", answer.split("=")[-1])[0]
     assert grade_answer(answer, GradeSpec(gold)).correct is right
+
+
+PIECES = [
+    "B",
+    "B: ",
+    "Chad ",
+    "is ",
+    "Yes, ",
+    "=",
+    "≈",
+    "1/2",
+    "\\sqrt{",
+    ", which is ",
+    " in ",
+    "12",
+    ":",
+    "answer ",
+    "}",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=3), st.integers(100, 300))
+def test_no_text_is_read_for_long(pieces, length):
+    text = ("".join(pieces) * length)[: length - 1] + "!"
+    begin = time.process_time()
+    claims(text)
+    yes_or_no(text)
+    assert time.process_time() - begin < 0.5
+
+
+@pytest.mark.parametrize(
+    ("latex", "closed"),
+    [
+        ("9\\pi", True), ("\\frac{1+\\sqrt{5}}{2}", True), ("2\\sqrt{36}", True), ("\\sqrt{3}-1", True), ("12", False),
+        ("4\\pi+5\\pi", False), ("\\pi\\cdot 3^{2}", False), ("10+\\sqrt{4}", False), ("10+2+0\\pi", False),
+        ("\\frac{144\\pi}{12\\pi}", False), ("\\sqrt{9+16}", False), ("2x", False), ("3\\cos 0", False),
+    ],
+)  # fmt: skip
+def test_closed_forms_are_no_operands(latex, closed):
+    assert is_closed_form(latex) is closed
+
+
+@pytest.mark.parametrize(("gold", "options"), [("E", ("1", "2", "3", "4")), ("F", ("red", "blue"))])
+def test_a_gold_beyond_the_options_is_never_right(gold, options):
+    spec = GradeSpec(gold, "choice", options)
+    for verdict in (
+        grade_answer(gold, spec),
+        hfrrf(f"<think>x</think><answer>{gold}</answer>", spec, "eos").verdict,
+    ):
+        assert verdict is not None
+        assert (verdict.status, verdict.reason) == ("wrong", "gold_outside_options")

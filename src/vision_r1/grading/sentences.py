@@ -30,7 +30,7 @@ _LABELS = """it this that there he she they which answer result solution total s
     number letter word option choice country name year month day city team pattern type figure value object
     function conclusion explanation reason angle area length width height perimeter volume ratio time date
     price cost cent(?:er|re) vertex point midpoint origin coordinate slope equation line"""
-_NAMES = re.compile(r"(?:[A-Z][\w'-]*\s?)+|[a-z]+|\(?[A-J]\)?")
+_NAMES = re.compile(r"[A-Z][\w'-]*(?:\s[A-Z][\w'-]*)*|[a-z]+|\(?[A-J]\)?")
 _NAME_BEFORE = re.compile(rf"\b(?:{any_of(_LABELS)}|is|was)\s[A-Z][a-z]+$")  # "The answer Chad is Mali"
 _WORD = re.compile(r"[A-Za-z]{3,}")
 _OPTION = re.compile(r"\(?[A-J]\)?")

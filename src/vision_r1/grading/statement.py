@@ -63,7 +63,8 @@ _SIGN_AFTER = re.compile(r"\s?[-+/–]|\s?(?:hundred|thousand|million|billion)\b
 # Units that are also words or names, and so are units only at the end of a sentence.
 _DOUBTFUL_UNITS = frozenset({"in", "A", "m", "t", "N", "V", "W", "J", "g", "s", "h", "l"})
 
-_SAID = re.compile(r"[\"'(*]{0,3}(yes|no|true|false)\b(.*)", FLAGS | re.DOTALL)
+# "It is. Yes." repeats itself; "It is. No." does not.
+_SAID = re.compile(r"(?:it\sis[.,]\s(?=yes))?[\"'(*]{0,3}(yes|no|true|false)\b(.*)", FLAGS | re.DOTALL)
 _NEGATES = re.compile(r"\b(?:not|never)\b|n't\b", FLAGS)
 _NO_SENTENCE = re.compile(r"\W*(?:[0-9(%]|not\b)", FLAGS)
 _VALUE_IS = re.compile(
@@ -175,7 +176,7 @@ def yes_or_no(answer: str) -> bool | None:
     if not re.search(r"\w", rest) or (rest[:1] in ".!" and set(words) == {found[1].casefold()}):
         return says
     plain = (
-        SAYS_FIRST.match(text)
+        SAYS_FIRST.match(text[found.start(1) :])
         and not _NO_SENTENCE.match(rest)
         and (len(words) > 1 or rest[:1] == " ")
         and not hedges(rest)
