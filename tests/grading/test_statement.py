@@ -173,3 +173,11 @@ def test_a_gold_beyond_the_options_is_never_right(gold, options):
     ):
         assert verdict is not None
         assert (verdict.status, verdict.reason) == ("wrong", "gold_outside_options")
+
+
+@pytest.mark.parametrize(
+    "text", ["AB = 5, AC = 12", "AB = 5 and AC = 12 cm", "r = 12, d = 24", "We get $a = 5$, $b = 12$"]
+)
+def test_values_of_several_names_are_no_claim(text):
+    assert not grade_answer(text, GradeSpec("12")).correct
+    assert grade_answer("AC = 12", GradeSpec("12")).correct

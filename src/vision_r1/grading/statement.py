@@ -46,6 +46,7 @@ from vision_r1.grading.values import VALUE
 from vision_r1.grading.words import SPELT
 
 _LONGEST = 300
+_ASSIGNED = re.compile(r"(?<![\w\\])([A-Za-z]{1,4}(?:_\w)?)\s?=\s?[-+$\\]?[0-9]")
 _LONE_NAME = re.compile(r"\\?[A-Za-z](?:_\{?[A-Za-z0-9]{1,3}\}?)?(?:\([a-z]\))?|[-+]?[0-9.,]+")
 _CHAIN = re.compile(r"\s?=\s?|:\s")
 _TURNED = re.compile(r"([-+]?[0-9][^=]{0,40}?)\s?=\s?[A-Za-z]")
@@ -104,10 +105,15 @@ def claims(answer: str) -> tuple[Claim, ...]:
     text = plain_sentence(main)
     if text is None:
         return (Claim(main),) if main != answer else ()
-    if not states_once(text) or (follows := follows_from_left(text)) is False:
+    if not states_once(text) or _assigns_several(text) or (follows := follows_from_left(text)) is False:
         return ()
     whole = (Claim(text),) if text != answer.strip() else ()
     return (*whole, *_readings(text, follows is True))
+
+
+def _assigns_several(text: str) -> bool:
+    """Whether several names get values: "AB = 5, AC = 12" answers two questions."""
+    return len(set(_ASSIGNED.findall(plain_math(text)))) > 1
 
 
 def _readings(text: str, follows: bool) -> Iterator[Claim]:
