@@ -113,3 +113,17 @@ def test_roots_may_be_given_as_rounded_decimals(radicand, factor, decimals):
     assert grade_answer(f"{value:.{decimals}f}", spec).correct
     off = value + 2 * 10**-decimals
     assert not grade_answer(f"{off:.{decimals}f}", spec).correct
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "right"),
+    [
+        (r"$2\sqrt{13} \approx 7.2$", r"2\sqrt{13}", True), (r"$2\sqrt{13} \approx 7.2$", "7.2", True),
+        (r"$2\sqrt{13} \approx 7.3$", r"2\sqrt{13}", False), ("c = 8/3 ≈ 2.67", "2.67", True),
+        (r"25\pi ≈ 78.54", r"25\pi", True), ("9 ≈ 10", "10", False), ("4.5 ≈ 5", "5", False),
+        ("Slovenia and Poland", "Slovenia, Poland", True), ("Slovenia, Poland, and Chad", "Slovenia, Poland and Chad", True),
+        ("Poland", "Slovenia, Poland", False), ("Slovenia or Poland", "Slovenia, Poland", False),
+    ],
+)  # fmt: skip
+def test_values_with_their_decimals_and_rows_of_names(answer, gold, right):
+    assert grade_answer(answer, GradeSpec(gold)).correct is right

@@ -52,6 +52,8 @@ _LIST_MARKS = re.compile(r"\s*(?:[,;]\s+|;|\s+and\s+)(?:and\s+)?\s*")
 _ANY_MARKS = re.compile(r"\s*(?:[,;/|\n]|\bor\b|\band\b)\s*", re.IGNORECASE | re.ASCII)
 _EITHER = re.compile(r",?\s+or\s+", re.IGNORECASE | re.ASCII)
 _BRACKETS = {"(": ")", "[": "]"}
+_AND = re.compile(r",?\s(?:and|&)\s|,\s?")
+_APPROXIMATES = re.compile(r"\s*(?:\\approx|≈)\s*")
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?")
@@ -85,6 +87,8 @@ def _grade(answer: str, spec: GradeSpec) -> Verdict:
         return Verdict("unparseable", answer, gold_shown, None, "no_answer")
     status, reason, shown = _compare(text, spec)
     if status == "wrong":
+        status, reason, shown = _compare_approximated(text, spec) or (status, reason, shown)
+    if status == "wrong":
         status, reason, shown = _compare_claims(text, spec) or (status, reason, shown)
     if status == "wrong" and reason == "different":
         reason = _why_wrong(text, spec)
@@ -116,6 +120,26 @@ def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
             if result[0] == "right" and not _names_other_option(text, spec):
                 return "right", "equal_claim", result[2] or claim.text
     return None
+
+
+def _compare_approximated(text: str, spec: GradeSpec) -> _Result | None:
+    r"""A value with its decimal, "2\sqrt{13} \approx 7.2": one is the gold, and both say the same."""
+    sides = _APPROXIMATES.split(plain_math(text))
+    if len(sides) != 2 or spec.kind in ("choice", "text") or not parse_number(sides[1]):
+        return None
+    solved = _SOLVED.fullmatch(sides[0])
+    exact = (solved[1] if solved else sides[0]).strip(" $")
+    decimal = GradeSpec(sides[1], "number", (), None, spec.unit)
+    if not exact or _compare(exact, decimal)[0] != "right":
+        return None
+    found = next((r for side in (exact, sides[1]) if (r := _compare(side, spec))[0] == "right"), None)
+    return ("right", "equal", found[2]) if found else None
+
+
+def _same_row(normal: str, wanted: str) -> bool:
+    """Whether two rows of names are the same, in order: "Slovenia and Poland" is "Slovenia, Poland"."""
+    rows = [_AND.split(text) for text in (normal, wanted)]
+    return len(rows[1]) > 1 and rows[0] == rows[1] and not any(map(str.isdigit, normal))
 
 
 def _names_other_option(text: str, spec: GradeSpec) -> bool:
@@ -151,7 +175,7 @@ def _compare(text: str, spec: GradeSpec) -> _Result:
     if spec.kind == "choice" or (spec.kind == "auto" and letters):
         return _compare_choice(text, gold, spec)
     normal, wanted = normalize_text(text), _normal_text(spec.gold)
-    if normal == wanted or same_words(normal, wanted) or _same_latex(text, gold):
+    if normal == wanted or same_words(normal, wanted) or _same_latex(text, gold) or _same_row(normal, wanted):
         return "right", "equal", None
     if wanted in _YES_NO:
         return ("right", "equal", None) if yes_or_no(text) is _YES_NO[wanted] else _DIFFERENT
