@@ -121,7 +121,8 @@ def test_roots_may_be_given_as_rounded_decimals(radicand, factor, decimals):
         (r"$2\sqrt{13} \approx 7.2$", r"2\sqrt{13}", True), (r"$2\sqrt{13} \approx 7.2$", "7.2", True),
         (r"$2\sqrt{13} \approx 7.3$", r"2\sqrt{13}", False), ("c = 8/3 ≈ 2.67", "2.67", True),
         (r"25\pi ≈ 78.54", r"25\pi", True), ("9 ≈ 10", "10", False), ("4.5 ≈ 5", "5", False),
-        ("Slovenia and Poland", "Slovenia, Poland", True), ("Slovenia, Poland, and Chad", "Slovenia, Poland and Chad", True),
+        (r"By Pythagoras, $c = \sqrt{3^2+4^2} = 5$.", "5", True), (r"By Pythagoras, $c = 3 + 4 = 5$.", "5", False),
+        (r"So $x = 5$ and $y = 12$.", "12", False), ("Slovenia and Poland", "Slovenia, Poland", True), ("Slovenia, Poland, and Chad", "Slovenia, Poland and Chad", True),
         ("Poland", "Slovenia, Poland", False), ("Slovenia or Poland", "Slovenia, Poland", False),
     ],
 )  # fmt: skip

@@ -154,3 +154,12 @@ def test_long_tails_take_linear_time(unit):
     begin = time.process_time()
     extract("The answer is 12. " + unit * (400_000 // len(unit)))
     assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize(
+    "response", [r"Mali or \boxed{Chad}", r"It is 10 or $\boxed{Chad}$", r"\boxed{Mali} or \boxed{Chad}"]
+)
+def test_a_box_behind_or_is_one_of_several_answers(response):
+    verdict = grade_response(response, GradeSpec("Chad"))
+    assert (verdict.correct, verdict.reason) == (False, "several_answers")
+    assert grade_response(r"Mali or Chad? It is \boxed{Chad}.", GradeSpec("Chad")).correct

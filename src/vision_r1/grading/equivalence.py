@@ -102,8 +102,11 @@ _Result = tuple[Status, str, str | None]
 _DIFFERENT: _Result = ("wrong", "different", None)
 
 
-def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
-    """The verdict on what a sentence claims, where that is right or takes too long; else None."""
+def _compare_claims(text: str, spec: GradeSpec, nested: bool = False) -> _Result | None:
+    """The verdict on what a sentence claims, where that is right or takes too long; else None.
+
+    A claimed formula may claim in turn: "we get $c = 5 - 2 = 3$".
+    """
     if spec.kind == "choice":
         if choice.equates_letter(plain_math(text), spec.options):
             return None
@@ -115,6 +118,8 @@ def _compare_claims(text: str, spec: GradeSpec) -> _Result | None:
     for claim in claims(text):
         if _noun_fits(claim, spec):
             result = _compare(claim.text, spec)
+            if result[0] == "wrong" and "=" in claim.text and claim.text != text and not nested:
+                result = _compare_claims(claim.text, spec, nested=True) or result
             if result[0] == "timeout":  # one is enough: the readings share the time of one answer
                 return result
             if result[0] == "right" and not _names_other_option(text, spec):

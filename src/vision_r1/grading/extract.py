@@ -79,6 +79,8 @@ _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
 _NOT_THIS_BOX = re.compile(
     r"\b(?:not|never|neither|nor)\s{1,3}[$(*\\]{0,3}\s?\\(?:boxed|fbox)\s{0,3}\{\Z", _FLAGS
 )
+_OR_THIS_BOX = re.compile(r"\bor\s{1,3}[$(*\\]{0,3}\s?\\(?:boxed|fbox)\s{0,3}\{\Z", _FLAGS)
+_ANOTHER = "another answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,8 @@ def _last_boxes(text: str) -> Found | None:
     if _NOT_THIS_BOX.search(text[max(start - 30, 0) : start]):
         return Found([""])  # "The answer is not \boxed{12}."
     boxes = boxed(text)
+    if _OR_THIS_BOX.search(text[max(start - 30, 0) : start]):
+        return Found([_ANOTHER, boxes[-1]])  # "10 or \\boxed{12}"
     if len(boxes) > 1:
         last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
         boxes = boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]
