@@ -59,7 +59,7 @@ def found(case: dict[str, Any]) -> Case:
         item.problem.answer,
         case["response"],
         published,
-        rules_of(benchmark, None)[rule](item, case["response"]).correct,
+        rules_of(benchmark)[rule](item, case["response"]).correct,
         benchmark.strict(item, case["response"]).correct,
     )
 

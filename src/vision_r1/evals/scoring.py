@@ -54,7 +54,7 @@ def score_answers(
         not correct by any scorer, with the reason "error".
     """
     by_id = {item.problem.id: item for item in items}
-    rules = rules_of(benchmark, None)
+    rules = rules_of(benchmark)
     progress.start(f"score {benchmark.name}", len(answers), "answer")
     rows: list[Row] = []
     for row in map_in_order(lambda a: score(benchmark, rules, by_id[a["id"]], a, paper), answers):
@@ -87,12 +87,12 @@ def _ask_judge(
     progress.finish()
 
 
-def rules_of(benchmark: Benchmark, judge: Ask | None) -> dict[str, Rule]:
-    """The benchmark's rules by the name of their scorer; those that need a judge only where there is one."""
+def rules_of(benchmark: Benchmark) -> dict[str, Rule]:
+    """The benchmark's rules that need no judge, by the name of their scorer."""
     rules: dict[str, Rule] = {OFFICIAL: benchmark.official, **benchmark.other_rules}
     if (vlmeval := benchmark.vlmeval) is not None:
         rules[VLMEVALKIT] = lambda item, text: vlmeval(item, text, None)
-    return rules if judge is None else rules | judged_rules(benchmark, judge)
+    return rules
 
 
 def judged_rules(benchmark: Benchmark, judge: Ask) -> dict[str, Rule]:

@@ -193,7 +193,7 @@ def check_images(media: Iterable[Media], progress: ImageCallback | None = None) 
     for done, image in enumerate(images, start=1):
         source: object = image.source if isinstance(image, FileImage) else id(image)
         if source not in verdicts:
-            verdicts[source] = _fault(image)
+            verdicts[source] = image_fault(image)
         verdict = verdicts[source]
         if verdict is not None:
             place = image.where if isinstance(image, _StoredImage) else verdict.where
@@ -212,7 +212,8 @@ def check_images(media: Iterable[Media], progress: ImageCallback | None = None) 
         )
 
 
-def _fault(image: Media) -> InputError | None:
+def image_fault(image: Media) -> InputError | None:
+    """Why an image cannot be decoded; None if it can."""
     try:
         image.load()
     except InputError as error:

@@ -10,7 +10,7 @@ CASES = cases("cases_a.jsonl")
 
 
 def rule_of(case):
-    return rules_of(BENCHMARKS[case["benchmark"]], None)[case.get("rule", "official")]
+    return rules_of(BENCHMARKS[case["benchmark"]])[case.get("rule", "official")]
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_name)

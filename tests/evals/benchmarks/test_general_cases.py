@@ -35,7 +35,7 @@ def expected(case):
 def test_case(case):
     module = MODULES[case["benchmark"]]
     item = item_of(module.BENCHMARK, case["row"])
-    rule = scoring.rules_of(module.BENCHMARK, None)[case.get("rule", "official")]
+    rule = scoring.rules_of(module.BENCHMARK)[case.get("rule", "official")]
     assert rule(item, case["response"]).correct == expected(case), case["why"]
     assert strict(item, case["response"]) == case["strict"], case["why"]
 

@@ -48,7 +48,7 @@ HOSTILE = {
 
 
 def rules(benchmark):
-    yield from rules_of(benchmark, None).values()
+    yield from rules_of(benchmark).values()
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

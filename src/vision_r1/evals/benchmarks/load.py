@@ -13,7 +13,7 @@ from vision_r1.core.files import is_folder
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.evals.benchmarks.benchmark import Benchmark, Item, RowFault, RowReader, Source
 from vision_r1.problems.config import DEFAULT_MAX_PIXELS
-from vision_r1.problems.images import FileImage
+from vision_r1.problems.images import FileImage, image_fault
 from vision_r1.problems.problem import Media
 from vision_r1.problems.tables import Row, column_names, read_dataset, read_table
 
@@ -53,14 +53,17 @@ class Loaded:
     Attributes:
         items: what is asked.
         faults: what is odd, in the order of the rows.
-        rows: how many rows there were, the unusable ones included.
         source: the folder or hub id that was read.
     """
 
     items: tuple[Item, ...]
     faults: tuple[Fault, ...]
-    rows: int
     source: str
+
+    @property
+    def rows(self) -> int:
+        """How many rows there were, the unusable ones included."""
+        return len(self.items) + self.unusable
 
     @property
     def unusable(self) -> int:
@@ -102,8 +105,7 @@ def load_benchmark(
         reading.take(row)
         shown.advance(number)
     shown.finish()
-    unusable = sum(fault.kind == "unusable" for fault in reading.faults)
-    result = Loaded(tuple(reading.items), tuple(reading.faults), len(reading.items) + unusable, source)
+    result = Loaded(tuple(reading.items), tuple(reading.faults), source)
     _refuse_broken(benchmark, result)
     return result
 
@@ -119,12 +121,12 @@ class _Reading:
     items: list[Item] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
-    decoded: dict[object, str] = field(default_factory=dict)
+    decoded: dict[object, InputError | None] = field(default_factory=dict)
     groups: set[str] = field(default_factory=set)
 
     def take(self, row: Row) -> None:
         """Read one row. Beyond the limit only rows of groups that are begun count."""
-        full = self.limit is not None and len(self.groups) > 0 and len(self.items) >= self.limit
+        full = self.limit is not None and len(self.items) >= self.limit
         reader = RowReader(row, self.root, self.max_pixels)
         try:
             item = self.benchmark.read(reader)
@@ -198,18 +200,18 @@ def _check_unique(item: Item, row: Row, seen: dict[str, str]) -> None:
         raise RowFault(f"id {item.problem.id[:60]!r} is already that of {other}")
 
 
-def _check_images(media: Sequence[Media], decoded: dict[object, str]) -> None:
-    """Decode each image once; a file that several rows share is remembered by its path."""
+def _check_images(media: Sequence[Media], decoded: dict[object, InputError | None]) -> None:
+    """Decode each image; a file that several rows share is decoded once."""
     for image in media:
-        key: object = image.source if isinstance(image, FileImage) else id(image)
-        if key not in decoded:
-            try:
-                image.load()
-                decoded[key] = ""
-            except InputError as error:
-                decoded[key] = error.what
-        if decoded[key]:
-            raise RowFault(decoded[key])
+        if isinstance(image, FileImage):
+            if image.source not in decoded:
+                decoded[image.source] = image_fault(image)
+            fault = decoded[image.source]
+        else:
+            # Not remembered: the next row's image may get the address of one that was refused.
+            fault = image_fault(image)
+        if fault is not None:
+            raise RowFault(fault.what)
 
 
 def _gold_faults(benchmark: Benchmark, item: Item, where: str) -> list[Fault]:
@@ -220,13 +222,10 @@ def _gold_faults(benchmark: Benchmark, item: Item, where: str) -> list[Fault]:
     if not verdict.correct:
         reason = f"the strict grader does not find {gold[:60]!r} equal to itself: {verdict.reason}"
         faults.append(Fault("gold", item.problem.id, where, reason))
-    outcomes = [
-        benchmark.official(item, form.format(name))
-        for name in _names(item)
-        for form in (*GOLD_FORMS, _JSON_FORM)
-    ]
-    if not any(outcome.correct for outcome in outcomes):
-        reason = f"the official rule accepts its own gold {gold[:60]!r} in no form: {outcomes[0].reason}"
+    responses = [form.format(name) for name in _names(item) for form in (*GOLD_FORMS, _JSON_FORM)]
+    if not any(benchmark.official(item, response).correct for response in responses):
+        why = benchmark.official(item, responses[0]).reason
+        reason = f"the official rule accepts its own gold {gold[:60]!r} in no form: {why}"
         faults.append(Fault("gold", item.problem.id, where, reason))
     return faults
 
