@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Literal
 from vision_r1.core.errors import ConfigError, InputError
 from vision_r1.core.files import atomic_write_bytes
 from vision_r1.evals.benchmarks.benchmark import Item
+from vision_r1.problems.columns import cell_object
 
 Format = Literal["tsv", "xlsx"]
 Cells = dict[str, Any]
@@ -147,7 +147,7 @@ def _cells(item: Item, name: str) -> Cells:
     """A row of the data set as VLMEvalKit has it, without `index`."""
     raw = {key: value for key, value in item.raw.items() if key not in _IMAGES and _plain(value)}
     # MathVista's release keeps what the rule reads one level down.
-    nested = _nested(raw.get("metadata"))
+    nested = cell_object(raw.get("metadata"))
     cells = {key: value for key, value in nested.items() if _plain(value)} | raw
     source = {**item.raw, **cells}
     for column, others in _known(name).items():
@@ -184,16 +184,6 @@ def _plain(value: Any) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and _plain(item) for key, item in value.items())
     return value is None or isinstance(value, str | int | float | bool)
-
-
-def _nested(value: Any) -> Cells:
-    """An object in a cell, also as JSON text."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _chart_split(item: Item) -> Cells:

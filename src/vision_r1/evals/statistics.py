@@ -155,7 +155,8 @@ def paired_difference(
         raise ValueError(f"expected two values a problem, found shapes {one.shape} and {two.shape}")
     delta = two - one
     names = [str(index) for index in range(delta.size)] if groups is None else list(groups)
-    units = _group_means(delta, names)
+    sums, sizes = _by_group(delta, names)
+    units = sums / sizes
     losses, wins = int((units < 0).sum()), int((units > 0).sum())
     if not delta.any():
         most = wilson(0, units.size).high
@@ -218,8 +219,7 @@ def bootstrap_groups(
     array = np.asarray(values, dtype=np.float64)
     if len(groups) != array.size:
         raise ValueError(f"{array.size} values, but {len(groups)} groups")
-    _, index = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
-    sizes = np.bincount(index).astype(np.float64)
+    _, sizes = _by_group(array, groups)
     if len(sizes) == array.size:
         return bootstrap_mean(array, resamples, seed)
     if array[0] in (0.0, 1.0) and (array == array[0]).all():
@@ -231,20 +231,18 @@ def bootstrap_groups(
     return Interval(float(array.mean()), float(low), float(high))
 
 
-def _group_means(array: Floats, groups: Sequence[str]) -> Floats:
-    """Mean of each group, float64 of shape (groups,)."""
+def _by_group(array: Floats, groups: Sequence[str]) -> tuple[Floats, Floats]:
+    """Sum and number of the values of each group, float64 of shape (groups,)."""
     _, index = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
-    means: Floats = np.bincount(index, weights=array) / np.bincount(index)
-    return means
+    sums: Floats = np.bincount(index, weights=array).astype(np.float64)
+    return sums, np.bincount(index).astype(np.float64)
 
 
 def _resampled_group_means(array: Floats, groups: Sequence[str], resamples: int, seed: int) -> Floats:
     """Means over problems of `resamples` draws of whole groups, float64 of shape (resamples,)."""
-    _, index = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
-    sizes = np.bincount(index).astype(np.float64)
+    sums, sizes = _by_group(array, groups)
     if len(sizes) == array.size:
         return _resampled_means(array, resamples, seed)
-    sums = np.bincount(index, weights=array)
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
     for start in range(0, resamples, block := max(1, _BLOCK // len(sizes))):

@@ -53,9 +53,8 @@ def follows_from_left(text: str) -> bool | None:
     for place, side in enumerate(sides):
         last = place == len(sides) - 1
         at = None if last else _AT.fullmatch(side)
-        if at and arithmetic_value(at[1]) != arithmetic_value(
-            sides[place + 1]
-        ):  # "f(3) = -37", not "g(12) = 12"
+        # "f(3) = -37", not "g(12) = 12"
+        if at and arithmetic_value(at[1]) != arithmetic_value(sides[place + 1]):
             continue
         found = _worth(side, first=place == 0, last=last)
         known = known and (found is not None or place > 0)  # "A = l w = 24" gives A

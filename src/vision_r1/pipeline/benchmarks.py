@@ -195,8 +195,7 @@ def contamination(model: str, problems: Sequence[Problem], name: str, progress: 
     """What of the problems the model's recorded training data holds; said at once if there is any."""
     from vision_r1.problems.contamination import overlap_block, overlap_line
 
-    folder = Path(model) / "model"
-    block = overlap_block(str(folder) if is_folder(folder) else model, problems)
+    block = overlap_block(model, problems)
     if block["recorded"] and (line := overlap_line(block, name)):
         progress.say(f"warning: {line}")
     return block

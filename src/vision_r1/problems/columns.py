@@ -159,6 +159,16 @@ def cell_text(value: Any) -> str:
     return str(value).strip()
 
 
+def cell_object(value: Any) -> dict[str, Any]:
+    """An object in a cell, also as JSON text; empty for anything else."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
 def cell_options(row: Row, column: str) -> tuple[str, ...]:
     """The choices in order of their letters; empty for a free-form row.
 

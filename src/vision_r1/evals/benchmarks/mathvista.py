@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vision_r1.evals.benchmarks.benchmark import (
     Ask,
@@ -19,7 +17,7 @@ from vision_r1.evals.benchmarks.benchmark import (
 from vision_r1.evals.benchmarks.judging import extraction_prompt
 from vision_r1.evals.benchmarks.matching import infer_option, lettered
 from vision_r1.evals.benchmarks.published import nearest_text, python_float, python_int
-from vision_r1.problems.columns import cell_text
+from vision_r1.problems.columns import cell_object, cell_text
 
 _FLOAT = (
     "Please answer the question requiring a floating-point number with {} decimal place{} and provide the "
@@ -58,7 +56,7 @@ _TABLE = {
 def read(reader: RowReader) -> Item:
     """The gold of a choice is the option's text; `precision` is set in float rows only."""
     question, kind, unit = reader.text("question"), reader.text("answer_type"), reader.text("unit")
-    options, metadata = reader.texts("choices"), _metadata(reader.row.values)
+    options, metadata = reader.texts("choices"), cell_object(reader.row.values.get("metadata"))
     places = python_float(reader.text("precision"))
     precision = int(places) if places in (1.0, 2.0) else None
     hint = _HINTS["choice"] if options else _HINTS.get(f"{kind}{precision}", _HINTS.get(kind, ""))
@@ -77,17 +75,6 @@ def read(reader: RowReader) -> Item:
         family=cell_text(metadata.get("task")),
         level=cell_text(metadata.get("grade")),
     )
-
-
-def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The nested column, also where a table holds it as JSON text."""
-    value = row.get("metadata")
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return {}
-    return value if isinstance(value, dict) else {}
 
 
 def official(item: Item, response: str) -> Official:
@@ -190,7 +177,7 @@ def scores(items: Sequence[Item], right: Mapping[str, bool]) -> dict[str, float]
     """Accuracy by task and by skill, under the names of the published table. A row has several skills."""
     found: dict[str, list[bool]] = {name: [] for name in _TABLE}
     for item in items:
-        metadata = _metadata(item.raw)
+        metadata = cell_object(item.raw.get("metadata"))
         named = {metadata.get("task"), *(metadata.get("skills") or ())}
         for name, wanted in _TABLE.items():
             if wanted in named:
