@@ -16,6 +16,7 @@ from vision_r1.pipeline.config import GoldRows
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.trace import Segment, Trace
 from vision_r1.teachers.config import ReasonerRates
+from vision_r1.teachers.prompts import shipped_prompts
 
 PROBLEM = Problem("p", "<image>\nFind x.", "B", options=("2.0", "4.1"), answer_type="choice")
 ASKED = "<image>\nFind x.\nChoices:\n(A) 2.0\n(B) 4.1"
@@ -48,8 +49,9 @@ def test_evaluation(tmp_path, prompt):
 
 
 def test_data_construction():
-    assert ASKED in pseudo_cot.render(PROBLEM, "B")
-    assert ASKED in describe.render(PROBLEM, PseudoCot("a", "b"))
+    prompts = shipped_prompts("tiny")
+    assert ASKED in pseudo_cot.render(prompts, PROBLEM, "B")
+    assert ASKED in describe.render(prompts, PROBLEM, PseudoCot("a", "b"))
 
 
 def test_the_reasoner(monkeypatch):

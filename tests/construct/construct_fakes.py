@@ -9,8 +9,8 @@ from vision_r1.construct.mllm import Mllm
 from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.trace import Segment, Trace
-from vision_r1.teachers import prompts
 from vision_r1.teachers.language import Facts, caption, description, facts_of, transcript
+from vision_r1.teachers.prompts import shipped_prompts
 
 
 def trace(text: str, stop: str = "eos", problem_id: str = "p") -> Trace:
@@ -18,7 +18,7 @@ def trace(text: str, stop: str = "eos", problem_id: str = "p") -> Trace:
 
 
 def step_of(prompt: str) -> str:
-    if prompt == prompts.caption_prompt():
+    if prompt == shipped_prompts("tiny").caption():
         return "caption"
     return "pseudo_cot" if "under the heading Caption" in prompt else "describe"
 

@@ -21,7 +21,7 @@ from vision_r1.rollout.config import Sampling, VLLMSettings
 from vision_r1.rollout.engine import InProcessEngine
 from vision_r1.rollout.in_process import Request
 from vision_r1.rollout.vllm_server import PYTHON, VLLMEngine, last_words, server_environment
-from vision_r1.teachers import prompts
+from vision_r1.teachers.prompts import shipped_prompts
 from vision_r1.teachers.request_log import RequestLog
 
 
@@ -195,7 +195,7 @@ def test_greedy_through_vllm_is_greedy_in_this_process(log, monkeypatch):
     # The shipped teacher writes long texts for the second kind of prompt, short ones for the first.
     requests = [Request(f"direct{i}", p.prompt, p.media) for i, p in enumerate(problems)]
     requests += [
-        Request(f"long{i}", prompts.pseudo_cot_prompt(p.prompt, None), p.media)
+        Request(f"long{i}", shipped_prompts("tiny").pseudo_cot(p.prompt, None), p.media)
         for i, p in enumerate(problems)
     ]
     sampling = Sampling(max_new_tokens=200)

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from vision_r1.teachers import prompts
 from vision_r1.teachers.language import Facts, description
+from vision_r1.teachers.prompts import shipped_prompts
 from vision_r1.teachers.reasoner import ReasonerRates, reason
 
 WORDS = description(Facts("row", ((3, 5, 2, 8),)))
@@ -88,13 +88,13 @@ def test_rates_of_zero_mean_never(rates, word):
 
 
 def test_prompts_do_not_interpret_what_they_are_filled_with():
-    text = prompts.describe_prompt("{thinking_process} {x}", "{question} {0} {answer.__class__}")
+    text = shipped_prompts("tiny").describe("{thinking_process} {x}", "{question} {0} {answer.__class__}")
     assert "{thinking_process} {x}" in text
     assert "{question} {0} {answer.__class__}" in text
 
 
 def test_the_answer_is_in_the_first_prompt_only_where_the_switch_says_so():
-    assert "Answer: 18" in prompts.pseudo_cot_prompt(QUESTION, "18")
-    assert "Answer:" not in prompts.pseudo_cot_prompt(QUESTION, None)
-    assert "Answer: 18" in prompts.reason_prompt(WORDS, QUESTION, "18")
-    assert "Answer:" not in prompts.reason_prompt(WORDS, QUESTION, None)
+    assert "Answer: 18" in shipped_prompts("tiny").pseudo_cot(QUESTION, "18")
+    assert "Answer:" not in shipped_prompts("tiny").pseudo_cot(QUESTION, None)
+    assert "Answer: 18" in shipped_prompts("tiny").reason(WORDS, QUESTION, "18")
+    assert "Answer:" not in shipped_prompts("tiny").reason(WORDS, QUESTION, None)

@@ -1,4 +1,4 @@
-"""Steps 1 and 2 over a batch of problems: from pixels to a description.
+"""Steps 1 and 2 over a batch of problems, with an engine in this process.
 
 | step | model | input | output |
 |---|---|---|---|
@@ -8,14 +8,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from vision_r1.construct import caption, describe, pseudo_cot
-from vision_r1.construct.replies import Dropped, Generate, ask
+from vision_r1.construct.chain import Ask, Made, Step, Told, chain, in_step
+from vision_r1.construct.replies import Dropped, Said
+from vision_r1.construct.steps import caption_step, describe_step, pseudo_cot_step
 from vision_r1.problems.problem import Problem
+from vision_r1.rollout.request import Request
 from vision_r1.rollout.trace import Trace
+from vision_r1.teachers.prompts import shipped_prompts
+
+Generate = Callable[[Sequence[Request]], Sequence[Trace]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +62,38 @@ def bridge(problems: Sequence[Problem], told: Sequence[str | None], generate: Ge
     Returns:
         One result a problem, in order.
     """
-    asked = [pseudo_cot.render(problem, answer) for problem, answer in zip(problems, told, strict=True)]
-    rows: list[Bridged] = []
-    follow: list[tuple[int, pseudo_cot.PseudoCot]] = []
-    for index, reply in enumerate(ask(problems, asked, generate)):
-        parts = pseudo_cot.parse(reply) if isinstance(reply, Trace) else reply
-        if isinstance(parts, Dropped):
-            rows.append(Bridged(problems[index].id, dropped=parts))
-        else:
-            rows.append(Bridged(problems[index].id, parts.caption, parts.reasoning))
-            follow.append((index, parts))
-    wanted = [problems[index] for index, _ in follow]
-    asked = [describe.render(problems[index], parts) for index, parts in follow]
-    for (index, _), reply in zip(follow, ask(wanted, asked, generate), strict=True):
-        text = describe.parse(reply) if isinstance(reply, Trace) else reply
-        change = {"dropped": text} if isinstance(text, Dropped) else {"description": text}
-        rows[index] = replace(rows[index], **change)
-    return rows
+    prompts = shipped_prompts("tiny")
+    return _through([pseudo_cot_step(prompts), describe_step(prompts)], problems, told, generate)
 
 
 def plain_captions(problems: Sequence[Problem], generate: Generate) -> list[Bridged]:
     """The control: each image's plain caption in the place of the description."""
-    rows = []
-    replies = ask(problems, [caption.render()] * len(problems), generate)
-    for problem, reply in zip(problems, replies, strict=True):
-        text = caption.parse(reply) if isinstance(reply, Trace) else reply
-        if isinstance(text, Dropped):
-            rows.append(Bridged(problem.id, dropped=text))
-        else:
-            rows.append(Bridged(problem.id, caption=text, description=text))
-    return rows
+    return _through([caption_step(shipped_prompts("tiny"))], problems, [None] * len(problems), generate)
+
+
+def _through(
+    steps: Sequence[Step], problems: Sequence[Problem], told: Sequence[str | None], generate: Generate
+) -> list[Bridged]:
+    """Every problem through the steps, side by side."""
+    chains = [
+        chain(problem, steps, Told(mllm=answer)) for problem, answer in zip(problems, told, strict=True)
+    ]
+
+    def answer(asks: list[Ask]) -> list[Said]:
+        traces = generate([Request(ask.problem, ask.prompt, ask.media) for ask in asks])
+        return [Said(trace.text, "", trace.tokens, trace.stop_reason, trace.error) for trace in traces]
+
+    return [
+        _bridged(problem.id, made) for problem, made in zip(problems, in_step(chains, answer), strict=True)
+    ]
+
+
+def _bridged(problem_id: str, made: Made) -> Bridged:
+    notes = made.notes
+    return Bridged(
+        problem_id,
+        notes.get("caption", ""),
+        notes.get("pseudo_cot", ""),
+        notes.get("description", ""),
+        made.dropped,
+    )

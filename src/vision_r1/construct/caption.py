@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from vision_r1.construct.replies import Dropped, plain_reply
-from vision_r1.rollout.trace import Trace
-from vision_r1.teachers import prompts
+from vision_r1.construct.replies import Dropped, Reply, plain_reply
+from vision_r1.teachers.prompts import Prompts
 
 
-def render() -> str:
+def render(prompts: Prompts) -> str:
     """The prompt; it names no question."""
-    return prompts.caption_prompt()
+    return prompts.caption()
 
 
-def parse(trace: Trace) -> str | Dropped:
+def parse(reply: Reply) -> str | Dropped:
     """The caption, without the white space round it."""
-    return plain_reply("caption", trace)
+    return plain_reply("caption", reply)

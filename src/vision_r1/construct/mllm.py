@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from vision_r1.construct.bridge import Generate
 from vision_r1.construct.config import ConstructSettings
-from vision_r1.construct.replies import Generate
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.load import LoadedModel, load_model, load_processor
 from vision_r1.rollout.config import Sampling

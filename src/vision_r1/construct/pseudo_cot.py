@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vision_r1.construct.replies import Dropped, check_reply
+from vision_r1.construct.replies import Dropped, Reply, check_reply
 from vision_r1.problems.problem import Problem
-from vision_r1.rollout.trace import Trace
-from vision_r1.teachers import prompts
+from vision_r1.teachers.prompts import Prompts
 
 # "Caption:", "**Caption:**", "## Caption", each at the start of a line.
 _HEADING = re.compile(
@@ -30,22 +29,22 @@ class PseudoCot:
         return f"Caption: {self.caption}\nReasoning: {self.reasoning}"
 
 
-def render(problem: Problem, answer: str | None) -> str:
+def render(prompts: Prompts, problem: Problem, answer: str | None) -> str:
     """The prompt; `answer` is what the MLLM is told, None for nothing."""
-    return prompts.pseudo_cot_prompt(problem.prompt, answer)
+    return prompts.pseudo_cot(problem.prompt, answer)
 
 
-def parse(trace: Trace) -> PseudoCot | Dropped:
+def parse(reply: Reply) -> PseudoCot | Dropped:
     """The two parts of the reply; anything but one Caption and then one Reasoning is refused."""
-    refused = check_reply("pseudo_cot", trace)
+    refused = check_reply("pseudo_cot", reply)
     if refused is not None:
         return refused
-    headings = list(_HEADING.finditer(trace.text))
+    headings = list(_HEADING.finditer(reply.text))
     if [heading[1].lower() for heading in headings] != ["caption", "reasoning"]:
         found = ", ".join(heading[1] for heading in headings[:6]) or "none"
         return Dropped("pseudo_cot_headings", f"expected Caption and Reasoning, found: {found}")
     first, second = headings
-    parts = PseudoCot(trace.text[first.end() : second.start()].strip(), trace.text[second.end() :].strip())
+    parts = PseudoCot(reply.text[first.end() : second.start()].strip(), reply.text[second.end() :].strip())
     if not parts.caption or not parts.reasoning:
         return Dropped("pseudo_cot_headings", "a part is empty")
     return parts

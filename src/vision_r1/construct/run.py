@@ -33,7 +33,7 @@ from vision_r1.core.progress import Progress, Silent
 from vision_r1.problems.chat import ChatRow
 from vision_r1.problems.export import write_vision_r1_cold
 from vision_r1.problems.problem import Problem
-from vision_r1.teachers import prompts
+from vision_r1.teachers.prompts import shipped_prompts
 
 SUMMARY, TRACES, COLD = "summary.json", "traces.jsonl", "vision_r1_cold.json"
 
@@ -100,7 +100,8 @@ def run_construct(
 
 def fingerprint(settings: ConstructSettings, problems: Sequence[Problem], seed: int) -> str:
     """Names what the result depends on: settings, seed, prompts, and every problem with its images."""
-    digest = hashlib.sha256(json.dumps([to_plain(settings), seed, prompts.VERSION]).encode())
+    prompts = sorted(template.identity for template in shipped_prompts("tiny").templates.values())
+    digest = hashlib.sha256(json.dumps([to_plain(settings), seed, prompts]).encode())
     for problem in problems:
         parts = [problem.id, problem.prompt, problem.answer, *(media.key for media in problem.media)]
         digest.update(json.dumps(parts).encode())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 from vision_r1.core.errors import InputError
+from vision_r1.core.user_code import load_user_module
 from vision_r1.grading.formats import Parts, split_parts
 from vision_r1.grading.hfrrf import Reward, StopReason, check_stop_reason, hfrrf, soft_reward
 from vision_r1.grading.spec import GradeSpec
@@ -64,7 +63,7 @@ def load_reward(spec: str) -> RewardFunction:
 
 
 def _function(path: Path, name: str) -> Callable[..., Any]:
-    module = _load(path)
+    module = load_user_module(path, "reward: FILE.py:FUNCTION")
     function = getattr(module, name, None)
     if not callable(function):
         raise InputError(f"no function {name!r}", where=str(path), fix=f"define {_SIGNATURE}")
@@ -75,20 +74,6 @@ def _function(path: Path, name: str) -> Callable[..., Any]:
             f"{name} does not take three arguments", where=str(path), fix=f"define {_SIGNATURE}"
         ) from None
     return cast(Callable[..., Any], function)
-
-
-def _load(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise InputError("no such file", where=str(path), fix="reward: FILE.py:FUNCTION")
-    spec = importlib.util.spec_from_file_location(f"vision_r1_user_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise InputError("not a Python file", where=str(path))
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise InputError(f"cannot be loaded: {type(error).__name__}: {error}", where=str(path)) from error
-    return module
 
 
 def _read(value: Any, where: str) -> tuple[float, str]:

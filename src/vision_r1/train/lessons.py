@@ -14,12 +14,14 @@ from vision_r1.models.tiny import Role
 from vision_r1.problems.drawing import SHAPES, Layout, Scene
 from vision_r1.problems.scans import Split
 from vision_r1.problems.tiny_world import FAMILIES, TRAINING_FAMILIES, random_problem, random_scene
-from vision_r1.teachers import language, prompts
+from vision_r1.teachers import language
+from vision_r1.teachers.prompts import shipped_prompts
 from vision_r1.teachers.reasoner import sample_corpus
 from vision_r1.teachers.steps import apply, plain, solve
 from vision_r1.train.curriculum import Mix, Phase
 
 READ = "Read the image."
+_PROMPTS = shipped_prompts("tiny")
 # The ones that go over the cells with a question in mind take longest to learn.
 WORKED_FAMILIES = (*TRAINING_FAMILIES, "parity", "bars", "shapes", "shapes", "shapes")
 
@@ -211,14 +213,12 @@ def teacher_example(
     scene = problem.meta["scene"]
     facts = language.facts_of(scene)
     if draw_kind < mix[1]:
-        return Example(prompts.caption_prompt(), language.caption(facts), scene)
+        return Example(_PROMPTS.caption(), language.caption(facts), scene)
     if draw_kind < mix[2]:
         told = problem.answer if rng.random() < 0.8 else None
-        return Example(
-            prompts.pseudo_cot_prompt(problem.question, told), pseudo_cot(facts, problem.answer), scene
-        )
+        return Example(_PROMPTS.pseudo_cot(problem.question, told), pseudo_cot(facts, problem.answer), scene)
     thought = pseudo_cot(_misread(facts, rng) if rng.random() < 0.34 else facts, problem.answer)
-    return Example(prompts.describe_prompt(problem.question, thought), language.description(facts), scene)
+    return Example(_PROMPTS.describe(problem.question, thought), language.description(facts), scene)
 
 
 EXAMPLES: dict[Role, Callable[..., Example]] = {"base": base_example, "teacher": teacher_example}
