@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from vision_r1.construct.keep import KeepRule
 from vision_r1.core.config import FrozenConfig
-from vision_r1.teachers.config import ReasonerRates
+from vision_r1.problems.config import ProblemsConfig
+from vision_r1.teachers.config import Budget, ReasonerRates, RoleConfig
 
 
 class FilterLimits(FrozenConfig):
@@ -50,3 +52,50 @@ class ConstructSettings(FrozenConfig):
     leak_test_n: int = Field(default=200, ge=0)
     filter: FilterLimits = FilterLimits()
     min_kept: int = Field(default=32, ge=1)
+
+
+class Construction(FrozenConfig):
+    """Data construction with served teachers: the file that `vision-r1 construct` takes.
+
+    Attributes:
+        data: sets of problems by name.
+        mllm: the model that sees the images.
+        reasoner: the model that thinks; it sees text only.
+        steps: the steps in order; also `FILE.py:NAME` (see `construct.steps`).
+        prompts: "full", "tiny", or a folder with files such as describe.txt in their place.
+        answer_to_mllm: step 1 is told the gold answer, as in the paper.
+        answer_to_reasoner: step 3 is told it too, as the paper's author says of theirs
+            (Osilly/Vision-R1, issue 17); then the answer filter proves little.
+        samples: of the reasoner, for each problem.
+        keep: which of the right ones become rows, see `construct.keep`.
+        keep_at_most: of one problem, for `all_right` and `hardest`.
+        answer_retries: further samples where a reply cannot be parsed.
+        seed: of the sampling and of the choice of the controls' problems.
+        budget: what may be spent in all.
+        filter: thresholds of the filter.
+        near_duplicates: leave out near duplicates too; exact ones always are.
+        evaluation: sets by name that must not be learned from; problems in them are left out.
+        controls_n: problems of the leak test, the caption control and the fidelity; 0 leaves them out.
+        rows_per_file: rows of one parquet file.
+        export: what is written beside, see `construct.export`.
+    """
+
+    data: dict[str, ProblemsConfig] = Field(min_length=1)
+    mllm: RoleConfig
+    reasoner: RoleConfig
+    steps: tuple[str, ...] = ("pseudo_cot", "describe", "reason")
+    prompts: str = "full"
+    answer_to_mllm: bool = True
+    answer_to_reasoner: bool = False
+    samples: int = Field(default=1, ge=1, le=64)
+    keep: KeepRule = "first_right"
+    keep_at_most: int = Field(default=1, ge=1)
+    answer_retries: int = Field(default=2, ge=0, le=20)
+    seed: int = Field(default=0, ge=0)
+    budget: Budget = Budget()
+    filter: FilterLimits = FilterLimits(max_tokens=16_384)
+    near_duplicates: bool = True
+    evaluation: dict[str, ProblemsConfig] = {}
+    controls_n: int = Field(default=0, ge=0)
+    rows_per_file: int = Field(default=5000, ge=1)
+    export: tuple[str, ...] = ()

@@ -13,13 +13,11 @@ bridged description of the same image. The paper shows this comparison by one ex
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from vision_r1.analysis.intervals import share_of
-from vision_r1.construct.bridge import Bridged
-from vision_r1.construct.reason import Reasoner
 from vision_r1.core.seeds import derive_seed
 from vision_r1.grading import GradeSpec, grade_answer, grade_response
 from vision_r1.problems.problem import Problem
@@ -72,15 +70,6 @@ def _wrong(problem: Problem, peers: Sequence[set[str]], seed: int) -> str | None
     return None
 
 
-def _replies(
-    problems: Sequence[Problem], bridged: Sequence[Bridged], told: Sequence[str | None], reasoner: Reasoner
-) -> list[str | None]:
-    return [
-        None if row.dropped is not None else reasoner(problem, row.description, answer).text
-        for problem, row, answer in zip(problems, bridged, told, strict=True)
-    ]
-
-
 def _returns(
     problems: Sequence[Problem], texts: Sequence[str | None], answers: Sequence[str]
 ) -> dict[str, object]:
@@ -93,49 +82,45 @@ def _returns(
 
 
 def leak_test(
-    problems: Sequence[Problem],
-    wrong: Sequence[str],
-    arms: dict[str, Sequence[Bridged]],
-    reasoner: Reasoner,
-    answer_to_reasoner: bool,
+    problems: Sequence[Problem], wrong: Sequence[str], texts: Mapping[str, Sequence[str | None]]
 ) -> dict[str, Any]:
     """How often each arm returns the wrong and the true answer.
 
     Args:
         problems: of the test.
         wrong: the wrong answer of each.
-        arms: for each of `ARMS`, the bridged rows in the order of the problems.
-        reasoner: step 3.
-        answer_to_reasoner: whether step 3 is told what step 1 is told.
+        texts: for each of `ARMS`, what the reasoner wrote in the order of the problems; None where it
+            was not asked.
 
     Returns:
         {"n", "arms": {arm: {"returns_wrong", "returns_true", "unusable"}}}; shares with their 95%
         Wilson intervals.
     """
     true = [problem.answer for problem in problems]
-    given: dict[str, Sequence[str | None]] = {"wrong": wrong, "right": true, "none": [None] * len(problems)}
-    result: dict[str, Any] = {"n": len(problems), "arms": {}}
-    for arm in ARMS:
-        told = given[arm] if answer_to_reasoner else given["none"]
-        texts = _replies(problems, arms[arm], told, reasoner)
-        result["arms"][arm] = {
-            "returns_wrong": _returns(problems, texts, wrong),
-            "returns_true": _returns(problems, texts, true),
-            "unusable": sum(text is None for text in texts),
-        }
-    return result
+    return {
+        "n": len(problems),
+        "arms": {
+            arm: {
+                "returns_wrong": _returns(problems, texts[arm], wrong),
+                "returns_true": _returns(problems, texts[arm], true),
+                "unusable": sum(text is None for text in texts[arm]),
+            }
+            for arm in ARMS
+        },
+    }
 
 
 def caption_control(
-    problems: Sequence[Problem],
-    captions: Sequence[Bridged],
-    described: Sequence[Bridged],
-    reasoner: Reasoner,
+    problems: Sequence[Problem], captions: Sequence[str | None], described: Sequence[str | None]
 ) -> dict[str, Any]:
-    """How often the reasoner, told no answer, is right from a caption and from a description."""
-    nothing = [None] * len(problems)
+    """How often the reasoner, told no answer, is right from a caption and from a description.
+
+    Args:
+        problems: of the test.
+        captions, described: what it wrote from the one and from the other.
+    """
     true = [problem.answer for problem in problems]
     return {
-        name: _returns(problems, _replies(problems, rows, nothing, reasoner), true)
-        for name, rows in (("caption", captions), ("description", described))
+        "caption": _returns(problems, captions, true),
+        "description": _returns(problems, described, true),
     }

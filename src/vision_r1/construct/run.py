@@ -152,10 +152,28 @@ def _probes(
     captions = shards.make(
         "captions", subset, told["none"], lambda some, _: plain_captions(some, model.generate)
     )
-    return {
-        "leak_test": leak.leak_test(subset, wrong, arms, reasoner, settings.answer_to_reasoner),
-        "caption_control": leak.caption_control(subset, captions, arms[own], reasoner),
+    nothing: Sequence[str | None] = told["none"]
+    texts = {
+        arm: _replies(subset, arms[arm], told[arm] if settings.answer_to_reasoner else nothing, reasoner)
+        for arm in leak.ARMS
     }
+    return {
+        "leak_test": leak.leak_test(subset, wrong, texts),
+        "caption_control": leak.caption_control(
+            subset,
+            _replies(subset, captions, nothing, reasoner),
+            _replies(subset, arms[own], nothing, reasoner),
+        ),
+    }
+
+
+def _replies(
+    problems: Sequence[Problem], bridged: Sequence[Bridged], told: Sequence[str | None], reasoner: Reasoner
+) -> list[str | None]:
+    return [
+        None if row.dropped is not None else reasoner(problem, row.description, answer).text
+        for problem, row, answer in zip(problems, bridged, told, strict=True)
+    ]
 
 
 def _refuse_empty(rows: Sequence[Row], settings: ConstructSettings, out: Path) -> None:

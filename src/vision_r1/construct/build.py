@@ -1,0 +1,290 @@
+"""Data construction with served teachers, from sets of problems to shards.
+
+out/requests/log.sqlite    every answer; images beside it
+out/rows/                  every row, kept or dropped, and why (see `construct.record`)
+out/images/                images by content
+out/data/                  kept rows as a `datasets` directory
+out/quarantine.jsonl       requests that brought no answer, with their reasons
+out/summary.json           counts, ledger, controls; written last
+
+Two passes. The first asks; all that it leaves behind is the log. The second goes over the log again and
+writes the rows. So a killed construction goes on where it was, and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_r1.construct import controls as bridge_controls
+from vision_r1.construct.ask import Asked, ask_all
+from vision_r1.construct.chain import Chain, Made, Role, Step, Told, chain
+from vision_r1.construct.collect import Item, items_of, records
+from vision_r1.construct.config import Construction
+from vision_r1.construct.dataset import write_dataset
+from vision_r1.construct.export import export_construction
+from vision_r1.construct.images import ImageStore
+from vision_r1.construct.judging import judge_rows
+from vision_r1.construct.pilot import projection
+from vision_r1.construct.prepare import Prepared, Rejected, prepare
+from vision_r1.construct.record import Record
+from vision_r1.construct.replay import replay
+from vision_r1.construct.row_files import read_rows, row_writer
+from vision_r1.construct.steps import build_steps, caption_step
+from vision_r1.construct.tally import Tally
+from vision_r1.core.errors import InputError
+from vision_r1.core.files import write_json, write_jsonl
+from vision_r1.core.progress import Progress
+from vision_r1.problems.faults import BadRow
+from vision_r1.problems.load import load_problems, load_problems_leniently
+from vision_r1.problems.problem import Problem
+from vision_r1.teachers.config import RoleConfig
+from vision_r1.teachers.pool import BudgetReached, Teachers
+from vision_r1.teachers.prompts import Prompts, open_prompts
+from vision_r1.teachers.request_log import RequestLog
+
+LOG = Path("requests") / "log.sqlite"
+ROWS, IMAGES, SUMMARY, QUARANTINE = "rows", "images", "summary.json", "quarantine.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which problems, and how far.
+
+    Attributes:
+        part: (index from 1, how many): one part of the problems, by their keys.
+        limit: at most so many problems, chosen by their keys.
+        collect_only: ask nobody; write what the answers so far give.
+    """
+
+    part: tuple[int, int] | None = None
+    limit: int | None = None
+    collect_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A construction under way.
+
+    Attributes:
+        config: its settings.
+        out: its folder.
+        prepared: its problems.
+        steps, caption_steps: the ways through.
+        tests: what the controls ask; None without.
+    """
+
+    config: Construction
+    out: Path
+    prepared: Prepared
+    steps: Sequence[Step]
+    caption_steps: Sequence[Step]
+    tests: bridge_controls.Controls | None
+
+    @property
+    def roles(self) -> dict[Role, RoleConfig]:
+        """How each role is asked."""
+        return {"mllm": self.config.mllm, "reasoner": self.config.reasoner}
+
+    def chain(self, problem: Problem) -> Chain:
+        """The way of one problem, from its beginning."""
+        settings = self.config
+        told = Told(
+            problem.answer if settings.answer_to_mllm else None,
+            problem.answer if settings.answer_to_reasoner else None,
+        )
+        return chain(problem, self.steps, told, settings.samples, settings.answer_retries)
+
+    def chains(self) -> Iterator[Chain]:
+        """Everything that is to be asked: the rows, then the controls."""
+        for problem in self.prepared.problems:
+            yield self.chain(problem)
+        if self.tests is not None:
+            for arm in self.tests.chains().values():
+                yield from (begin() for begin in arm)
+
+    @property
+    def total(self) -> int:
+        """How many chains that is."""
+        return len(self.prepared.problems) + (4 * len(self.tests.problems) if self.tests else 0)
+
+
+def construct(config: Construction, out: Path, scope: Scope, progress: Progress) -> dict[str, Any]:
+    """Build rows from sets of problems; a killed call goes on where it was when it is made again.
+
+    Args:
+        config: sets, teachers, steps and thresholds.
+        out: the folder to write to.
+        scope: which problems, and how far.
+        progress: told of every problem.
+
+    Returns:
+        The summary, as in summary.json.
+
+    Raises:
+        InputError: settings, problems or endpoints that cannot be used; what was answered is kept.
+        BudgetReached: the budget would not hold another request; what was answered is kept.
+        KeyboardInterrupt: after what was in flight has been answered and kept.
+    """
+    prompts = open_prompts(config.prompts)
+    steps = build_steps(config.steps, prompts)
+    prepared = read_sets(config, progress)
+    whole = len(prepared.problems)
+    if scope.part is not None:
+        prepared = prepared.part(*scope.part)
+    if scope.limit is not None:
+        prepared = prepared.first(scope.limit)
+    work = _work(config, out, prepared, steps, prompts)
+    with RequestLog(out / LOG) as log:
+        asked, ledger = (Asked(), log.ledger()) if scope.collect_only else _ask(work, log, progress)
+        write_jsonl(out / QUARANTINE, (_quarantined(*each) for each in asked.failures))
+        collect(work, log, progress)
+        tests = _tests(work, log)
+    return finish(out, config, progress, {
+        "ledger": ledger,
+        "quarantined": len(asked.failures),
+        "controls": tests,
+        "projection": projection(out, asked, ledger, config, whole),
+    })  # fmt: skip
+
+
+def read_sets(config: Construction, progress: Progress) -> Prepared:
+    """All problems of all sets, named by content, the bad and double ones set aside."""
+    report: Callable[[int, int], None] = functools.partial(_images, progress)
+    sets = {name: load_problems_leniently(section, report) for name, section in config.data.items()}
+    evaluation = {name: load_problems(section) for name, section in config.evaluation.items()}
+    return prepare(sets, evaluation, config.near_duplicates, progress)
+
+
+def _images(progress: Progress, done: int, total: int) -> None:
+    if done % 1000 == 0 or done == total:
+        progress.say(f"images checked: {done:,} of {total:,}") if done == total else None
+
+
+def _work(
+    config: Construction, out: Path, prepared: Prepared, steps: Sequence[Step], prompts: Prompts
+) -> Work:
+    # The control takes the plain caption in the place of everything before the reasoner.
+    names = [step.name for step in steps]
+    caption_steps = [caption_step(prompts), *steps[names.index("reason") :]]
+    tests = None
+    if config.controls_n:
+        tests = bridge_controls.choose(
+            prepared.problems, config.controls_n, config.seed, steps, caption_steps,
+            both=config.answer_to_reasoner, retries=config.answer_retries,
+        )  # fmt: skip
+    return Work(config, out, prepared, steps, caption_steps, tests)
+
+
+def _ask(work: Work, log: RequestLog, progress: Progress) -> tuple[Asked, dict[str, Any]]:
+    """The first pass. What is in flight is answered and kept whatever ends it."""
+    asked = Asked()
+    progress.start("ask", work.total, "problem")
+    with Teachers(dict(work.roles), log, work.config.budget) as teachers:
+        job = teachers.start(
+            ask_all(work.chains(), teachers, work.roles, work.config.seed, asked, progress)
+        )
+        try:
+            job.result()
+        except KeyboardInterrupt:
+            progress.say("stopping: waiting for what is in flight (once more to drop it)")
+            teachers.stop()
+            job.exception()
+            raise
+        finally:
+            progress.finish()
+        return asked, teachers.ledger()
+
+
+def collect(work: Work, log: RequestLog, progress: Progress) -> None:
+    """The second pass: every row, from the answers in the log."""
+    config, folder = work.config, work.out / ROWS
+    store = ImageStore(work.out / IMAGES)
+    shutil.rmtree(folder, ignore_errors=True)
+    progress.start("collect", len(work.prepared.problems), "problem")
+
+    def items() -> Iterator[Item]:
+        for done, problem in enumerate(work.prepared.problems, start=1):
+            yield from items_of(problem, replay(work.chain(problem), log, work.roles, config.seed))
+            progress.advance(done)
+
+    judge = functools.partial(judge_rows, limits=config.filter)
+    made = records(
+        items(), judge, work.prepared.origins, functools.partial(_stored, store), config.keep,
+        config.keep_at_most,
+    )  # fmt: skip
+    with row_writer(folder, config.rows_per_file) as rows, closing(made):
+        for row in _merged(made, work.prepared.rejected, store):
+            rows.write(row)
+    progress.finish()
+
+
+def _merged(made: Iterator[Record], rejected: Sequence[Rejected], store: ImageStore) -> Iterator[Record]:
+    """Rows of answers and rows that nobody was asked about, by id."""
+    aside = iter(sorted((row.record(_readable(store, row.row)) for row in rejected), key=lambda r: r.id))
+    waiting = next(aside, None)
+    for row in made:
+        while waiting is not None and waiting.id < row.id:
+            yield waiting
+            waiting = next(aside, None)
+        yield row
+    while waiting is not None:
+        yield waiting
+        waiting = next(aside, None)
+
+
+def _stored(store: ImageStore, problem: Problem) -> tuple[str, ...]:
+    return tuple(store.keep(media) for media in problem.media)
+
+
+def _readable(store: ImageStore, row: Problem | BadRow) -> tuple[str, ...]:
+    """The images of a rejected problem, as far as they can be read."""
+    names = []
+    for media in row.media if isinstance(row, Problem) else ():
+        try:
+            names.append(store.keep(media))
+        except InputError:
+            continue
+    return tuple(names)
+
+
+def _tests(work: Work, log: RequestLog) -> dict[str, Any] | None:
+    if work.tests is None or not work.tests.problems:
+        return None
+    made: Mapping[str, list[Made]] = {
+        arm: [replay(begin(), log, work.roles, work.config.seed) for begin in begins]
+        for arm, begins in work.tests.chains().items()
+    }
+    return work.tests.result(made)
+
+
+def _quarantined(problem: str, step: str, kind: str, reason: str) -> dict[str, str]:
+    return {"problem": problem, "step": step, "kind": kind, "reason": reason}
+
+
+def finish(out: Path, config: Construction, progress: Progress, further: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that is made of the rows: data set, exports, pages, and at the end the summary.
+
+    Raises:
+        InputError: no row was kept; the rows say why.
+    """
+    tally = Tally()
+    for row in read_rows(out / ROWS):
+        tally.add(row)
+    summary = {**tally.summary(), **further}
+    if tally.kept == 0:
+        reasons = ", ".join(f"{name} {count}" for name, count in tally.reasons.most_common(5))
+        write_json(out / SUMMARY, summary)
+        raise InputError(
+            f"no row of {tally.n} was kept: {reasons}", where=str(out / ROWS), fix="read the reasons there"
+        )
+    write_dataset(out, progress)
+    for name in config.export:
+        export_construction(out, name, out / "export" / name, progress)
+    write_json(out / SUMMARY, summary)
+    return summary

@@ -1,0 +1,178 @@
+"""Before anything is asked: problems named by their content, and those that are not worth asking.
+
+Everything here is decided from the whole set, so every shard of a construction decides alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from vision_r1.construct.dedupe import find_contaminated, find_duplicates
+from vision_r1.construct.record import Record
+from vision_r1.core.errors import InputError
+from vision_r1.core.progress import Progress
+from vision_r1.problems.faults import BadRow
+from vision_r1.problems.problem import Problem, content_key
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a problem is from: the name of the set, and what that set calls it."""
+
+    source: str
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that no teacher is asked about.
+
+    Attributes:
+        key: the problem's content key; of a row that is no problem, a name of its own.
+        origin: where it is from.
+        reason: short name to count by.
+        detail: what exactly is wrong.
+        row: the problem, or what could be read of one.
+    """
+
+    key: str
+    origin: Origin
+    reason: str
+    detail: str
+    row: Problem | BadRow
+
+    def record(self, images: tuple[str, ...]) -> Record:
+        """Its row; the id holds where it is from, as duplicates have one key."""
+        name = hashlib.sha256(f"{self.origin.source}\0{self.origin.source_id}".encode()).hexdigest()[:8]
+        problem = self.row if isinstance(self.row, Problem) else None
+        return Record(
+            id=f"{self.key}-x{name}",
+            problem=self.key,
+            source=self.origin.source,
+            source_id=self.origin.source_id,
+            sample_index=0,
+            question=problem.prompt if problem else self.row.question,
+            options=self.row.options,
+            answer=self.row.answer,
+            answer_type=problem.answer_type if problem else "",
+            family=family_of(problem) if problem else None,
+            images=images,
+            reason=self.reason,
+            detail=self.detail,
+            fired=(self.reason,),
+        )
+
+
+def family_of(problem: Problem) -> str | None:
+    """What figures are broken down by, where the set says it."""
+    family = problem.meta.get("family")
+    return None if family is None else str(family)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a construction starts from.
+
+    Attributes:
+        problems: sorted by their ids, which are their content keys.
+        origins: of each id.
+        rejected: sorted by key.
+    """
+
+    problems: tuple[Problem, ...]
+    origins: Mapping[str, Origin]
+    rejected: tuple[Rejected, ...]
+
+    def part(self, index: int, of: int) -> Prepared:
+        """Part `index` (from 1) of `of`: a problem belongs to one part by its key alone."""
+        mine = [problem for problem in self.problems if _part(problem.id, of) == index]
+        rejected = tuple(row for row in self.rejected if _part(row.key, of) == index)
+        return Prepared(tuple(mine), self.origins, rejected)
+
+    def first(self, n: int) -> Prepared:
+        """The first `n` problems by key; keys are hashes, so that is a sample without favour."""
+        return Prepared(self.problems[:n], self.origins, ())
+
+
+def _part(key: str, of: int) -> int:
+    return int(key[:8], 16) % of + 1
+
+
+def prepare(
+    sets: Mapping[str, tuple[Sequence[Problem], Sequence[BadRow]]],
+    evaluation: Mapping[str, Sequence[Problem]],
+    dedupe: bool,
+    progress: Progress,
+) -> Prepared:
+    """Name problems by their content and set aside what is bad, double or in an evaluation set.
+
+    Args:
+        sets: by name, the problems that could be read and the rows that could not.
+        evaluation: by name, problems that must not be learned from.
+        dedupe: leave out near duplicates too; exact ones always are.
+        progress: told of the search.
+
+    Raises:
+        InputError: no problem is left.
+    """
+    rejected = [
+        Rejected(bad.key(name), Origin(name, bad.source_id or bad.row), bad.reason, bad.detail, bad)
+        for name, (_, faults) in sets.items()
+        for bad in faults
+    ]
+    found = sorted(
+        (
+            (content_key(problem), Origin(name, problem.id), problem)
+            for name, (problems, _) in sets.items()
+            for problem in problems
+        ),
+        key=lambda each: (each[0], each[1].source, each[1].source_id),
+    )
+    origins: dict[str, Origin] = {}
+    problems: list[Problem] = []
+    for key, origin, problem in found:
+        if key in origins:
+            first = origins[key]
+            detail = f"the same as {first.source}: {first.source_id}"
+            rejected.append(Rejected(key, origin, "duplicate", detail, problem))
+        else:
+            origins[key] = origin
+            problems.append(replace(problem, id=key))
+    problems, double = _without(problems, _near(problems, origins, progress) if dedupe else {}, origins)
+    seen = find_contaminated(problems, evaluation, progress) if evaluation else {}
+    problems, known = _without(
+        problems, {index: ("contaminated", match.line()) for index, match in seen.items()}, origins
+    )
+    rejected += [*double, *known]
+    if not problems:
+        raise InputError(
+            f"no problem is left of {len(found) + len(rejected)}; the first reason: "
+            + (f"{rejected[0].reason}: {rejected[0].detail}" if rejected else "the sets are empty"),
+            where="data",
+        )
+    rejected.sort(key=lambda row: (row.key, row.origin.source, row.origin.source_id))
+    return Prepared(tuple(problems), origins, tuple(rejected))
+
+
+def _near(
+    problems: Sequence[Problem], origins: Mapping[str, Origin], progress: Progress
+) -> dict[int, tuple[str, str]]:
+    result = {}
+    for index, twin in find_duplicates(problems, progress).items():
+        first = origins[problems[twin.of].id]
+        result[index] = ("near_duplicate", f"{twin.kind} as {first.source}: {first.source_id}")
+    return result
+
+
+def _without(
+    problems: Sequence[Problem], why: Mapping[int, tuple[str, str]], origins: Mapping[str, Origin]
+) -> tuple[list[Problem], list[Rejected]]:
+    rest = [problem for index, problem in enumerate(problems) if index not in why]
+    out = [
+        Rejected(problems[index].id, origins[problems[index].id], reason, detail, problems[index])
+        for index, (reason, detail) in sorted(why.items())
+    ]
+    return rest, out
+

@@ -1,0 +1,93 @@
+"""What a construction did, counted row by row, so that no more than one row is in memory."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from vision_r1.analysis.intervals import share_of
+from vision_r1.analysis.reflection import WORDS, reflection_counts
+from vision_r1.construct.record import Record
+from vision_r1.construct.summary import length_quantiles
+
+EXAMPLES = 3
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over rows.
+
+    Attributes:
+        n, kept, answered, rewritten: rows; those kept; those that a reasoner answered; kept ones whose
+            thought was rewritten.
+        problems, solved: problems, and those with a kept row.
+    """
+
+    n: int = 0
+    kept: int = 0
+    answered: int = 0
+    rewritten: int = 0
+    problems: int = 0
+    solved: int = 0
+    _problem: str = ""
+    _solved: str = ""
+    reasons: Counter[str] = field(default_factory=Counter)
+    fired: Counter[str] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    by_source: dict[str, Counter[str]] = field(default_factory=dict)
+    words: dict[str, Counter[str]] = field(default_factory=lambda: {"before": Counter(), "after": Counter()})
+    lengths: dict[str, array[int]] = field(default_factory=lambda: {"before": array("l"), "after": array("l")})
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, row: Record) -> None:
+        """Count one row; rows of one problem come one after the other."""
+        self.n += 1
+        if row.problem != self._problem:
+            self.problems, self._problem = self.problems + 1, row.problem
+        if row.kept and row.problem != self._solved:
+            self.solved, self._solved = self.solved + 1, row.problem
+        self.kept += row.kept
+        self.rewritten += row.kept and row.rewritten
+        source = self.by_source.setdefault(row.source, Counter())
+        source["rows"] += 1
+        source["kept"] += row.kept
+        if row.verdict:
+            self.verdicts[row.verdict] += 1
+        if row.kept:
+            self._text("after", row.final_text, row.tokens)
+        else:
+            self.reasons[row.reason] += 1
+            self.fired.update(set(row.fired))
+        if row.thought or row.reply:
+            self.answered += 1
+            self._text("before", row.thought, row.tokens)
+        examples = self.examples.setdefault(row.reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(row.id)
+
+    def _text(self, when: str, text: str, tokens: int) -> None:
+        self.words[when].update(reflection_counts([text]))
+        self.lengths[when].append(tokens)
+
+    def summary(self) -> dict[str, Any]:
+        """Plain data for summary.json."""
+        return {
+            "n": self.n,
+            "answered": self.answered,
+            "kept": self.kept,
+            "keep_rate": share_of(self.kept, self.n),
+            "problems": self.problems,
+            "problems_kept": share_of(self.solved, self.problems),
+            "rewritten": self.rewritten,
+            "reasons": dict(self.reasons.most_common()),
+            "fired": dict(self.fired.most_common()),
+            "verdicts": dict(self.verdicts.most_common()),
+            "sources": {name: dict(counts) for name, counts in sorted(self.by_source.items())},
+            "reflection_words": {
+                when: {word: counts[word] for word in WORDS} for when, counts in self.words.items()
+            },
+            "tokens": {when: length_quantiles(list(lengths)) for when, lengths in self.lengths.items()},
+            "examples": dict(sorted(self.examples.items())),
+        }
