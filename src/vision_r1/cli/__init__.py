@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from vision_r1.cli import evaluation
+from vision_r1.cli import construction, evaluation
 from vision_r1.cli.options import Seed, natural
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 tiny_app = typer.Typer(help="The tiny models that come with the package.", rich_markup_mode=None)
 app.add_typer(tiny_app, name="tiny")
+app.add_typer(construction.data_app, name="data")
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Dotted overrides, such as stages.sft.learning_rate=1e-4.")
@@ -114,6 +115,7 @@ def run(
         typer.echo(f"model:   {model}")
 
 
+app.command("construct")(construction.construct)
 app.command("grade")(evaluation.grade)
 app.command("eval")(evaluation.evaluate)
 app.command("rescore")(evaluation.rescore)

@@ -149,7 +149,8 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         "ledger": ledger,
         "quarantined": len(asked.failures),
         "controls": tests,
-        "projection": projection(out, asked, ledger, config, whole),
+        "asked": {"seconds": dict(asked.seconds), "requests": dict(asked.requests)},
+        "whole": whole,
     })  # fmt: skip
 
 
@@ -288,3 +289,22 @@ def finish(out: Path, config: Construction, progress: Progress, further: Mapping
         export_construction(out, name, out / "export" / name, progress)
     write_json(out / SUMMARY, summary)
     return summary
+
+
+def merge(folders: Sequence[Path], out: Path, config: Construction, progress: Progress) -> dict[str, Any]:
+    """The parts of a construction as one, with the bytes that one process would have written.
+
+    Raises:
+        InputError: parts that are damaged, or that disagree about a row.
+    """
+    merge_rows([folder / ROWS for folder in folders], out / ROWS, config.rows_per_file)
+    store = ImageStore(out / IMAGES)
+    for folder in folders:
+        store.take_all(ImageStore(folder / IMAGES))
+    parts = [read_json(folder / SUMMARY) for folder in folders]
+    steps: Counter[tuple[str, str]] = Counter()
+    return finish(out, config, progress, {
+        "ledger": merged_ledgers([part["ledger"] for part in parts]),
+        "quarantined": sum(part["quarantined"] for part in parts),
+        "controls": None,
+    })  # fmt: skip

@@ -1,0 +1,77 @@
+"""`construct` and `data`: build chain-of-thought rows, merge, join and mix sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+data_app = typer.Typer(help="Sets of problems and rows: merge, join, mix.", rich_markup_mode=None)
+
+
+def construct(
+    config: Annotated[Path, typer.Argument(help="A YAML file: sets of problems, two teachers, what to keep.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Dotted overrides, such as samples=4 or mllm.max_tokens=2048.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to; the same one continues.")] = Path("construction"),
+    limit: Annotated[int | None, typer.Option(help="At most so many problems.", min=1)] = None,
+    pilot: Annotated[
+        int | None, typer.Option(help="Try so many problems and project the whole.", min=1)
+    ] = None,
+    shard: Annotated[str | None, typer.Option(help="One part of the problems, such as 1/8.")] = None,
+    collect: Annotated[bool, typer.Option("--collect", help="Ask nobody; write what is answered.")] = False,
+) -> None:
+    """Build chain-of-thought rows with served teachers; run it again to go on where it was."""
+    from vision_r1.core.errors import ConfigError
+    from vision_r1.core.files import reported_writes
+    from vision_r1.pipeline.construction import (
+        construct_command,
+        construction_config,
+        parse_shard,
+        shard_folder,
+    )
+    from vision_r1.report.review import write_review
+    from vision_r1.report.terminal import RichProgress
+
+    if pilot is not None and (limit is not None or shard is not None):
+        raise ConfigError("a pilot is of the whole set", where="--pilot", fix="leave --limit and --shard out")
+    settings = construction_config(config, overrides or [])
+    part = parse_shard(shard)
+    folder = shard_folder(out, part, pilot)
+    with reported_writes(out), RichProgress() as progress:
+        summary = construct_command(
+            settings, folder, part=part, limit=pilot or limit, collect=collect, progress=progress
+        )
+        pages = write_review(folder)
+    _print(summary, projected=pilot is not None)
+    typer.echo(f"rows:   {folder / 'rows'}\ndata:   {folder / 'data'}\nreview: {pages}")
+
+
+def _print(summary: dict[str, Any], *, projected: bool) -> None:
+    from vision_r1.report.construct_lines import projection_lines, summary_lines
+
+    for line in summary_lines(summary):
+        typer.echo(line)
+    if projected:
+        for line in projection_lines(summary["projection"]):
+            typer.echo(line)
+
+
+@data_app.command("merge")
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished parts (shard-0001-of-0008 ...).")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+) -> None:
+    """Put the parts of a construction together; gives what one process gives."""
+    from vision_r1.core.files import reported_writes
+    from vision_r1.pipeline.construction import merge_command
+    from vision_r1.report.review import write_review
+    from vision_r1.report.terminal import RichProgress
+
+    with reported_writes(out), RichProgress() as progress:
+        summary = merge_command(folders, out, progress)
+        pages = write_review(out)
+    _print(summary, projected=False)
+    typer.echo(f"rows:   {out / 'rows'}\ndata:   {out / 'data'}\nreview: {pages}")

@@ -1,0 +1,138 @@
+"""What `construct` and `data merge` do, apart from printing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vision_r1.construct.config import Construction
+from vision_r1.core.config import apply_overrides, dump_yaml, parse_yaml, to_plain, validate
+from vision_r1.core.errors import ConfigError, InputError
+from vision_r1.core.files import atomic_write_text, user_path
+from vision_r1.core.progress import Progress
+from vision_r1.problems.config import anchored
+
+CONFIG = "construction.yaml"
+
+
+def construction_config(path: Path, overrides: Sequence[str]) -> Construction:
+    """The settings of a file, with overrides; paths are relative to the file.
+
+    Raises:
+        ConfigError: no such file, not YAML, or settings that are none.
+    """
+    try:
+        data = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise ConfigError("no such file", where=str(path)) from None
+    except (UnicodeDecodeError, OSError):
+        raise ConfigError("not a YAML text file", where=str(path)) from None
+    folder = path.resolve().parent
+    for section in ("data", "evaluation"):
+        sets = data.get(section)
+        if isinstance(sets, dict):
+            data[section] = {
+                name: anchored(each, folder) if isinstance(each, dict) else each for name, each in sets.items()
+            }
+    if isinstance(prompts := data.get("prompts"), str) and prompts not in ("full", "tiny"):
+        data["prompts"] = str(folder / user_path(prompts))
+    if isinstance(steps := data.get("steps"), list):
+        data["steps"] = [_anchored_step(step, folder) for step in steps]
+    return validate(Construction, apply_overrides(data, list(overrides)), str(path))
+
+
+def _anchored_step(step: Any, folder: Path) -> Any:
+    if not isinstance(step, str) or ".py:" not in step:
+        return step
+    file, _, name = step.rpartition(":")
+    return f"{folder / user_path(file)}:{name}"
+
+
+def parse_shard(text: str | None) -> tuple[int, int] | None:
+    """`2/8` as (2, 8); None for no part.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise ConfigError(f"{text!r} is not a part such as 1/8", where="--shard")
+    return int(found[1]), int(found[2])
+
+
+def shard_folder(out: Path, part: tuple[int, int] | None, pilot: int | None) -> Path:
+    """Where a part or a pilot works: a folder of its own below `out`."""
+    if pilot is not None:
+        return out / "pilot"
+    return out if part is None else out / f"shard-{part[0]:04d}-of-{part[1]:04d}"
+
+
+def construct_command(
+    config: Construction,
+    out: Path,
+    *,
+    part: tuple[int, int] | None,
+    limit: int | None,
+    collect: bool,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Run a construction; see `construct.build.construct`."""
+    from vision_r1.construct.build import Scope, construct
+
+    if out.exists() and not out.is_dir():
+        raise InputError("is a file, not a folder", where=str(out), fix="name another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
+    return construct(config, out, Scope(part, limit, collect), progress)
+
+
+def merge_command(folders: Sequence[Path], out: Path, progress: Progress) -> dict[str, Any]:
+    """Put the parts of a construction together; see `construct.build.merge`.
+
+    Raises:
+        InputError: a folder that holds no part, parts of different settings, or a part that is missing.
+    """
+    from vision_r1.construct.build import merge
+
+    configs = []
+    for folder in folders:
+        if not (folder / CONFIG).is_file() or not (folder / "summary.json").is_file():
+            raise InputError("holds no finished part", where=str(folder), fix="run its construction to the end")
+        configs.append(
+            validate(Construction, parse_yaml((folder / CONFIG).read_text(encoding="utf-8"), str(folder / CONFIG)))
+        )
+    for folder, config in zip(folders, configs, strict=True):
+        if _settings(config) != _settings(configs[0]):
+            fix = f"compare {CONFIG} of both"
+            raise InputError(f"made with other settings than {folders[0]}", where=str(folder), fix=fix)
+    _whole(folders)
+    out.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(out / CONFIG, dump_yaml(to_plain(configs[0])))
+    return merge(folders, out, configs[0], progress)
+
+
+def _settings(config: Construction) -> Construction:
+    """What decides the rows: not where the teachers stand, nor what may be spent."""
+    roles = {
+        name: role.model_copy(update={"endpoints": (), "price": None})
+        for name, role in (("mllm", config.mllm), ("reasoner", config.reasoner))
+    }
+    return config.model_copy(update={**roles, "budget": type(config.budget)(), "export": ()})
+
+
+def _whole(folders: Sequence[Path]) -> None:
+    """Refuse to merge parts of which some are missing, where their folders' names tell."""
+    found = [re.fullmatch(r"shard-(\d+)-of-(\d+)", folder.resolve().name) for folder in folders]
+    parts = {(int(each[1]), int(each[2])) for each in found if each}
+    for of in {of for _, of in parts}:
+        missing = sorted(set(range(1, of + 1)) - {index for index, other in parts if other == of})
+        if missing:
+            raise InputError(
+                f"part {missing[0]}/{of} is missing ({len(missing)} of {of} are)",
+                where="FOLDERS",
+                fix=f"run it: vision-r1 construct ... --shard {missing[0]}/{of}",
+            )

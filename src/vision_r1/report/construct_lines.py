@@ -1,0 +1,43 @@
+"""A construction's summary as lines for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vision_r1.report.clean import clean
+
+
+def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    """What was kept, why the rest was not, and what it took."""
+    rate = summary["keep_rate"]
+    low, high = (100 * end for end in rate["ci95"])
+    yield (
+        f"kept {summary['kept']:,} of {summary['n']:,} rows "
+        f"({100 * (rate['share'] or 0):.1f}%, 95% {low:.1f}-{high:.1f})"
+    )
+    for reason, count in summary["reasons"].items():
+        yield f"  {clean(str(reason)):<24} {count:>9,}"
+    steps = summary["ledger"]["steps"] if summary.get("ledger") else []
+    for step in steps:
+        yield (
+            f"{clean(step['step']):<12} {clean(step['model'])}: {step['replies']:,} replies, "
+            f"{step['prompt_tokens']:,} + {step['completion_tokens']:,} tokens, cost {step['cost']:.2f}"
+        )
+    if summary.get("quarantined"):
+        yield f"{summary['quarantined']:,} requests brought no answer: see quarantine.jsonl; run again to ask again"
+
+
+def projection_lines(projection: Mapping[str, Any]) -> Iterator[str]:
+    """What the whole set will come to."""
+    kept = projection["kept"]
+    low, high = (end * projection["problems"] for end in kept["ci95"])
+    hours = projection["hours"]
+    yield f"the whole set: {projection['problems']:,} problems, if it is like these {projection['sample']:,}"
+    yield f"  problems with a row  {round((kept['share'] or 0) * projection['problems']):,} (95% {low:,.0f}-{high:,.0f})"
+    yield f"  rows                 {projection['rows']:,}"
+    yield f"  requests             {projection['requests']:,}"
+    yield f"  tokens               {projection['prompt_tokens']:,} + {projection['completion_tokens']:,}"
+    yield f"  cost                 {projection['cost']:,.2f}"
+    at_least = f"at least {hours:,.2f}" if hours is not None else "unknown: all answers came from the log"
+    yield f"  hours                {at_least}"
