@@ -40,8 +40,10 @@ def test_slots_are_never_overrun_and_all_come_back(most, fates):
                 now[name] += 1
                 assert now[name] <= member.endpoint.config.max_in_flight
                 started = asyncio.get_running_loop().time()
-                await asyncio.sleep(0)
-                now[name] -= 1
+                try:
+                    await asyncio.sleep(0)
+                finally:
+                    now[name] -= 1
                 pool.settle(member, started, OUTCOMES.get(fate, REPLY))
                 if fate != "answered":
                     avoid = member
