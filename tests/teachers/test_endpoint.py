@@ -19,7 +19,7 @@ from test_requests import picture
 from vision_r1.core.config import validate
 from vision_r1.core.errors import ConfigError, InputError
 from vision_r1.problems.images import BytesImage
-from vision_r1.teachers import endpoint, pacing
+from vision_r1.teachers import pacing, transport
 from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure
 from vision_r1.teachers.config import EndpointConfig
 from vision_r1.teachers.endpoint import EndpointClient
@@ -261,7 +261,7 @@ def test_a_crowded_endpoint_gets_fewer_at_a_time_and_answers_all(log):
     with FaultyServer(script) as server, client_of(server, log, max_in_flight=40) as client:
         found = client.complete(ask(*map(str, range(200))))
         assert all(isinstance(outcome, ChatReply) for outcome in found)
-        assert client._pace.limit < 15
+        assert client._pool.members[0].pace.limit < 15
         refused = len(server.bodies) - 200
     assert refused < 300  # without adapting, some 35 of every 40 would be refused again and again
 
@@ -416,7 +416,7 @@ def test_a_log_that_cannot_be_written_stops_the_work(log):
 
 
 def test_a_flood_is_not_read_to_its_end(log, monkeypatch):
-    monkeypatch.setattr(endpoint, "_MOST_BYTES", 2**20)
+    monkeypatch.setattr(transport, "_MOST_BYTES", 2**20)
     flood = Answer(b" " * 2**23)
     with FaultyServer(always(flood)) as server, client_of(server, log, transport_retries=0) as client:
         (found,) = client.complete(ask("a"))

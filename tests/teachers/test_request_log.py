@@ -19,7 +19,7 @@ REPLY = ChatReply("four\x00 \u2603", "because", "stop", 10, 2, "m-1")
 
 def put(log, request, reply=REPLY, pictures=(), key=None):
     log.keep(pictures)
-    log.put([Answered(key or request.key, request.model, request_text(request, list(pictures)), reply)])
+    log.put([Answered(key or request.key, request.model, request_text(request), reply)])
 
 
 def ask(i: int = 0, model: str = "m") -> ChatRequest:

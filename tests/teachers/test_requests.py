@@ -32,6 +32,7 @@ BASE = ChatRequest("m", "q", system="s", media=(picture(1),), seed=3, template="
 CHANGES = {
     "model": "n", "user": "p", "system": None, "media": (picture(2),), "max_tokens": 5, "temperature": 0.5, "top_p": 0.5,
     "stop": ("x",), "seed": 4, "template": "v2", "sample_index": 1, "attempt": 1,
+    "max_image_pixels": 784,
 }  # fmt: skip
 
 
@@ -56,7 +57,8 @@ def test_a_further_sample_has_another_seed_and_key():
 def test_plain_images_are_sent_as_they_are(suffix):
     media = picture(5, suffix)
     found = encode_picture(media)
-    assert (found.data, found.suffix, found.hash) == (media.read(), suffix.lower(), media.key)
+    assert (found.data, found.suffix, found.name) == (media.read(), suffix.lower(), media.key)
+    assert found.size == (12, 8)
 
 
 @pytest.mark.parametrize(

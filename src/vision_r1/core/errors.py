@@ -54,6 +54,18 @@ class ImageUseError(VisionR1Error, RuntimeError):
     exit_code = 3
 
 
+class BudgetReached(VisionR1Error, RuntimeError):  # noqa: N818  (the end of what was allowed, not an error)
+    """The next request would pass a budget; what was answered is kept."""
+
+    exit_code = 3
+
+
+class Interrupted(VisionR1Error, RuntimeError):  # noqa: N818  (asked for)
+    """The user asked to stop; what was under way has been finished and kept."""
+
+    exit_code = 130
+
+
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     """The way to mend a misspelt name: the known one that is most like it, else `otherwise` and all of them.
 

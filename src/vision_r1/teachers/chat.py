@@ -6,6 +6,8 @@ import base64
 import hashlib
 import io
 import json
+import math
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -20,6 +22,8 @@ from vision_r1.problems.problem import Media
 # Formats that endpoints take; anything else is sent as PNG.
 _SENDABLE = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
 _EXIF_ORIENTATION = 0x0112
+_JPEG_QUALITY = 95
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class ChatRequest:
         template: version of the prompt template that `user` was rendered from.
         sample_index: 0-based among the samples of one prompt.
         attempt: 0, or which further sample was taken because an answer could not be used.
+        max_image_pixels: larger images are scaled down to so many pixels before they are sent.
     """
 
     model: str
@@ -53,11 +58,17 @@ class ChatRequest:
     template: str = ""
     sample_index: int = 0
     attempt: int = 0
+    max_image_pixels: int | None = None
 
     @property
     def key(self) -> str:
-        """SHA-256 of the content, see `request_key`. Reads the images."""
-        return request_key(request_text(self, [encode_picture(media) for media in self.media]))
+        """SHA-256 of the content, see `request_key`. Decodes no image."""
+        return request_key(request_text(self))
+
+    @property
+    def step(self) -> str:
+        """Name of the step that asks: what stands before the "@" of the template's version."""
+        return self.template.partition("@")[0]
 
     def again(self, attempt: int) -> ChatRequest:
         """The same request as a further sample; 0 is the request itself."""
@@ -79,6 +90,9 @@ class ChatReply:
         prompt_tokens: as the endpoint counted them; None where it does not say.
         completion_tokens: likewise, reasoning included.
         model: what the endpoint says has answered.
+        reasoning_tokens: how many of the completion tokens were reasoning; None where it does not say.
+        hidden: why the reasoning is not here in full (encrypted, summarised, left out); empty where
+            nothing says so.
     """
 
     text: str
@@ -87,6 +101,8 @@ class ChatReply:
     prompt_tokens: int | None
     completion_tokens: int | None
     model: str
+    reasoning_tokens: int | None = None
+    hidden: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +124,16 @@ class Picture:
     """An image as it is sent.
 
     Attributes:
-        hash: SHA-256 of its content.
+        name: of its content, see `picture_name`.
         suffix: "png", "jpeg", "webp" or "gif".
         data: the encoded image.
+        size: (width, height) in pixels.
     """
 
-    hash: str
+    name: str
     suffix: str
     data: bytes
+    size: tuple[int, int]
 
     @cached_property
     def url(self) -> str:
@@ -123,26 +141,52 @@ class Picture:
         return f"data:image/{self.suffix};base64,{base64.b64encode(self.data).decode()}"
 
 
-def encode_picture(media: Media) -> Picture:
+def picture_name(media: Media, max_pixels: int | None = None) -> str:
+    """What an image is called in the store beside the log; a request's images and their cap give it.
+
+    Names that could not be a file's are hashed.
+    """
+    name = media.key if max_pixels is None else f"{media.key}-{max_pixels}px"
+    return name if _FILE_NAME.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()
+
+
+def encode_picture(media: Media, max_pixels: int | None = None) -> Picture:
     """An image ready to be sent: its own bytes where they show what `media.load()` gives, else a PNG.
 
-    The hash of a PNG made here is that of the pixels: encoders differ between versions.
+    Args:
+        media: the image.
+        max_pixels: a larger one is scaled down to at most so many, keeping its shape (Lanczos), and
+            stays a JPEG if it is one.
 
     Raises:
         InputError: the image cannot be read.
     """
+    name = picture_name(media, max_pixels)
     read = getattr(media, "read", None)
-    if read is not None:
-        data: bytes = read()
-        suffix = _sendable(data)
-        if suffix:
-            media.load()  # refuses damaged and oversized images before they are paid for
-            return Picture(hashlib.sha256(data).hexdigest(), suffix, data)
-    image = media.load()
-    pixels = hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
+    data: bytes = b"" if read is None else read()
+    suffix = _sendable(data) if data else ""
+    image = media.load()  # refuses damaged and oversized images before they are paid for
+    small = scaled_down(image, max_pixels)
+    if suffix and small is image:
+        return Picture(name, suffix, data, image.size)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return Picture(pixels, "png", buffer.getvalue())
+    if suffix == "jpeg":
+        small.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    else:
+        small.save(buffer, "PNG")
+    return Picture(name, "jpeg" if suffix == "jpeg" else "png", buffer.getvalue(), small.size)
+
+
+def scaled_down(image: Image.Image, max_pixels: int | None) -> Image.Image:
+    """The image itself, or one of its shape with at most `max_pixels` pixels."""
+    width, height = image.size
+    if max_pixels is None or width * height <= max_pixels:
+        return image
+    ratio = math.sqrt(max_pixels / (width * height))
+    # Rounded down, and a side of one pixel cannot shrink: the other one then gives way.
+    small = max(1, int(width * ratio)), max(1, int(height * ratio))
+    size = min(small[0], max_pixels // small[1]), min(small[1], max_pixels // small[0])
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def _sendable(data: bytes) -> str:
@@ -162,13 +206,17 @@ def request_key(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def request_text(request: ChatRequest, pictures: list[Picture]) -> str:
-    """Everything that decides the answer, as canonical JSON, images by hash."""
+def request_text(request: ChatRequest) -> str:
+    """Everything that decides the answer, as canonical JSON; images by their `Media.key`.
+
+    Raises:
+        InputError: an image whose key is not known yet cannot be read.
+    """
     content = {
         "model": request.model,
         "system": request.system,
         "user": request.user,
-        "images": [picture.hash for picture in pictures],
+        "images": [media.key for media in request.media],
         "max_tokens": request.max_tokens,
         "temperature": None if request.temperature is None else float(request.temperature),
         "top_p": float(request.top_p),
@@ -178,6 +226,8 @@ def request_text(request: ChatRequest, pictures: list[Picture]) -> str:
         "sample_index": request.sample_index,
         "attempt": request.attempt,
     }
+    if request.max_image_pixels is not None:
+        content["max_image_pixels"] = request.max_image_pixels
     return json.dumps(content, sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""Settings of the scripted reasoner and of served models; imports nothing heavy."""
+"""Settings of the scripted reasoner, of served models and of what may be spent; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ class EndpointConfig(FrozenConfig):
         key_env: the environment variable that holds the key; without one no key is sent. The key itself
             never stands in a config.
         max_in_flight: the most requests under way at a time. Fewer are while the endpoint throttles.
-        timeout_seconds: for one attempt, from sending to the last byte.
+        timeout_seconds: for one attempt, from sending to the last byte; not for a streamed reply.
+        stream: have the reply sent as it is written, for replies that take many minutes.
+        idle_seconds: how long a streamed reply may stand still.
         connect_seconds: for reaching the endpoint.
         transport_retries: attempts after the first where the endpoint fails: it cannot be reached, answers
             HTTP 5xx, cuts the answer off, or sends something that is no answer.
@@ -62,6 +64,8 @@ class EndpointConfig(FrozenConfig):
     key_env: str = ""
     max_in_flight: int = Field(64, ge=1, le=1024)
     timeout_seconds: float = Field(600.0, gt=0)
+    stream: bool = False
+    idle_seconds: float = Field(600.0, gt=0)
     connect_seconds: float = Field(20.0, gt=0)
     transport_retries: int = Field(6, ge=0, le=100)
     patience_seconds: float = Field(600.0, gt=0)
@@ -90,3 +94,54 @@ class EndpointConfig(FrozenConfig):
             fix = "put the key into an environment variable such as OPENAI_API_KEY and name that"
             raise ConfigError("not the name of an environment variable (capitals, digits, _)", fix=fix)
         return name
+
+
+class Price(FrozenConfig):
+    """Money for a million tokens, in whatever currency `Budget.max_cost` is in.
+
+    Attributes:
+        prompt: of the prompt.
+        completion: of the reply, reasoning included.
+    """
+
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+
+
+class Budget(FrozenConfig):
+    """What all runs on one request log may use together; None is no limit.
+
+    Attributes:
+        max_requests: requests answered, and attempts of this run that failed.
+        max_tokens: prompt and completion tokens.
+        max_cost: money, in the currency of the prices.
+    """
+
+    max_requests: int | None = Field(None, ge=0)
+    max_tokens: int | None = Field(None, ge=0)
+    max_cost: float | None = Field(None, ge=0)
+
+
+class RoleConfig(FrozenConfig):
+    """A served model that plays a part, such as the one that sees the images, or the reasoner.
+
+    Attributes:
+        model: what the endpoints call it.
+        endpoints: where it is served; several share the load.
+        max_tokens: cap on a reply, in tokens, reasoning included.
+        temperature: 0 is greedy; None leaves it to the endpoint.
+        top_p: nucleus mass.
+        price: None is free.
+        max_image_pixels: larger images are scaled down to so many pixels, keeping their shape.
+        opens_thought: the chat template itself writes the opening `<think>`, so that replies start
+            inside the thought.
+    """
+
+    model: str = Field(min_length=1)
+    endpoints: tuple[EndpointConfig, ...] = Field(min_length=1)
+    max_tokens: int = Field(4096, ge=1)
+    temperature: float | None = Field(0.6, ge=0)
+    top_p: float = Field(0.95, gt=0, le=1)
+    price: Price | None = None
+    max_image_pixels: int | None = Field(None, ge=784)
+    opens_thought: bool = False

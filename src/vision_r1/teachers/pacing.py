@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from vision_r1.teachers.config import EndpointConfig
 from vision_r1.teachers.wire import Fault
@@ -15,69 +11,38 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between attempts
 
 
 class Pace:
-    """Slots for requests under way, used within one event loop.
+    """How many requests may be under way at one endpoint.
 
     Additive increase, multiplicative decrease: a window of answers adds one slot, a throttled request
-    halves the slots. Requests sent before the last cut do not cut again: they tell nothing new.
+    halves the slots. Requests sent before the last cut do not cut again: they tell nothing new. All times
+    are on the event loop's clock.
 
     Attributes:
         limit: slots at present, as a fraction; at least 1, at most `most`.
-        last_answered: when a request was last answered, on the event loop's clock.
+        in_flight: slots taken.
+        opens: when requests may be sent again after the endpoint asked to wait.
     """
 
     def __init__(self, most: int) -> None:
         self.most, self.limit = most, float(most)
-        self.last_answered = float("-inf")
-        self._in_flight = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._cut_at = self._until = float("-inf")
+        self.in_flight = 0
+        self.opens = self._cut_at = float("-inf")
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[float]:
-        """Hold a slot; gives the time at which the request may start, after any pause."""
-        await self._acquire()
-        try:
-            clock = asyncio.get_running_loop().time
-            while (wait := self._until - clock()) > 0:
-                await asyncio.sleep(wait)
-            yield clock()
-        finally:
-            self._in_flight -= 1
-            self._wake()
+    @property
+    def full(self) -> bool:
+        """Whether every slot is taken."""
+        return self.in_flight >= int(self.limit)
 
-    def answered(self, now: float) -> None:
+    def answered(self) -> None:
         """A request was answered."""
-        self.last_answered = now
         self.limit = min(float(self.most), self.limit + 1 / self.limit)
-        self._wake()
 
     def throttled(self, started: float, now: float, wait: float | None) -> None:
         """A request that started at `started` was throttled; nothing is sent for `wait` seconds."""
         if started > self._cut_at:
             self.limit, self._cut_at = max(1.0, self.limit / 2), now
         if wait is not None:
-            self._until = max(self._until, now + wait)
-
-    async def _acquire(self) -> None:
-        if not self._waiting and self._in_flight < int(self.limit):
-            self._in_flight += 1
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._in_flight -= 1
-                self._wake()
-            raise
-
-    def _wake(self) -> None:
-        while self._waiting and self._in_flight < int(self.limit):
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._in_flight += 1
-                turn.set_result(None)
+            self.opens = max(self.opens, now + wait)
 
 
 class Patience:
@@ -90,15 +55,14 @@ class Patience:
         failures: attempts that failed so far.
     """
 
-    def __init__(self, config: EndpointConfig) -> None:
-        self._config = config
+    def __init__(self) -> None:
         self.failures = self._throttles = 0
         self._throttled_at = 0.0
 
-    def wait(self, fault: Fault, now: float, last_answered: float) -> float | None:
+    def wait(self, fault: Fault, config: EndpointConfig, now: float, last_answered: float) -> float | None:
         """Seconds until the next attempt; None to give up."""
         asked = fault.wait or 0.0
-        if asked > self._config.patience_seconds:
+        if asked > config.patience_seconds:
             return None
         if fault.kind == "throttled":
             if self._throttles == 0:
@@ -106,9 +70,9 @@ class Patience:
             self._throttles += 1
             wait = backoff(self._throttles) if fault.wait is None else asked
             silent_since = max(self._throttled_at, last_answered)
-            return wait if now + wait - silent_since <= self._config.patience_seconds else None
+            return wait if now + wait - silent_since <= config.patience_seconds else None
         self.failures += 1
-        if self.failures > self._config.transport_retries:
+        if self.failures > config.transport_retries:
             return None
         return max(asked, backoff(self.failures))
 

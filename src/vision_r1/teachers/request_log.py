@@ -10,19 +10,22 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from vision_r1.core.errors import InputError, RunStateError
-from vision_r1.core.files import atomic_write_bytes
 from vision_r1.teachers.chat import ChatReply, Picture
+from vision_r1.teachers.ledger import Spent, together
 
-VERSION = 1
+VERSION = 2
 _APPLICATION = 0x56523151  # tells our files from other SQLite files ("VR1Q")
 _LOCK_SECONDS = 2.0  # enough for a killed holder to be gone
+_INSERT = "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FIX = "see that the disk has room and the folder may be written to; what was answered is kept"
+_AT_ONCE = 500  # keys in one query
 _TABLE = """
 CREATE TABLE replies (
     key TEXT PRIMARY KEY,
@@ -31,24 +34,30 @@ CREATE TABLE replies (
     reply TEXT NOT NULL,
     prompt_tokens INTEGER,
     completion_tokens INTEGER,
-    written REAL NOT NULL
-) WITHOUT ROWID
+    written REAL NOT NULL,
+    step TEXT NOT NULL DEFAULT '',
+    reasoning_tokens INTEGER,
+    charged INTEGER NOT NULL DEFAULT 0,
+    cost REAL NOT NULL DEFAULT 0
+)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a model was asked in all.
-
-    Attributes:
-        replies: answered requests.
-        prompt_tokens: as the endpoint counted them; a reply without a count adds nothing.
-        completion_tokens: likewise.
+# The ledger is read from this index alone, not from the texts.
+_INDEX = """
+CREATE INDEX spent ON replies
+(model, step, prompt_tokens, completion_tokens, reasoning_tokens, charged, cost)
+"""
+# From version 1: the step is in the request, the rest was not known.
+_FROM_1 = (
+    "ALTER TABLE replies ADD COLUMN step TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE replies ADD COLUMN reasoning_tokens INTEGER",
+    "ALTER TABLE replies ADD COLUMN charged INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE replies ADD COLUMN cost REAL NOT NULL DEFAULT 0",
     """
-
-    replies: int
-    prompt_tokens: int
-    completion_tokens: int
+    UPDATE replies SET charged = ifnull(prompt_tokens, 0) + ifnull(completion_tokens, 0),
+    step = ifnull(substr(request ->> '$.template', 1, instr((request ->> '$.template') || '@', '@') - 1), '')
+    """,
+    _INDEX,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +69,18 @@ class Answered:
         model: what the endpoint was asked for.
         request: the request's canonical text, see `chat.request_text`.
         reply: the answer.
+        step: which step asked, see `ChatRequest.step`.
+        charged: tokens that it counts for in budgets.
+        cost: money that it counts for.
     """
 
     key: str
     model: str
     request: str
     reply: ChatReply
+    step: str = ""
+    charged: int = 0
+    cost: float = 0.0
 
 
 class RequestLog:
@@ -116,8 +131,12 @@ class RequestLog:
             )
         if empty:
             self._db.execute(_TABLE)
+            self._db.execute(_INDEX)
             self._db.execute(f"PRAGMA application_id={_APPLICATION}")
-            self._db.execute(f"PRAGMA user_version={VERSION}")
+        elif version < VERSION:
+            for change in _FROM_1:
+                self._db.execute(change)
+        self._db.execute(f"PRAGMA user_version={VERSION}")
         self._db.execute("COMMIT")
         # A killed process loses nothing in this mode; a power cut may lose the last seconds, never more.
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -141,16 +160,27 @@ class RequestLog:
                 raise InputError(
                     f"not a request log, or damaged ({error})", where=place, fix="move the file away"
                 ) from None
-            fix = "see that the disk has room and the folder may be written to; what was answered is kept"
-            raise InputError(f"the request log cannot be used: {error}", where=place, fix=fix) from None
+            raise InputError(f"the request log cannot be used: {error}", where=place, fix=_FIX) from None
         except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror}", where=place) from None
+            where = str(error.filename or place)
+            raise InputError(f"cannot be written: {error.strerror}", where=where, fix=_FIX) from None
 
     def get(self, key: str) -> ChatReply | None:
         """The answer to a request, if there is one."""
         with self._lock, self._explained():
             found = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
         return None if found is None else ChatReply(**json.loads(found[0]))
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, ChatReply]:
+        """The answers to those of the requests that have one, by key."""
+        found: dict[str, ChatReply] = {}
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            query = f"SELECT key, reply FROM replies WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608
+            with self._lock, self._explained():
+                rows = self._db.execute(query, some).fetchall()
+            found |= {key: ChatReply(**json.loads(reply)) for key, reply in rows}
+        return found
 
     def put(self, answers: Sequence[Answered]) -> None:
         """Write answers, in one transaction; they are on file when this returns. The first to a key stays.
@@ -164,17 +194,21 @@ class RequestLog:
                 answer.key,
                 answer.model,
                 answer.request,
-                json.dumps(asdict(answer.reply)),
+                _reply_text(answer.reply),
                 answer.reply.prompt_tokens,
                 answer.reply.completion_tokens,
                 now,
+                answer.step,
+                answer.reply.reasoning_tokens,
+                answer.charged,
+                answer.cost,
             )
             for answer in answers
         ]
         with self._lock, self._explained():
             self._db.execute("BEGIN")
             try:
-                self._db.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                self._db.executemany(_INSERT, rows)
                 self._db.execute("COMMIT")
             except sqlite3.Error:
                 if self._db.in_transaction:
@@ -189,20 +223,28 @@ class RequestLog:
         """
         with self._explained():
             for picture in pictures:
-                path = self._images / picture.hash[:2] / f"{picture.hash}.{picture.suffix}"
-                if not path.exists():
-                    atomic_write_bytes(path, picture.data)
+                path = self._images / picture.name[:2] / f"{picture.name}.{picture.suffix}"
+                _store(path, picture.data)
 
     def ledger(self) -> dict[str, Spent]:
         """What each model was asked, over all runs on this log."""
+        spent: dict[str, Spent] = {}
+        for (_, model), each in self.ledger_by_step().items():
+            spent[model] = together([spent[model], each]) if model in spent else each
+        return spent
+
+    def ledger_by_step(self) -> Mapping[tuple[str, str], Spent]:
+        """What each step asked each model, by (step, model), over all runs on this log."""
         query = """
-            SELECT model, count(*), total(prompt_tokens), total(completion_tokens)
-            FROM replies GROUP BY model ORDER BY model
+            SELECT step, model, count(*), total(prompt_tokens), total(completion_tokens),
+                total(reasoning_tokens), total(charged), total(cost)
+            FROM replies INDEXED BY spent GROUP BY model, step ORDER BY model, step
         """
         with self._lock, self._explained():
             rows = self._db.execute(query).fetchall()
         return {
-            model: Spent(count, int(prompt), int(completion)) for model, count, prompt, completion in rows
+            (step, model): Spent(count, int(prompt), int(completion), int(reasoning), int(charged), cost)
+            for step, model, count, prompt, completion, reasoning, charged, cost in rows
         }
 
     def close(self) -> None:
@@ -215,3 +257,31 @@ class RequestLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _reply_text(reply: ChatReply) -> str:
+    """A reply as JSON; what is not known is left out."""
+    plain = {name: getattr(reply, name) for name in ChatReply.__slots__}
+    for name in ("reasoning_tokens", "hidden"):
+        if not plain[name]:
+            del plain[name]
+    return json.dumps(plain)
+
+
+def _store(path: Path, data: bytes) -> None:
+    """Write a file so that it is whole or absent, without waiting for the disk.
+
+    A power cut may leave it empty or short; its length tells, and the next request writes it again.
+    """
+    try:
+        if path.stat().st_size == len(data):
+            return
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{threading.get_ident()}.tmp")
+    try:
+        scratch.write_bytes(data)
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise

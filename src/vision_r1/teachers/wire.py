@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vision_r1.teachers.chat import ChatReply, ChatRequest, Picture, messages
+from vision_r1.teachers.stream import ReplyStream
+from vision_r1.teachers.thoughts import why_hidden
 
 _SHOWN = 200  # characters of an endpoint's own words that are repeated
 _MOST_TOKENS = 2**53
@@ -30,32 +32,48 @@ class Fault:
             "key", "model", "address", "quota": no request will.
         reason: what happened.
         wait: seconds that the endpoint asks to wait, if it says so.
+        worked: whether the endpoint may have written an answer, and may charge for it.
     """
 
     kind: FaultKind
     reason: str
     wait: float | None = None
+    worked: bool = False
 
 
-def request_body(request: ChatRequest, pictures: list[Picture], cap_field: str = "max_tokens") -> bytes:
+def request_body(
+    request: ChatRequest, pictures: list[Picture], cap_field: str = "max_tokens", stream: bool = False
+) -> bytes:
     """The JSON to send.
 
     Raises:
         InputError: the prompt cannot be asked, see `chat.messages`.
     """
-    body: dict[str, Any] = {
-        "model": request.model,
-        "messages": messages(request, pictures),
-        cap_field: request.max_tokens,
-        "stream": False,
-    }
+    return finished_body(begun_body(request, pictures), request.max_tokens, cap_field, stream)
+
+
+def begun_body(request: ChatRequest, pictures: list[Picture]) -> bytes:
+    """The part of the JSON that is the same for every endpoint; `finished_body` takes it.
+
+    Raises:
+        InputError: see `request_body`.
+    """
+    body: dict[str, Any] = {"model": request.model, "messages": messages(request, pictures)}
     if request.temperature is not None:
         body |= {"temperature": request.temperature, "top_p": request.top_p}
     if request.stop:
         body["stop"] = list(request.stop)
     if request.seed is not None:
         body["seed"] = request.seed
-    return json.dumps(body).encode()
+    return json.dumps(body)[:-1].encode()
+
+
+def finished_body(begun: bytes, max_tokens: int, cap_field: str, stream: bool) -> bytes:
+    """The JSON to send, from `begun_body` and what one endpoint wants."""
+    rest: dict[str, Any] = {cap_field: max_tokens, "stream": stream}
+    if stream:
+        rest["stream_options"] = {"include_usage": True}
+    return b"%b, %b" % (begun, json.dumps(rest)[1:].encode())
 
 
 def read_answer(status: int, data: bytes, retry_after: str | None, now: float) -> ChatReply | Fault:
@@ -88,28 +106,66 @@ def _kind(status: int, said: str, code: str) -> FaultKind:
     return next((kind for holds, kind in rules if holds), "row")
 
 
+def read_stream(stream: ReplyStream) -> ChatReply | Fault:
+    """What a stream of events came to."""
+    body = stream.body()
+    found = None if body is None else _reply_of(body)
+    if found is None:
+        return Fault("retry", _shown(stream.fault) or "the stream ended before the reply did", worked=True)
+    return found
+
+
 def _read_reply(data: bytes) -> ChatReply | Fault:
     body = _parse(data)
     if not isinstance(body, dict):
-        return Fault("retry", f"HTTP 200, but not a JSON object: {_shown(data.decode(errors='replace'))}")
+        shown = _shown(data.decode(errors="replace"))
+        return Fault("retry", f"HTTP 200, but not a JSON object: {shown}", worked=True)
     if "choices" not in body and "error" in body:
-        return Fault("retry", f"HTTP 200 with an error: {_error_words(data)[0]}")
+        return Fault("retry", f"HTTP 200 with an error: {_error_words(data)[0]}", worked=True)
+    found = _reply_of(body)
+    if found is None:
+        shown = _shown(data.decode(errors="replace"))
+        return Fault("retry", f"HTTP 200 without an answer in it: {shown}", worked=True)
+    return found
+
+
+def _reply_of(body: dict[str, Any]) -> ChatReply | None:
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     text = _text(message.get("content")) if isinstance(message, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict) or text is None:
-        return Fault("retry", f"HTTP 200 without an answer in it: {_shown(data.decode(errors='replace'))}")
+        return None
     usage = body.get("usage")
     usage = usage if isinstance(usage, dict) else {}
+    forms = ("reasoning_content", "reasoning", "reasoning_details")
+    reasoning = next((found for name in forms if (found := _text(message.get(name)))), "")
+    details = usage.get("completion_tokens_details")
+    reasoning_tokens = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
     return ChatReply(
         text=text,
-        reasoning=_text(message.get("reasoning_content")) or _text(message.get("reasoning")) or "",
+        reasoning=reasoning,
         finish_reason=(_text(choice.get("finish_reason")) or "")[:40],
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
         model=(_text(body.get("model")) or "")[:200],
+        reasoning_tokens=reasoning_tokens,
+        hidden=why_hidden(text, reasoning, reasoning_tokens, _kinds_of_reasoning(message)),
     )
+
+
+def _kinds_of_reasoning(message: dict[str, Any]) -> list[str]:
+    """Types of the reasoning items that a message carries beside its text."""
+    items = [
+        item
+        for name in ("reasoning_details", "reasoning", "reasoning_content", "content")
+        if isinstance(message.get(name), list)
+        for item in message[name]
+        if isinstance(item, dict)
+    ]
+    kinds = [str(item.get("type") or "")[:80] for item in items]
+    encrypted = any(item.get("encrypted_content") for item in [message, *items])
+    return [*kinds, "encrypted"] if encrypted else kinds
 
 
 def _parse(data: bytes) -> Any:

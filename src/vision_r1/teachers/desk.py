@@ -1,0 +1,310 @@
+"""What answers requests: the log, else the endpoints of a role; an answer is on file before it is seen.
+
+Used within one event loop. A request that several callers wait for is sent once. It is dropped when all of
+them are gone, unless it is under way: then its answer is waited for and written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from vision_r1.core.errors import InputError, VisionR1Error
+from vision_r1.teachers.budget import Purse
+from vision_r1.teachers.chat import (
+    ChatReply,
+    ChatRequest,
+    Failure,
+    encode_picture,
+    request_key,
+    request_text,
+)
+from vision_r1.teachers.config import Price
+from vision_r1.teachers.ledger import Estimate, Ledger, Line, Spent, estimate, together
+from vision_r1.teachers.pacing import Patience
+from vision_r1.teachers.pool import Member, Pool, is_stopping
+from vision_r1.teachers.request_log import Answered, RequestLog
+from vision_r1.teachers.wire import Fault, begun_body, finished_body
+
+Usable = Callable[[str], bool]
+_THREADS = 4  # that read and encode images
+_TOO_LONG = re.compile(r"context|too long|(?:max|exceed)[^.]{0,60}(?:length|tokens?)", re.IGNORECASE)
+
+
+def any_text(text: str) -> bool:
+    """Every answer can be used."""
+    return True
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request with its name in the log and who is to answer it."""
+
+    request: ChatRequest
+    text: str
+    key: str
+    pool: Pool
+    price: Price | None
+    line: Line
+
+
+@dataclass(eq=False)
+class _Fetch:
+    """A request that is being answered, and how many wait for it."""
+
+    task: asyncio.Task[ChatReply | Failure]
+    waiting: int = 0
+    under_way: bool = False
+    abandoned: bool = False
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more, or nothing more may be sent."""
+        self.abandoned = True
+        if not self.under_way:
+            self.task.cancel()
+
+
+class Desk:
+    """Answers requests.
+
+    Attributes:
+        log: answers of this run and those before.
+        purse: what may still be spent.
+        ledger: what this run asked, by step and model.
+        stopped: why nothing more is sent; None while it is.
+    """
+
+    def __init__(self, log: RequestLog, purse: Purse) -> None:
+        self.log, self.purse = log, purse
+        self.ledger: Ledger = {}
+        self.stopped: VisionR1Error | None = None
+        self._fetches: dict[str, _Fetch] = {}
+        self._unwritten: list[tuple[Answered, asyncio.Future[None]]] = []
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="encode-image")
+
+    # ---- one request
+
+    async def answer(
+        self, pool: Pool, request: ChatRequest, usable: Usable = any_text, price: Price | None = None
+    ) -> ChatReply | Failure:
+        """An answer that can be used, from further samples if need be.
+
+        Raises:
+            InputError: no request could succeed, see `Pool.stop`, or the log cannot be written.
+            BudgetReached: it would pass a budget.
+            VisionR1Error: what `stop` was told, where the answer is not in the log.
+        """
+        line = self.ledger.setdefault((request.step, request.model), Line())
+        last, tries = "", 1 + pool.answer_retries
+        for attempt in range(tries):
+            line.answer_retries += attempt > 0
+            outcome = await self._settle(pool, request.again(attempt), price, line)
+            if isinstance(outcome, Failure):
+                line.failed(outcome)
+                return outcome
+            if usable(outcome.text):
+                return outcome
+            last = outcome.text[:80]
+        failure = Failure("answer", f"none of {tries} answers could be used; the last begins {last!r}")
+        line.failed(failure)
+        return failure
+
+    async def _settle(
+        self, pool: Pool, request: ChatRequest, price: Price | None, line: Line
+    ) -> ChatReply | Failure:
+        """The answer from the log, else from an endpoint."""
+        try:
+            text = request_text(request)
+        except InputError as error:
+            return Failure("request", error.line())
+        key = request_key(text)
+        fetch = self._fetches.get(key)
+        if fetch is None:
+            logged = self.log.get(key)
+            if logged is not None:
+                line.logged = together([line.logged, Estimate(0, 0).of(logged)])
+                return logged
+            if self.stopped is not None:
+                raise self.stopped
+            fetch = self._begin(_Asked(request, text, key, pool, price, line))
+        fetch.waiting += 1
+        try:
+            return await asyncio.shield(fetch.task)
+        except asyncio.CancelledError:
+            if fetch.task.cancelled() and self.stopped is not None:
+                raise self.stopped from None
+            raise
+        finally:
+            fetch.waiting -= 1
+            if fetch.waiting == 0 and not fetch.task.done():
+                fetch.abandon()
+
+    def _begin(self, asked: _Asked) -> _Fetch:
+        fetch: _Fetch
+
+        async def work() -> ChatReply | Failure:
+            return await self._fetch(asked, fetch)
+
+        def ended(task: asyncio.Task[ChatReply | Failure]) -> None:
+            del self._fetches[asked.key]
+            if not task.cancelled():
+                task.exception()  # seen, whether or not anybody still waits
+
+        fetch = _Fetch(asyncio.get_running_loop().create_task(work()))
+        fetch.task.add_done_callback(ended)
+        self._fetches[asked.key] = fetch
+        return fetch
+
+    async def _fetch(self, asked: _Asked, fetch: _Fetch) -> ChatReply | Failure:
+        """Try until there is a reply, or patience ends."""
+        patience = Patience()
+        avoid: Member | None = None
+        while True:
+            try:
+                member, outcome = await self._attempt(asked, fetch, avoid)
+            except _Unaskable as error:
+                return Failure("request", str(error))
+            if isinstance(outcome, ChatReply):
+                return outcome
+            found = self._verdict(asked, member, outcome, patience)
+            if isinstance(found, Failure):
+                return found
+            if fetch.abandoned:
+                raise asyncio.CancelledError
+            asked.line.transport_retries += 1
+            avoid = member
+            if found:
+                await asyncio.sleep(found)
+
+    def _verdict(self, asked: _Asked, member: Member, fault: Fault, patience: Patience) -> Failure | float:
+        """What a fault means: the end of this request, or seconds until it is tried again."""
+        pool, model = asked.pool, asked.request.model
+        if is_stopping(fault):
+            raise pool.stop(fault, member, model)
+        if fault.kind == "row":
+            # The longest prompts come first in an evaluation: that they do not fit is each one's own fault.
+            counts = not _TOO_LONG.search(fault.reason)
+            return pool.give_up("request", fault, counts=counts, member=member)
+        if pool.all_dead():
+            raise pool.stop(fault, member, model)
+        if fault.kind == "unreachable":
+            return 0.0  # the pool says when, and where
+        now = asyncio.get_running_loop().time()
+        wait = patience.wait(fault, member.endpoint.config, now, pool.last_answered)
+        if wait is not None:
+            return wait
+        if fault.kind == "retry":
+            tried = replace(fault, reason=f"gave up after {patience.failures} tries: {fault.reason}")
+            return pool.give_up("transport", tried, counts=True, member=member)
+        if pool.others(member):
+            return 0.0
+        raise pool.stop(fault, member, model)
+
+    async def _attempt(
+        self, asked: _Asked, fetch: _Fetch, avoid: Member | None
+    ) -> tuple[Member, ChatReply | Fault]:
+        """One HTTP request when there is room for it; its slot is free once the answer is on file."""
+        async with asked.pool.gate:
+            begun, most = await self._prepared(asked)
+            await self.purse.set_aside(most)
+            spent: Spent | None = None
+            try:
+                async with asked.pool.slot(avoid) as member:
+                    fetch.under_way = True
+                    config = member.endpoint.config
+                    body = finished_body(begun, asked.request.max_tokens, config.cap_field, config.stream)
+                    del begun
+                    spent = Spent(1, charged=most.tokens, cost=most.cost)  # should it be dropped
+                    started = asyncio.get_running_loop().time()
+                    outcome = await member.endpoint.post(body)
+                    asked.pool.settle(member, started, outcome)
+                    if isinstance(outcome, ChatReply):
+                        spent = most.of(outcome)
+                        await self._write(asked, outcome, spent)
+                        asked.line.fresh = together([asked.line.fresh, spent])
+                    elif not outcome.worked:
+                        spent = Spent(1)
+                    return member, outcome
+            finally:
+                fetch.under_way = False
+                self.purse.settle(most, spent)
+
+    async def _prepared(self, asked: _Asked) -> tuple[bytes, Estimate]:
+        """The body but for its end, and what the request may come to. Images are encoded beside the loop."""
+        if not asked.request.media:
+            return _prepare(asked, self.log)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _prepare, asked, self.log)
+
+    # ---- the log
+
+    async def _write(self, asked: _Asked, reply: ChatReply, spent: Spent) -> None:
+        """Put an answer on file; those that came in the same turn of the loop go in one transaction."""
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
+        request = asked.request
+        answer = Answered(
+            asked.key, request.model, asked.text, reply, request.step, spent.charged, spent.cost
+        )
+        self._unwritten.append((answer, written))
+        if len(self._unwritten) == 1:
+            loop.call_soon(self._write_all)
+        await written
+
+    def _write_all(self) -> None:
+        batch, self._unwritten = self._unwritten, []
+        error: Exception | None = None
+        try:
+            self.log.put([answer for answer, _ in batch])
+        except Exception as raised:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
+            error = raised
+        for _, written in batch:
+            if not written.done() and error is not None:
+                written.set_exception(error)
+            elif not written.done():
+                written.set_result(None)
+
+    # ---- the end
+
+    def stop(self, why: VisionR1Error) -> None:
+        """Send nothing new; what is under way goes on. The first reason stays."""
+        if self.stopped is None:
+            self.stopped = why
+            for fetch in list(self._fetches.values()):
+                fetch.abandon()
+
+    def go_on(self) -> None:
+        """Send again, after a `stop`."""
+        self.stopped = None
+
+    async def drain(self) -> None:
+        """Wait until what is under way is answered and written, or has failed."""
+        while under_way := [fetch.task for fetch in self._fetches.values() if not fetch.task.done()]:
+            await asyncio.wait(under_way)
+
+    async def close(self) -> None:
+        """Drop what is under way."""
+        tasks = [fetch.task for fetch in self._fetches.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown()
+
+
+class _Unaskable(Exception):  # noqa: N818  (never seen outside)
+    """A request that cannot be asked as it is."""
+
+
+def _prepare(asked: _Asked, log: RequestLog) -> tuple[bytes, Estimate]:
+    request = asked.request
+    try:
+        pictures = [encode_picture(media, request.max_image_pixels) for media in request.media]
+        begun = begun_body(request, pictures)
+    except InputError as error:
+        raise _Unaskable(error.line()) from None
+    log.keep(pictures)
+    text_bytes = len(f"{request.system or ''}{request.user}".encode(errors="replace"))
+    sizes = [picture.size for picture in pictures]
+    return begun, estimate(text_bytes, sizes, request.max_tokens, asked.price)

@@ -1,0 +1,176 @@
+"""One OpenAI-compatible endpoint: bytes out, a reply or a named fault back. Used within one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from vision_r1.core.errors import InputError
+from vision_r1.teachers.chat import ChatReply
+from vision_r1.teachers.config import EndpointConfig
+from vision_r1.teachers.stream import ReplyStream
+from vision_r1.teachers.wire import Fault, read_answer, read_stream
+
+_MOST_BYTES = 64 * 2**20  # of an answer
+
+
+@dataclass
+class Traffic:
+    """What went over one endpoint in this run; every attempt ends in one of the last four.
+
+    Attributes:
+        sent: attempts.
+        answered: replies.
+        throttled: asked to come later.
+        failed: could not be reached, broke off, or came to nothing that is an answer.
+        refused: the endpoint would not have this request, or none at all.
+    """
+
+    sent: int = 0
+    answered: int = 0
+    throttled: int = 0
+    failed: int = 0
+    refused: int = 0
+
+    def count(self, outcome: ChatReply | Fault) -> None:
+        """Add the end of an attempt."""
+        if isinstance(outcome, ChatReply):
+            self.answered += 1
+        elif outcome.kind == "throttled":
+            self.throttled += 1
+        elif outcome.kind in ("retry", "unreachable"):
+            self.failed += 1
+        else:
+            self.refused += 1
+
+
+class Endpoint:
+    """Sends requests to one address.
+
+    Attributes:
+        config: which one, and how patiently.
+        traffic: what went over it.
+    """
+
+    def __init__(self, config: EndpointConfig) -> None:
+        """Take the key from the environment; nothing is sent yet.
+
+        Raises:
+            InputError: the environment variable with the key is not set, or holds what no key can be.
+        """
+        self.config = config
+        self.traffic = Traffic()
+        self._key = _key_of(config)
+        self._url = URL(f"{config.url}/chat/completions")
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, body: bytes) -> ChatReply | Fault:
+        """One attempt; the key is in nothing that comes back."""
+        self.traffic.sent += 1
+        try:
+            outcome = self._blotted(await self._post(body))
+        except asyncio.CancelledError:
+            self.traffic.failed += 1
+            raise
+        self.traffic.count(outcome)
+        return outcome
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def clean(self, text: str) -> str:
+        """A message without the key, whoever repeated it."""
+        return text.replace(self._key, "***") if self._key else text
+
+    async def _post(self, body: bytes) -> ChatReply | Fault:
+        limit = self.config.idle_seconds if self.config.stream else self.config.timeout_seconds
+        try:
+            async with (
+                asyncio.timeout(limit) as deadline,
+                self._connected().post(self._url, data=body, allow_redirects=False) as response,
+            ):
+                if self.config.stream and response.content_type == "text/event-stream":
+                    return await self._streamed(response, deadline)
+                return await self._whole(response)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return Fault("unreachable", str(error))
+        except TimeoutError:
+            words = f"no word for {limit:g} s" if self.config.stream else f"no answer within {limit:g} s"
+            return Fault("retry", words, worked=True)
+        except (aiohttp.ClientError, OSError) as error:
+            return Fault("retry", f"the connection broke: {str(error) or type(error).__name__}", worked=True)
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> ChatReply | Fault:
+        chunks, size = [], 0
+        async for chunk in response.content.iter_any():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _MOST_BYTES:
+                return _flood()
+        return read_answer(
+            response.status, b"".join(chunks), response.headers.get("Retry-After"), time.time()
+        )
+
+    async def _streamed(
+        self, response: aiohttp.ClientResponse, deadline: asyncio.Timeout
+    ) -> ChatReply | Fault:
+        clock = asyncio.get_running_loop().time
+        stream, size = ReplyStream(), 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > _MOST_BYTES:
+                return _flood()
+            if stream.feed(chunk):
+                deadline.reschedule(clock() + self.config.idle_seconds)
+            if stream.done or stream.fault:
+                break
+        return read_stream(stream)
+
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            headers = {"Content-Type": "application/json"}
+            if self._key:
+                headers["Authorization"] = f"Bearer {self._key}"
+            host = urlsplit(self.config.url).hostname
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.config.connect_seconds),
+                headers=headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # A proxy of the environment is for the world outside, not for a server on this machine.
+                trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+            )
+        return self._session
+
+    def _blotted(self, outcome: ChatReply | Fault) -> ChatReply | Fault:
+        """The outcome without the key, should the endpoint repeat it."""
+        if not self._key:
+            return outcome
+        if isinstance(outcome, Fault):
+            return replace(outcome, reason=self.clean(outcome.reason))
+        texts = {name: self.clean(getattr(outcome, name)) for name in ("text", "reasoning", "model")}
+        return replace(outcome, **texts)  # type: ignore[arg-type]
+
+
+def _flood() -> Fault:
+    return Fault("retry", f"the answer is over {_MOST_BYTES // 2**20} MiB", worked=True)
+
+
+def _key_of(config: EndpointConfig) -> str:
+    if not config.key_env:
+        return ""
+    key = os.environ.get(config.key_env, "").strip()
+    if not key:
+        raise InputError(f"the environment variable {config.key_env} is not set", fix="put the key into it")
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(f"{config.key_env} holds characters that no key has", fix="set it again")
+    return key
