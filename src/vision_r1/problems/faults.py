@@ -13,6 +13,7 @@ Reason = Literal[
     "no_answer",
     "no_image",
     "missing_image",
+    "image_outside_folder",
     "corrupt_image",
     "image_too_large",
     "repeated_id",

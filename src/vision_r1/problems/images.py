@@ -151,6 +151,14 @@ class FileImage(_StoredImage):
         """What is read and how; the same for two rows that share the file."""
         return self.root, self.relative, self.max_pixels
 
+    def _path(self) -> Path:
+        try:
+            return inside(self.root, self.relative, self.where)
+        except InputError as error:
+            raise RowError(
+                error.what, where=error.where, fix=error.fix, reason="image_outside_folder"
+            ) from None
+
     def read(self) -> bytes:
         """The file's bytes.
 
@@ -159,7 +167,7 @@ class FileImage(_StoredImage):
                 256 MiB, or unreadable.
         """
         try:
-            path = inside(self.root, self.relative, self.where)
+            path = self._path()
             if not path.exists():
                 raise RowError(
                     f"no image {self.relative!r} in {self.root}",
