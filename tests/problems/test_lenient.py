@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import pytest
 from data_files import png, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from vision_r1.core.config import validate
 from vision_r1.core.errors import InputError
@@ -44,13 +46,19 @@ FAULTS = [
 ]
 
 
+def noise():
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (10, 10), random.Random(0).randbytes(300)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
 def section(path, **settings):
     return validate(FileData, {"path": str(path), "max_pixels": 100, **settings})
 
 
 def table(folder, rows):
     path = write_rows(folder, rows)
-    (folder / "bad.png").write_bytes(png()[:-20])
+    (folder / "bad.png").write_bytes(noise()[:150])
     (folder / "text.png").write_bytes(b"no picture")
     (folder / "empty.png").write_bytes(b"")
     (folder / "large.png").write_bytes(png(size=(20, 20)))
@@ -173,12 +181,12 @@ def parquet(folder, count, size):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    noise = random.Random(0)
+    padding = random.Random(0)
     rows = [
         {
             "problem": "<image>Find x.",
             "answer": str(i),
-            "images": [{"bytes": png((i % 256, i // 256, 0)) + noise.randbytes(size)}],
+            "images": [{"bytes": png((i % 256, i // 256, 0)) + padding.randbytes(size)}],
         }
         for i in range(count)
     ]
