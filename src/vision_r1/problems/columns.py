@@ -10,7 +10,9 @@ from string import ascii_uppercase
 from typing import Any
 
 from vision_r1.core.errors import InputError, nearest
+from vision_r1.problems.choices import lettered_parts
 from vision_r1.problems.config import AnswerType, ColumnMap, ProblemLayout
+from vision_r1.problems.faults import Reason, RowError
 from vision_r1.problems.tables import Row, field
 
 # Tried in this order, in any case; the names of the known benchmarks are among them.
@@ -29,13 +31,13 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
 REQUIRED = ("question", "answer")
 
 # Geometry3K has two editions: that of InterGPS and the one with images inside, of which the file of
-# Vision-R1-rl has the columns.
+# Vision-R1-rl has the columns. The latter names the letter of the right choice `ground_truth`.
+# An `ID` of We-Math is shared by the parts of a problem.
 LAYOUTS: dict[ProblemLayout, dict[str, tuple[str, ...]]] = {
-    "plain": USUAL_NAMES,
     "geometry3k": {
         **USUAL_NAMES,
         "question": ("problem_text", "problem"),
-        "answer": ("answer",),
+        "answer": ("ground_truth", "answer"),
         "image": ("image", "images"),
         "options": ("choices",),
     },
@@ -45,6 +47,14 @@ LAYOUTS: dict[ProblemLayout, dict[str, tuple[str, ...]]] = {
         "answer": ("answer",),
         "image": ("images", "image"),
     },
+    "we_math": {
+        **USUAL_NAMES,
+        "id": (),
+        "options": ("option",),
+        "family": ("knowledge concept",),
+        "level": ("key",),
+    },
+    "mathvision": {**USUAL_NAMES, "image": ("decoded_image", "image")},
 }
 
 _ANSWER_TYPES: dict[str, AnswerType] = {
@@ -71,7 +81,6 @@ _ANSWER_TYPES: dict[str, AnswerType] = {
 _MARK = re.compile(r"<image(\d*)>")
 _SLOT = re.compile(r"\{([^{}]+)\}")
 _LETTERED = re.compile(r"\(?([A-Z])[.):]\s*(.*)", re.DOTALL)
-_INLINE = re.compile(r"(?:^|[\s;,])\(?([A-Z])[.):]\s*")
 
 
 def resolve_columns(
@@ -93,7 +102,7 @@ def resolve_columns(
     """
     given = {key: value for key, value in columns.model_dump(exclude={"meta"}).items() if value is not None}
     result = {}
-    for key, usual in LAYOUTS[layout].items():
+    for key, usual in LAYOUTS.get(layout, USUAL_NAMES).items():
         column = given.get(key, find_column(names, usual))
         if column:
             for name in template_columns(column) if key == "question" else [column]:
@@ -142,8 +151,11 @@ def question_text(row: Row, template: str) -> str:
     else:
         text = _SLOT.sub(lambda match: cell_text(row.values.get(match[1])), template)
     if not text.strip():
-        raise InputError(
-            "the question is empty", where=field(row, slots[0]), fix="give a question or remove the row"
+        raise RowError(
+            "the question is empty",
+            where=field(row, slots[0]),
+            fix="give a question or remove the row",
+            reason="no_question",
         )
     return text.strip()
 
@@ -184,20 +196,24 @@ def cell_options(row: Row, column: str) -> tuple[str, ...]:
         # Parquet gives every row the keys of all rows; an absent one is null.
         present = {str(key).strip().upper(): item for key, item in value.items() if item is not None}
         if sorted(present) != list(ascii_uppercase[: len(present)]):
-            raise InputError(
+            raise RowError(
                 f"choices are named {', '.join(present)[:60]}",
                 where=field(row, column),
                 fix="name them A, B, C, ...",
+                reason="bad_options",
             )
         value = [present[letter] for letter in sorted(present)]
     if not isinstance(value, list) or len(value) < 2:
-        raise InputError(
+        raise RowError(
             f"cannot read {cell_text(value)[:60]!r} as choices",
             where=field(row, column),
             fix='give a list such as ["3", "4"]',
+            reason="bad_options",
         )
     if len(value) > len(ascii_uppercase):
-        raise InputError(f"{len(value)} choices; at most 26 have letters", where=field(row, column))
+        raise RowError(
+            f"{len(value)} choices; at most 26 have letters", where=field(row, column), reason="bad_options"
+        )
     return _without_letters(tuple(cell_text(item) for item in value))
 
 
@@ -208,10 +224,8 @@ def _parse_options(text: str) -> Any:
             return json.loads(text)
         except (ValueError, RecursionError):  # also a number of more digits than Python converts
             return text
-    starts = list(_INLINE.finditer(text))
-    if len(starts) >= 2 and [match[1] for match in starts] == list(ascii_uppercase[: len(starts)]):
-        ends = [match.start() for match in starts[1:]] + [len(text)]
-        return [text[m.end() : end].strip(" ;,\n") for m, end in zip(starts, ends, strict=True)]
+    if parts := lettered_parts(text):
+        return list(parts)
     for separator in ("|", "\n", ";"):
         if separator in text:
             return [part.strip() for part in text.split(separator)]
@@ -247,10 +261,11 @@ def gold_letter(row: Row, column: str, gold: str, options: tuple[str, ...], kind
     as_text = folded.index(gold.casefold()) if gold.casefold() in folded else None
     as_index = int(gold) if re.fullmatch(r"[0-9]{1,2}", gold) and int(gold) < len(options) else None
     if kind == "auto" and as_letter is not None and as_text is not None and as_letter != as_text:
-        raise InputError(
+        raise RowError(
             f"answer {gold!r} is the letter of one choice and the text of another",
             where=field(row, column),
             fix="set gold to letter or text",
+            reason="ambiguous_gold",
         )
     choice = {
         "letter": as_letter,
@@ -259,10 +274,11 @@ def gold_letter(row: Row, column: str, gold: str, options: tuple[str, ...], kind
         "auto": as_letter if as_letter is not None else as_text,
     }[kind]
     if choice is None:
-        raise InputError(
+        raise RowError(
             f"answer {gold[:60]!r} is none of the {len(options)} choices",
             where=field(row, column),
             fix="correct it, or set gold to letter, text or index",
+            reason="gold_outside_options",
         )
     return letters[choice]
 
@@ -320,10 +336,12 @@ def place_images(question: str, count: int, mode: str, where: str) -> tuple[str,
         return _first_mark_only(question), (0,)
     order = tuple(int(number) - 1 if number else position for position, number in enumerate(numbers))
     if numbers and sorted(order) != list(range(count)):
-        raise InputError(
+        reason: Reason = "bad_marks" if count else "no_image"
+        raise RowError(
             f"{len(numbers)} <image> marks, but {count} images",
             where=where,
             fix="mark each image once, or set marks to one_image if one file holds all pictures",
+            reason=reason,
         )
     return _MARK.sub("<image>", question), order or tuple(range(count))
 

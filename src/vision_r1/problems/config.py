@@ -16,7 +16,18 @@ PIXEL_CEILING = 89_478_485
 DEFAULT_MAX_PIXELS = 40_000_000
 
 AnswerType = Literal["auto", "choice", "number", "list", "text"]
-ProblemLayout = Literal["plain", "geometry3k", "vision_r1_rl"]
+ProblemLayout = Literal[
+    "plain",
+    "geometry3k",
+    "vision_r1_rl",
+    "llava_cot",
+    "mulberry",
+    "we_math",
+    "mathvision",
+    "polymath",
+    "scemqa",
+]
+Turns = Literal["all", "first"]
 ChatLayout = Literal["plain", "vision_r1_cold_llava", "vision_r1_cold_mulberry", "sharegpt"]
 
 
@@ -108,6 +119,7 @@ class _Rows(FrozenConfig):
         take: a share of the rows.
         limit: at most so many rows, the first ones of the share.
         max_pixels: larger images are refused before they are decoded.
+        turns: which exchanges of a conversation are problems (`llava_cot`, `mulberry`).
     """
 
     layout: ProblemLayout = "plain"
@@ -119,6 +131,7 @@ class _Rows(FrozenConfig):
     take: Take | None = None
     limit: int | None = Field(default=None, ge=1)
     max_pixels: int = Field(default=DEFAULT_MAX_PIXELS, ge=1, le=PIXEL_CEILING)
+    turns: Turns = "all"
 
 
 class FileData(_Rows):

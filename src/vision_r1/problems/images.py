@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import tempfile
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -15,12 +20,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import inside
 from vision_r1.problems.config import DEFAULT_MAX_PIXELS
+from vision_r1.problems.faults import RowError, reason_of
 from vision_r1.problems.problem import Media
 
 # Bitmap formats only: Pillow would hand an EPS file to Ghostscript.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_FILE_BYTES = 256 * 2**20
 SHOWN_FAULTS = 5
+AHEAD = 64  # images that may wait for a thread, or to be asked for
 
 ImageCallback = Callable[[int, int], None]
 
@@ -33,7 +40,12 @@ def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) 
             judged from the header, before anything is decoded.
     """
     if not data:
-        raise InputError("the image file is empty", where=where, fix="replace it or remove the row")
+        raise RowError(
+            "the image file is empty",
+            where=where,
+            fix="replace it or remove the row",
+            reason="corrupt_image",
+        )
     try:
         with warnings.catch_warnings():
             # Pillow warns of size and damage; what matters of it becomes one of our errors.
@@ -45,28 +57,37 @@ def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) 
     except InputError:
         raise
     except Image.DecompressionBombError:
-        raise InputError(
-            f"the image has far more than {max_pixels:,} pixels", where=where, fix="scale it down"
+        raise RowError(
+            f"the image has far more than {max_pixels:,} pixels",
+            where=where,
+            fix="scale it down",
+            reason="image_too_large",
         ) from None
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
-        raise InputError("not an image", where=where, fix=f"formats that can be read: {known}") from None
+        fix = f"formats that can be read: {known}"
+        raise RowError("not an image", where=where, fix=fix, reason="corrupt_image") from None
     except Exception as error:  # noqa: BLE001  (damaged files make Pillow's plugins raise nearly anything)
         detail = str(error) or type(error).__name__
-        raise InputError(
-            f"the image is damaged: {detail[:120]}", where=where, fix="replace it or remove the row"
+        raise RowError(
+            f"the image is damaged: {detail[:120]}",
+            where=where,
+            fix="replace it or remove the row",
+            reason="corrupt_image",
         ) from None
 
 
 def _check_size(size: tuple[int, int], where: str, max_pixels: int) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise InputError(f"the image has zero size ({width}x{height})", where=where, fix="replace it")
+        what = f"the image has zero size ({width}x{height})"
+        raise RowError(what, where=where, fix="replace it", reason="corrupt_image")
     if width * height > max_pixels:
-        raise InputError(
+        raise RowError(
             f"the image has {width}x{height} pixels, more than max_pixels {max_pixels:,}",
             where=where,
             fix="scale it down or raise max_pixels",
+            reason="image_too_large",
         )
 
 
@@ -130,6 +151,14 @@ class FileImage(_StoredImage):
         """What is read and how; the same for two rows that share the file."""
         return self.root, self.relative, self.max_pixels
 
+    def _path(self) -> Path:
+        try:
+            return inside(self.root, self.relative, self.where)
+        except InputError as error:
+            raise RowError(
+                error.what, where=error.where, fix=error.fix, reason="image_outside_folder"
+            ) from None
+
     def read(self) -> bytes:
         """The file's bytes.
 
@@ -138,21 +167,23 @@ class FileImage(_StoredImage):
                 256 MiB, or unreadable.
         """
         try:
-            path = inside(self.root, self.relative, self.where)
+            path = self._path()
             if not path.exists():
-                raise InputError(
+                raise RowError(
                     f"no image {self.relative!r} in {self.root}",
                     where=self.where,
                     fix="correct the path, or set `images` to the folder that image paths start from",
+                    reason="missing_image",
                 )
             if not path.is_file():
                 # A pipe or device would block for ever.
                 raise InputError(f"{self.relative!r} is not a regular file", where=self.where)
             if path.stat().st_size > MAX_FILE_BYTES:
-                raise InputError(
+                raise RowError(
                     f"image file {self.relative!r} is over {MAX_FILE_BYTES // 2**20} MiB",
                     where=self.where,
                     fix="scale it down",
+                    reason="image_too_large",
                 )
             return path.read_bytes()
         except InputError:
@@ -177,6 +208,44 @@ class BytesImage(_StoredImage):
         return self._data
 
 
+class Spill:
+    """A file without a name that holds images which came inside a table, so that memory need not.
+
+    Attributes:
+        folder: the folder whose disk it takes space on, until the last of its images is gone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (its images outlive any block)
+        self._end = 0
+
+    def keep(self, image: BytesImage) -> SpilledImage:
+        """The same image, read from the disk from now on. OSError where the disk is full."""
+        data = image.read()
+        self._file.seek(self._end)
+        self._file.write(data)
+        self._file.flush()
+        self._end += len(data)
+        return SpilledImage(self._file, self._end - len(data), len(data), image)
+
+
+class SpilledImage(_StoredImage):
+    """An image that came inside a table and lies in a `Spill`."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int, image: BytesImage) -> None:
+        super().__init__(image.where, image.max_pixels)
+        self._file, self._start, self._size = file, start, size
+
+    def __repr__(self) -> str:
+        return f"SpilledImage({self._size} bytes)"
+
+    def read(self) -> bytes:
+        """The bytes as they came; threads may read at the same time."""
+        return os.pread(self._file.fileno(), self._size, self._start)
+
+
 def check_images(media: Iterable[Media], progress: ImageCallback | None = None) -> None:
     """Decode every image once, so that a bad one shows now and not in the middle of training.
 
@@ -189,12 +258,7 @@ def check_images(media: Iterable[Media], progress: ImageCallback | None = None) 
     """
     images = list(media)
     faults: list[InputError] = []
-    verdicts: dict[object, InputError | None] = {}
-    for done, image in enumerate(images, start=1):
-        source: object = image.source if isinstance(image, FileImage) else id(image)
-        if source not in verdicts:
-            verdicts[source] = image_fault(image)
-        verdict = verdicts[source]
+    for done, (image, verdict) in enumerate(zip(images, image_faults(images), strict=True), start=1):
         if verdict is not None:
             place = image.where if isinstance(image, _StoredImage) else verdict.where
             faults.append(InputError(verdict.what, where=place, fix=verdict.fix))
@@ -212,10 +276,50 @@ def check_images(media: Iterable[Media], progress: ImageCallback | None = None) 
         )
 
 
-def image_fault(image: Media) -> InputError | None:
+def image_faults(images: Sequence[Media]) -> Iterator[RowError | None]:
+    """Why each image cannot be decoded, None where it can; decoded in threads, a shared file once."""
+    firsts: dict[object, Media] = {}
+    for image in images:
+        firsts.setdefault(_place(image), image)
+    verdicts = _in_threads(image_fault, firsts.values())
+    known: dict[object, RowError | None] = {}
+    for image in images:
+        place = _place(image)
+        if place not in known:
+            known[place] = next(verdicts)
+        yield known[place]
+
+
+def _place(image: Media) -> object:
+    """What is read; the same for two rows that share a file."""
+    return image.source if isinstance(image, FileImage) else id(image)
+
+
+def _in_threads(
+    function: Callable[[Media], RowError | None], images: Iterable[Media]
+) -> Iterator[RowError | None]:
+    """`map` in threads that run a bounded way ahead."""
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        pending: deque[Future[RowError | None]] = deque()
+        try:
+            for image in images:
+                pending.append(pool.submit(function, image))
+                if len(pending) >= AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def image_fault(image: Media) -> RowError | None:
     """Why an image cannot be decoded; None if it can."""
     try:
         image.load()
     except InputError as error:
-        return error
+        # A new one: that which was raised holds on to the image through its traceback.
+        return RowError(
+            error.what, where=error.where, fix=error.fix, reason=reason_of(error, "corrupt_image")
+        )
     return None

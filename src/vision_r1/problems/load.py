@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,10 +25,12 @@ from vision_r1.problems.columns import (
     whole_number,
 )
 from vision_r1.problems.config import DatasetData, FileData, ProblemsConfig, Take, TinyWorldData
+from vision_r1.problems.faults import RowError
 from vision_r1.problems.images import BytesImage, FileImage, ImageCallback, check_images
+from vision_r1.problems.layouts import ADAPTED_COLUMNS, ADAPTERS, WRITTEN_ANSWERS
 from vision_r1.problems.problem import Media, Problem
 from vision_r1.problems.split import taken
-from vision_r1.problems.tables import Row, column_names, field, read_dataset, read_table
+from vision_r1.problems.tables import Row, Table, column_names, field, open_dataset, open_table
 
 T = TypeVar("T")
 
@@ -37,7 +39,9 @@ def load_problems(config: ProblemsConfig, progress: ImageCallback | None = None)
     """The problems that a data section describes, in the order of their rows.
 
     The gold of a multiple-choice row is always a letter (`A` is `options[0]`), whatever the table
-    says; the gold as written is kept in `meta["gold"]`. Every image is decoded once.
+    says; the gold as written is kept in `meta["gold"]`. Every image is decoded once. The golds of
+    `llava_cot` and `mulberry` are answers as published, whole sentences of them: `construct.sources`
+    takes the answer out.
 
     Args:
         config: a tiny world, a file, or a data set.
@@ -50,25 +54,75 @@ def load_problems(config: ProblemsConfig, progress: ImageCallback | None = None)
         from vision_r1.problems.tiny_world import make_problems
 
         return make_problems(config)
-    rows, source, root = _read(config)
-    columns = resolve_columns(config.columns, config.layout, column_names(rows), source)
+    source = open_source(config)
+    rows = [row for raw in source.table.rows() for row in source.adapt(raw)]
+    reader = source.reader(rows)
     if config.take is None:
         rows = rows[: config.limit]
-    reader = _Reader(config, columns, root)
     problems = [reader.problem(row) for row in rows]
     check_images([image for problem in problems for image in problem.media], progress)
-    problems = _with_ids(problems, rows, columns.get("id"))
+    problems = _with_ids(problems, rows, reader.columns.get("id"))
     keys = [split_keys(problem.media, problem.question) for problem in problems]
-    return share(problems, keys, config.take, config.limit, source)
+    return share(problems, keys, config.take, config.limit, source.name)
 
 
-def _read(config: FileData | DatasetData) -> tuple[list[Row], str, Path]:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The table that a data section names.
+
+    Attributes:
+        config: the section.
+        name: the file, folder or hub id.
+        table: its rows as they are published.
+        root: where image paths start.
+    """
+
+    config: FileData | DatasetData
+    name: str
+    table: Table
+    root: Path
+
+    def adapt(self, row: Row) -> Iterator[Row]:
+        """A published row as rows with the usual columns. Raises RowError where it is no such row."""
+        adapter = ADAPTERS.get(self.config.layout)
+        return iter([row]) if adapter is None else adapter(row, self.root, self.config.turns)
+
+    def reader(self, rows: Sequence[Row] | None = None) -> Reader:
+        """What makes problems of adapted rows.
+
+        Args:
+            rows: the rows, if they are at hand, for their columns; None looks them up in the table.
+
+        Raises:
+            InputError: a named column does not exist, or question or answer cannot be found.
+        """
+        names: Sequence[str]
+        if self.config.layout in ADAPTED_COLUMNS:
+            names = ADAPTED_COLUMNS[self.config.layout]
+        else:
+            names = self.table.columns() if rows is None else column_names(rows)
+        columns = resolve_columns(self.config.columns, self.config.layout, names, self.name)
+        return Reader(self.config, columns, self.root)
+
+
+def open_source(config: FileData | DatasetData) -> Source:
+    """The table of a data section. Raises InputError where there is none."""
     if isinstance(config, FileData):
         path = user_path(config.path)
-        return read_table(path), str(path), image_root(config.images, path.parent)
-    rows = read_dataset(config.name, config.split, config.revision)
+        table = open_table(path)
+        return Source(config, str(path), table, image_root(config.images, path.parent))
+    table = open_dataset(config.name, config.split, config.revision)
     folder = Path(config.name)
-    return rows, config.name, image_root(config.images, folder if folder.is_dir() else Path())
+    root = image_root(config.images, folder if folder.is_dir() else _hub_files())
+    return Source(config, config.name, table, root)
+
+
+def _hub_files() -> Path:
+    """Where the hub's files lie: a data set of image files names them by their place there."""
+    from huggingface_hub.constants import HF_HOME
+
+    home = Path(HF_HOME)
+    return home if home.is_dir() else Path()
 
 
 def image_root(images: Path | None, default: Path) -> Path:
@@ -80,7 +134,7 @@ def image_root(images: Path | None, default: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class Reader:
     """Reads rows of one table.
 
     Attributes:
@@ -105,7 +159,9 @@ class _Reader:
         )
         options = cell_options(row, columns["options"]) if "options" in columns else ()
         written = self._gold(row)
-        gold = gold_letter(row, columns["answer"], written, options, self.config.gold) if options else written
+        gold = written
+        if options and self.config.layout not in WRITTEN_ANSWERS:
+            gold = gold_letter(row, columns["answer"], written, options, self.config.gold)
         return Problem(
             id=self._id(row),
             question=question,
@@ -129,10 +185,11 @@ class _Reader:
             )
         gold = cell_text(value)
         if not gold:
-            raise InputError(
+            raise RowError(
                 "the problem has no answer",
                 where=field(row, self.columns["answer"]),
                 fix="give its gold answer or remove the row",
+                reason="no_answer",
             )
         return gold
 
@@ -192,19 +249,24 @@ def _image(item: Any, where: str, root: Path, max_pixels: int) -> Media:
     raise InputError(f"expected an image path or image bytes, found {type(item).__name__}", where=where)
 
 
+def with_content_ids(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems with ids made from their content."""
+    contents = [[p.question, p.answer, *p.options, *(image.key for image in p.media)] for p in problems]
+    return [replace(problem, id=name) for problem, name in zip(problems, unique_ids(contents), strict=True)]
+
+
 def _with_ids(problems: Sequence[Problem], rows: Sequence[Row], column: str | None) -> list[Problem]:
     if column is None:
-        contents = [[p.question, p.answer, *p.options, *(image.key for image in p.media)] for p in problems]
-        ids = unique_ids(contents)
-        return [replace(problem, id=name) for problem, name in zip(problems, ids, strict=True)]
+        return with_content_ids(problems)
     first: dict[str, Row] = {}
     for problem, row in zip(problems, rows, strict=True):
         other = first.setdefault(problem.id, row)
         if other is not row:
-            raise InputError(
+            raise RowError(
                 f"id {problem.id[:60]!r} is already that of {other.where}",
                 where=field(row, column),
                 fix='make it unique, or set columns.id to "" for ids made from the content',
+                reason="repeated_id",
             )
     return list(problems)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -56,6 +58,18 @@ class Problem:
     def prompt(self) -> str:
         """What the model is asked: the question, and its choices unless they stand in it already."""
         return with_choices(self.question, self.options)
+
+
+def content_key(problem: Problem) -> str:
+    """A name of 32 hex digits for what is asked: the images, the question, its choices and the gold.
+
+    Equal problems of different sets, ids and orders have the same; reads each stored image once.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    parts = [[image.key for image in problem.media], problem.question, problem.options, problem.answer]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def with_choices(question: str, options: Sequence[str]) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vision_r1.core.errors import InputError, did_you_mean
-from vision_r1.core.files import is_there, read_json, read_jsonl
+from vision_r1.core.files import is_file, is_there, read_json, read_jsonl
+from vision_r1.problems.json_array import array_values, starts_array
 
 # A CSV cell above this is broken quoting, not text.
 MAX_CSV_CELL = 10_000_000
@@ -38,11 +40,60 @@ def field(row: Row, column: str) -> str:
     return f"{row.where}, field {column!r}"
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that is read row by row, each time anew.
+
+    Attributes:
+        where: the file, folder or hub id, for messages.
+        read: its rows.
+        names: its columns where they are told without reading it; None where the rows tell them.
+    """
+
+    where: str
+    read: Callable[[], Iterator[Row]]
+    names: Callable[[], list[str]] | None = None
+
+    def rows(self) -> Iterator[Row]:
+        """The rows in order. Raises InputError where the table is broken, or has none."""
+        empty = True
+        with _readable(self.where):
+            for row in self.read():
+                empty = False
+                yield row
+        if empty:
+            raise InputError("the data set is empty", where=self.where, fix="give at least one row")
+
+    def columns(self) -> list[str]:
+        """All columns that occur, in order of first appearance; may read the whole table."""
+        with _readable(self.where):
+            return column_names(self.rows()) if self.names is None else self.names()
+
+
+@contextlib.contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Our errors for what a file that cannot be read raises."""
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=where) from None
+    except ValueError as error:
+        # JSON with a number of thousands of digits, which Python refuses to convert.
+        raise InputError(f"cannot be read: {error}", where=where) from None
+
+
 def read_table(path: Path) -> list[Row]:
-    """Read a table by its suffix.
+    """All rows of a table, by its suffix. Raises InputError as `open_table` and `Table.rows` do."""
+    return list(open_table(path).rows())
+
+
+def open_table(path: Path) -> Table:
+    """A table by its suffix.
 
     Raises:
-        InputError: missing, unknown suffix, broken at some row, or without rows.
+        InputError: missing, or of an unknown suffix.
     """
     if not is_there(path):
         raise InputError("no such file", where=str(path), fix=_nearest_file(path))
@@ -54,23 +105,8 @@ def read_table(path: Path) -> list[Row]:
         raise InputError(
             f"unknown kind of file {path.suffix!r}", where=str(path), fix=f"use one of {', '.join(SUFFIXES)}"
         )
-    try:
-        return not_empty(reader(path), str(path))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
-    except InputError:
-        raise
-    except ValueError as error:
-        # JSON with a number of thousands of digits, which Python refuses to convert.
-        raise InputError(f"cannot be read: {error}", where=str(path)) from None
-
-
-def not_empty(rows: Iterable[Row], where: str) -> list[Row]:
-    """The rows as a list. Raises InputError when there is none."""
-    result = list(rows)
-    if not result:
-        raise InputError("the data set is empty", where=where, fix="give at least one row")
-    return result
+    names = (lambda: _parquet_names([path])) if reader is _parquet_rows else None
+    return Table(str(path), lambda: reader(path), names)
 
 
 def _nearest_file(path: Path) -> str:
@@ -87,25 +123,36 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
-    """A list of objects, an object of objects keyed by id (TabMWP), or JSON Lines (PuzzleVQA)."""
+    """A list of objects, JSON Lines (PuzzleVQA), or an object of objects or of lists of objects.
+
+    The keys of an object are the ids of its rows (TabMWP), or the subject of a list of rows (SceMQA).
+    """
     if _is_json_lines(path):
         yield from _jsonl_rows(path)
+        return
+    if starts_array(path):
+        yield from _listed(array_values(path), str(path))
         return
     try:
         data = read_json(path)
     except RecursionError:
         raise InputError("nested too deep", where=str(path)) from None
-    if isinstance(data, dict):
-        for key, value in data.items():
-            where = f"{path}, entry {key!r}"
-            if not isinstance(value, dict):
-                raise InputError(f"expected an object, found {type(value).__name__}", where=where)
-            yield Row(where, _writable({"id": key, **value}, where))
-        return
-    if not isinstance(data, list):
+    if not isinstance(data, dict):
         raise InputError("expected a list of objects", where=str(path))
-    for number, value in enumerate(data, start=1):
-        where = f"{path}, row {number}"
+    for key, value in data.items():
+        where = f"{path}, entry {key!r}"
+        if isinstance(value, list):
+            for row in _listed(value, where):
+                yield Row(row.where, {"subject": key, **row.values})
+            continue
+        if not isinstance(value, dict):
+            raise InputError(f"expected an object, found {type(value).__name__}", where=where)
+        yield Row(where, _writable({"id": key, **value}, where))
+
+
+def _listed(values: Iterable[Any], name: str) -> Iterator[Row]:
+    for number, value in enumerate(values, start=1):
+        where = f"{name}, row {number}"
         if not isinstance(value, dict):
             raise InputError(f"expected an object, found {type(value).__name__}", where=where)
         yield Row(where, _writable(value, where))
@@ -168,25 +215,43 @@ def _csv_rows(path: Path) -> Iterator[Row]:
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
+    with _parquet(path) as table:
+        number = 0
+        for batch in table.iter_batches(batch_size=256):
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(f"{path}, row {number}", values)
+
+
+def _parquet_names(paths: Sequence[Path]) -> list[str]:
+    names: dict[str, None] = {}
+    for path in paths:
+        with _parquet(path) as table:
+            names |= dict.fromkeys(table.schema_arrow.names)
+    return list(names)
+
+
+@contextlib.contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
     import pyarrow
     import pyarrow.parquet
 
     try:
         # A plain file object: a path would be taken for a partitioned data set.
         with path.open("rb") as handle:
-            table = pyarrow.parquet.ParquetFile(handle)
-            number = 0
-            for batch in table.iter_batches(batch_size=256):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Row(f"{path}, row {number}", values)
+            yield pyarrow.parquet.ParquetFile(handle)
     except (pyarrow.ArrowException, OSError) as error:
         detail = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise InputError(f"not a readable parquet file: {detail}", where=str(path)) from None
 
 
 def read_dataset(name: str, split: str, revision: str | None = None, config: str | None = None) -> list[Row]:
-    """Read a split of a local `datasets` directory, a local folder of parquet, or a hub data set.
+    """All rows of a split; see `open_dataset`."""
+    return list(open_dataset(name, split, revision, config).rows())
+
+
+def open_dataset(name: str, split: str, revision: str | None = None, config: str | None = None) -> Table:
+    """A split of a local `datasets` directory, of a local folder of parquet or of images, or of the hub.
 
     Images are not decoded here.
 
@@ -197,22 +262,23 @@ def read_dataset(name: str, split: str, revision: str | None = None, config: str
         config: configuration of the hub data set, where it has several.
 
     Raises:
-        InputError: no such folder, data set or split; no network; or without rows.
+        InputError: no such folder, data set or split; no network.
     """
     folder = Path(name)
     if folder.is_dir():
-        saved = (folder / "dataset_dict.json", folder / "state.json")
-        rows = _saved_rows(folder, split) if any(f.exists() for f in saved) else _shard_rows(folder, split)
-        return not_empty(rows, f"{name}, split {split}")
+        if any((folder / mark).exists() for mark in ("dataset_dict.json", "state.json")):
+            return _dataset_table(_saved(folder, split), f"{folder}, split {split}")
+        listing = _image_listing(folder, split)
+        return _shards(folder, split) if listing is None else listing
     if folder.exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
         raise InputError(
             "no such folder, and not a hub id", where=name, fix="give a folder, or OWNER/NAME of the hub"
         )
-    return not_empty(_hub_rows(name, split, revision, config), f"{name}, split {split}")
+    return _dataset_table(_hub(name, split, revision, config), f"{name}, split {split}")
 
 
-def _shard_rows(folder: Path, split: str) -> Iterator[Row]:
-    """Rows of `SPLIT.parquet`, `SPLIT-00000-of-00002.parquet`, ... anywhere below the folder."""
+def _shards(folder: Path, split: str) -> Table:
+    """The table of `SPLIT.parquet`, `SPLIT-00000-of-00002.parquet`, ... anywhere below the folder."""
     files = sorted(folder.rglob("*.parquet"))
     if not files:
         raise InputError("holds no parquet and no saved data set", where=str(folder))
@@ -221,11 +287,30 @@ def _shard_rows(folder: Path, split: str) -> Iterator[Row]:
     if not chosen:
         known = ", ".join(sorted(set(named.values()))[:8])
         raise InputError(f"no split {split!r}", where=str(folder), fix=f"splits found: {known}")
-    for file in chosen:
-        yield from _parquet_rows(file)
+    return Table(
+        f"{folder}, split {split}",
+        lambda: (row for file in chosen for row in _parquet_rows(file)),
+        lambda: _parquet_names(chosen),
+    )
 
 
-def _saved_rows(folder: Path, split: str) -> Iterator[Row]:
+def _image_listing(folder: Path, split: str) -> Table | None:
+    """The table beside the images of an "imagefolder": SPLIT/metadata.jsonl or .csv; None without one."""
+    listings = [folder / split / f"metadata{suffix}" for suffix in (".jsonl", ".csv", ".parquet")]
+    listing = next((path for path in listings if is_file(path)), None)
+    if listing is None:
+        return None
+    table = open_table(listing)
+
+    def rows() -> Iterator[Row]:
+        for row in table.read():
+            name = row.values.get("file_name")
+            yield Row(row.where, row.values | ({"file_name": f"{split}/{name}"} if name else {}))
+
+    return Table(str(listing), rows, table.names)
+
+
+def _saved(folder: Path, split: str) -> Any:
     import datasets
 
     try:
@@ -237,37 +322,38 @@ def _saved_rows(folder: Path, split: str) -> Iterator[Row]:
             known = ", ".join(map(str, data))
             raise InputError(f"no split {split!r}", where=str(folder), fix=f"splits found: {known}")
         data = data[split]
-    yield from _dataset_rows(data, f"{folder}, split {split}")
+    return data
 
 
-def _hub_rows(name: str, split: str, revision: str | None, config: str | None) -> Iterator[Row]:
+def _hub(name: str, split: str, revision: str | None, config: str | None) -> Any:
     import datasets
 
     try:
-        data = datasets.load_dataset(name, config, split=split, revision=revision)
+        return datasets.load_dataset(name, config, split=split, revision=revision)
     except Exception as error:  # noqa: BLE001  (network, hub, cache and format errors share no base class)
         raise InputError(
             f"cannot load split {split!r} from the hub: {_brief(error)}",
             where=name,
             fix="check name, split and network, or download it and give its folder",
         ) from None
-    yield from _dataset_rows(data, f"{name}, split {split}")
 
 
-def _dataset_rows(data: Any, where: str) -> Iterator[Row]:
-    # The arrow form leaves images as {bytes, path}: decoding them here would bypass our limits.
-    arrow = data.with_format("arrow")
-    number = 0
-    for batch in arrow.iter(batch_size=256):
-        for values in batch.to_pylist():
-            number += 1
-            yield Row(f"{where}, row {number}", values)
+def _dataset_table(data: Any, where: str) -> Table:
+    def rows() -> Iterator[Row]:
+        # The arrow form leaves images as {bytes, path}: decoding them here would bypass our limits.
+        number = 0
+        for batch in data.with_format("arrow").iter(batch_size=256):
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(f"{where}, row {number}", values)
+
+    return Table(where, rows, lambda: list(data.column_names))
 
 
 def _brief(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
-def column_names(rows: Sequence[Row]) -> list[str]:
+def column_names(rows: Iterable[Row]) -> list[str]:
     """All columns that occur, in order of first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row.values))

@@ -1,0 +1,110 @@
+"""The problems that data construction starts from: loaded leniently, their golds found and graded.
+
+LLaVA-CoT and Mulberry publish no golds but answers that a model wrote: "Juneau is the capital of Alaska.
+The answer is B." The grader reads the answer out of them as it reads it out of any reply, and the gold
+that is found must be one to which the published answer itself is right. Everything else is set aside
+with its reason before a request is paid for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from string import ascii_uppercase
+
+from vision_r1.core.errors import InputError
+from vision_r1.grading import GradeSpec, choice, extract, grade_response
+from vision_r1.grading.parallel import map_in_order
+from vision_r1.grading.statement import claims, yes_or_no
+from vision_r1.grading.text import hedges
+from vision_r1.problems.config import ProblemsConfig, TinyWorldData
+from vision_r1.problems.faults import BadRow, Reason
+from vision_r1.problems.images import ImageCallback
+from vision_r1.problems.layouts import WRITTEN_ANSWERS
+from vision_r1.problems.lenient import load_problems_leniently
+from vision_r1.problems.problem import Problem
+
+MOST_WORDS = 6  # of a gold: what is longer is prose, to which nobody's answer is equal
+
+
+def load_source(
+    config: ProblemsConfig, progress: ImageCallback | None = None, spill: Path | None = None
+) -> tuple[list[Problem], list[BadRow]]:
+    """The problems of a data section whose golds can be graded, and every other row with its reason.
+
+    Besides what `load_problems_leniently` sets aside: "no_gold" (no answer, or more than one, in what is
+    published), "open_answer" (prose, which no answer equals), "ungradeable_gold" (one that is not graded
+    as right against itself, so that every row would be dropped).
+
+    Args, raises: as `load_problems_leniently`.
+    """
+    problems, bad = load_problems_leniently(config, progress, spill)
+    written = not isinstance(config, TinyWorldData) and config.layout in WRITTEN_ANSWERS
+    settled = map_in_order(settled_gold if written else gradeable, problems)
+    good: list[Problem] = []
+    for result in settled:
+        if isinstance(result, BadRow):
+            bad.append(result)
+        else:
+            good.append(result)
+    return good, bad
+
+
+def settled_gold(problem: Problem) -> Problem | BadRow:
+    """The problem with the gold that its published answer states; kept as written in `meta["gold"]`."""
+    gold = choice_gold(problem.answer, problem.options) if problem.options else free_gold(problem.answer)
+    if gold is None:
+        long = len(problem.answer.split()) > MOST_WORDS and not problem.options
+        reason: Reason = "open_answer" if long else "no_gold"
+        return _set_aside(problem, reason, "no answer that can be graded in what is published")
+    found = replace(problem, answer=gold, meta={**problem.meta, "gold": problem.answer})
+    if not grade_response(problem.answer, GradeSpec.of(found)).correct:
+        return _set_aside(problem, "no_gold", f"the published answer is not right to {gold[:60]!r}")
+    return gradeable(found)
+
+
+def gradeable(problem: Problem) -> Problem | BadRow:
+    """The problem, unless its own gold is not graded as right."""
+    try:
+        spec = GradeSpec.of(problem)
+    except InputError as error:
+        return _set_aside(problem, "ungradeable_gold", error.what)
+    verdict = grade_response(f"<answer> Final Answer:{problem.answer} </answer>", spec)
+    if verdict.correct:
+        return problem
+    return _set_aside(problem, "ungradeable_gold", f"the gold is not right to itself: {verdict.reason}")
+
+
+def choice_gold(published: str, options: tuple[str, ...]) -> str | None:
+    """The letter of the choice that a published answer names; None if it names none or several."""
+    answer = extract(published).answer
+    named = choice.resolve(answer, options).indices if answer else frozenset[int]()
+    if not named:
+        letters = ascii_uppercase[: len(options)]
+        right = (
+            grade_response(published, GradeSpec(letter, "choice", options)).correct for letter in letters
+        )
+        named = frozenset(index for index, correct in enumerate(right) if correct)
+    texts = {options[index].casefold() for index in named}
+    return ascii_uppercase[min(named)] if len(texts) == 1 else None
+
+
+def free_gold(published: str) -> str | None:
+    """The answer that a published answer gives, as short as it can be put; None for prose.
+
+    "Yes, the man is wearing a hat." is "Yes", "There are 3 cubes." is "3", "The car is red." is "red".
+    """
+    answer = extract(published).answer
+    if answer is None or hedges(answer):
+        return None
+    says = yes_or_no(answer)
+    if says is not None:
+        return "Yes" if says else "No"
+    shortest = [claim.text for claim in claims(answer)][-1:]
+    return next((text.strip() for text in [*shortest, answer] if len(text.split()) <= MOST_WORDS), None)
+
+
+def _set_aside(problem: Problem, reason: Reason, detail: str) -> BadRow:
+    written = str(problem.meta.get("gold", problem.answer))
+    row = str(problem.meta.get("row", ""))
+    return BadRow(problem.id, row, reason, detail[:300], problem.question, problem.options, written)

@@ -1,0 +1,204 @@
+"""Tables of hundreds of thousands of problems, where some rows are bad: those are set aside, each with
+its reason, and the others go on. `load.load_problems` is the strict one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from vision_r1.core.errors import InputError
+from vision_r1.problems.columns import cell_options, cell_text
+from vision_r1.problems.config import DatasetData, FileData, ProblemsConfig, TinyWorldData
+from vision_r1.problems.faults import BadRow, Reason, RowError, reason_of
+from vision_r1.problems.images import BytesImage, ImageCallback, Spill, image_faults
+from vision_r1.problems.layouts import ALWAYS_ILLUSTRATED
+from vision_r1.problems.load import Reader, Source, open_source, split_keys, with_content_ids
+from vision_r1.problems.problem import Problem
+from vision_r1.problems.split import taken
+from vision_r1.problems.tables import Row
+
+_PICTURE = r"(?:image|picture|photo(?:graph)?|figure|diagram|graph|chart|plot|drawing|map|illustration)s?"
+_NEEDS_IMAGE = re.compile(
+    rf"\b(?:in|from|on|of|to|by|using|see) (?:the|this|that|these|above|below|following|given)"
+    rf"(?: (?:above|below|following|given|attached))? {_PICTURE}\b"
+    rf"|\b(?:this|the|above|following|attached) {_PICTURE} (?:shows?|depicts?|below|above|is shown)\b"
+    rf"|\bas shown\b|\bshown (?:above|below|here|in)\b|<image",
+    re.IGNORECASE,
+)
+
+
+class _Read(NamedTuple):
+    """A problem, where it is, and what was read for it."""
+
+    number: int
+    label: str
+    problem: Problem
+
+
+def load_problems_leniently(
+    config: ProblemsConfig, progress: ImageCallback | None = None, spill: Path | None = None
+) -> tuple[list[Problem], list[BadRow]]:
+    """The problems that a data section describes, and the rows that are none, in the order of the rows.
+
+    The table is read row by row and its images are decoded in threads, one at a time each; nothing
+    decoded is kept. On a table without bad rows the problems are those of `load_problems`. Where a row
+    is: `meta["row"]`.
+
+    Args:
+        config: a tiny world, a file, or a data set.
+        progress: called with (images checked, images in all).
+        spill: a folder for one nameless file that holds the images that come inside the table, so that
+            they take no memory; None keeps them in memory, encoded.
+
+    Returns:
+        The problems, and what was set aside: no question, answer or image where one is needed, an image
+        that is missing, corrupt or over `max_pixels`, an id that occurred before, a gold that is none of
+        its choices, choices or marks that cannot be read.
+
+    Raises:
+        InputError: no such table, one that is broken (a line that is no JSON, say), without rows or
+            without the needed columns.
+    """
+    if isinstance(config, TinyWorldData):
+        from vision_r1.problems.tiny_world import make_problems
+
+        return make_problems(config), []
+    loading = _Loading(open_source(config), Spill(spill) if spill is not None else None)
+    read = loading.check_images(loading.read(), progress)
+    read = loading.with_ids(read)
+    bad = [row for _, row in sorted(loading.bad, key=lambda each: each[0])]
+    return _share(config, read), bad
+
+
+def _share(config: FileData | DatasetData, read: Sequence[_Read]) -> list[Problem]:
+    problems = [replace(each.problem, meta={**each.problem.meta, "row": each.label}) for each in read]
+    if config.take is None:
+        return problems
+    keys = [split_keys(problem.media, problem.question) for problem in problems]
+    return [problems[index] for index in taken(keys, config.take)][: config.limit]
+
+
+class _Loading:
+    """The rows of a source on their way to problems."""
+
+    def __init__(self, source: Source, spill: Spill | None) -> None:
+        self.source, self.spill = source, spill
+        self.reader: Reader = source.reader()
+        self.bad: list[tuple[int, BadRow]] = []
+
+    def read(self) -> list[_Read]:
+        """The problems of the table, images not yet opened."""
+        config = self.source.config
+        limit = config.limit if config.take is None else None
+        found = []
+        for number, row in enumerate(islice(self._rows(), limit)):
+            if isinstance(row, RowError):
+                self._set_aside(number, row)
+                continue
+            try:
+                problem = self.reader.problem(row)
+                self._check_illustrated(problem, row)
+            except InputError as error:
+                self._set_aside(number, error, row)
+            else:
+                found.append(_Read(number, self._label(row.where), self._spilled(problem)))
+        return found
+
+    def _rows(self) -> Iterator[Row | RowError]:
+        for raw in self.source.table.rows():
+            try:
+                yield from self.source.adapt(raw)
+            except RowError as error:
+                yield error
+
+    def _check_illustrated(self, problem: Problem, row: Row) -> None:
+        if problem.media:
+            return
+        if self.source.config.layout in ALWAYS_ILLUSTRATED or _NEEDS_IMAGE.search(problem.question):
+            raise RowError("the question needs an image", where=row.where, reason="no_image")
+
+    def _spilled(self, problem: Problem) -> Problem:
+        spill = self.spill
+        if spill is None or not any(isinstance(image, BytesImage) for image in problem.media):
+            return problem
+        kept = (spill.keep(image) if isinstance(image, BytesImage) else image for image in problem.media)
+        return replace(problem, media=tuple(kept))
+
+    def check_images(self, read: Sequence[_Read], progress: ImageCallback | None) -> list[_Read]:
+        """Those whose images can all be decoded."""
+        images = [image for each in read for image in each.problem.media]
+        verdicts = image_faults(images)
+        good, done = [], 0
+        for each in read:
+            faults = [fault for _ in each.problem.media if (fault := next(verdicts)) is not None]
+            done += len(each.problem.media)
+            if progress is not None and each.problem.media:
+                progress(done, len(images))
+            if faults:
+                self._refuse(each, faults[0].reason, faults[0].what)
+            else:
+                good.append(each)
+        return good
+
+    def with_ids(self, read: Sequence[_Read]) -> list[_Read]:
+        """Those whose ids are unique; made from the content where there is no id column."""
+        if "id" not in self.reader.columns:
+            named = with_content_ids([each.problem for each in read])
+            return [each._replace(problem=problem) for each, problem in zip(read, named, strict=True)]
+        first: dict[str, _Read] = {}
+        for each in read:
+            other = first.setdefault(each.problem.id, each)
+            if other is not each:
+                self._refuse(each, "repeated_id", f"the id is already that of {other.label}")
+        return list(first.values())
+
+    def _refuse(self, each: _Read, reason: Reason, what: str) -> None:
+        problem = each.problem
+        answer = str(problem.meta.get("gold", problem.answer))
+        row = BadRow(
+            problem.id, each.label, reason, self._local(what), problem.question, problem.options, answer
+        )
+        self.bad.append((each.number, row))
+
+    def _set_aside(self, number: int, error: InputError, row: Row | None = None) -> None:
+        texts = {} if row is None else _texts(row, self.reader.columns)
+        label = self._label(error.where.rpartition(", field ")[0] if row is None else row.where)
+        bad = BadRow(
+            texts.get("id", ""),
+            label,
+            reason_of(error, "bad_cell"),
+            self._local(error.what),
+            texts.get("question", ""),
+            () if row is None else _options(row, self.reader.columns),
+            texts.get("answer", ""),
+        )
+        self.bad.append((number, bad))
+
+    def _label(self, where: str) -> str:
+        """Where a row is in its table, without the place of the table on this machine."""
+        return where.removeprefix(self.source.name).lstrip("/, ")
+
+    def _local(self, what: str) -> str:
+        """A message without the place of the image folder on this machine."""
+        root = self.source.root
+        for name in sorted({str(root), str(root.resolve())} - {"."}, key=len, reverse=True):
+            what = what.replace(f" in {name}", "").replace(f" {name}", " of images").replace(f"{name}/", "")
+        return what[:300]
+
+
+def _texts(row: Row, columns: dict[str, str]) -> dict[str, str]:
+    return {
+        key: cell_text(row.values.get(columns[key])) for key in ("id", "question", "answer") if key in columns
+    }
+
+
+def _options(row: Row, columns: dict[str, str]) -> tuple[str, ...]:
+    try:
+        return cell_options(row, columns["options"]) if "options" in columns else ()
+    except InputError:
+        return ()
