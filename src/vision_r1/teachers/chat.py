@@ -10,16 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from PIL import Image
-
 from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import SPECIAL_MARKS, user_content
+from vision_r1.problems.images import plain_format
 from vision_r1.problems.problem import Media
-
-# Formats that endpoints take; anything else is sent as PNG.
-_SENDABLE = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
-_EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -134,7 +129,7 @@ def encode_picture(media: Media) -> Picture:
     read = getattr(media, "read", None)
     if read is not None:
         data: bytes = read()
-        suffix = _sendable(data)
+        suffix = plain_format(data)
         if suffix:
             media.load()  # refuses damaged and oversized images before they are paid for
             return Picture(hashlib.sha256(data).hexdigest(), suffix, data)
@@ -143,18 +138,6 @@ def encode_picture(media: Media) -> Picture:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return Picture(pixels, "png", buffer.getvalue())
-
-
-def _sendable(data: bytes) -> str:
-    """The format of an encoded image that every decoder shows alike; empty for any other."""
-    try:
-        with Image.open(io.BytesIO(data), formats=tuple(_SENDABLE)) as image:
-            plain = image.mode in ("RGB", "L") and "transparency" not in image.info
-            plain = plain and getattr(image, "n_frames", 1) == 1
-            plain = plain and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
-            return _SENDABLE[image.format or ""] if plain else ""
-    except Exception:  # noqa: BLE001  (damaged files make Pillow raise nearly anything; load() then says what)
-        return ""
 
 
 def request_key(text: str) -> str:
