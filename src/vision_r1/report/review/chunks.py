@@ -27,12 +27,12 @@ OTHER = "(all others)"
 
 # What a row of a file is, in this order; review.js names the same fields.
 FIELDS = (
-    "id", "source_id", "question", "options", "answer", "images", "kept", "reason", "detail", "fired", "caption",
+    "id", "source", "source_id", "question", "options", "answer", "images", "kept", "reason", "detail", "fired", "caption",
     "pseudo_cot", "description", "notes", "thought", "reply", "final_text", "tokens", "extracted", "verdict",
     "rewritten", "family", "requests",
 )  # fmt: skip
 _TEXTS = (
-    "id", "source_id", "question", "answer", "reason", "detail", "caption", "pseudo_cot", "description", "notes",
+    "id", "source", "source_id", "question", "answer", "reason", "detail", "caption", "pseudo_cot", "description", "notes",
     "thought", "reply", "final_text", "extracted", "verdict", "family",
 )  # fmt: skip
 

@@ -18,7 +18,6 @@ from vision_r1.report.review.chunks import FIELDS, ChunkWriter, rows_of, script
 from vision_r1.report.review.overview import Totals, overview
 
 REVIEW = "review"
-_COLUMNS = [*FIELDS, "source"]
 
 
 def write_review(out: Path, progress: Progress | None = None) -> Path:
@@ -39,7 +38,7 @@ def write_review(out: Path, progress: Progress | None = None) -> Path:
         data = scratch / "data"
         data.mkdir()
         writer = ChunkWriter(data)
-        for done, row in enumerate(rows_of(read_tables(out / "rows", _COLUMNS)), start=1):
+        for done, row in enumerate(rows_of(read_tables(out / "rows", FIELDS)), start=1):
             totals.add(row)
             writer.write(row)
             progress.advance(done)

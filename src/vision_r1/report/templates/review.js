@@ -3,7 +3,7 @@
 // only ever made into text nodes. What this file reads of a row is named in FIELDS of chunks.py.
 const review = (() => {
   const FIELDS = [
-    "id", "source_id", "question", "options", "answer", "images", "kept", "reason", "detail", "fired", "caption",
+    "id", "source", "source_id", "question", "options", "answer", "images", "kept", "reason", "detail", "fired", "caption",
     "pseudo_cot", "description", "notes", "thought", "reply", "final_text", "tokens", "extracted", "verdict",
     "rewritten", "family", "requests",
   ];
@@ -11,7 +11,8 @@ const review = (() => {
     ["caption", "Caption"], ["pseudo_cot", "Pseudo-CoT"], ["description", "Description"], ["notes", "Further steps"],
     ["thought", "Thought"], ["reply", "Reply"], ["final_text", "Training text, rewritten"],
   ];
-  const HITS_A_PAGE = 25, MOST_HITS = 5000, CACHED = 60;
+  const WIDE = new Set(["thought", "reply", "final_text"]);
+  const HITS_A_PAGE = 25, MOST_HITS = 5000, CACHED = 60, LONG = 500;
   const IMAGE = /^[0-9a-f]{2}\/[0-9a-f]{64}\.(png|jpeg|webp|gif)$/;
   const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu;
 
@@ -97,11 +98,11 @@ const review = (() => {
       row.options.length ? make("small", "", `choices: ${row.options.join(" | ")}`) : null,
       make("p", "why",
         make("small", "", "answer "), make("span", "gold", row.answer), " ", mark(row), " ",
-        row.extracted === null ? null : make("small", "", `found: ${row.extracted} `),
+        row.extracted === null ? null : make("small", "", `found: ${row.extracted} · `),
         make("small", "", about.filter(Boolean).join(" · "))),
       row.detail ? make("p", "why", make("small", "", row.detail)) : null,
       rules ? make("p", "why", make("small", "", rules)) : null,
-      make("small", "", `${row.id} · ${row.source_id}`));
+      make("small", "", `${row.id} · ${row.source} · ${row.source_id}`));
   };
 
   const requests = (row) => {
@@ -114,10 +115,10 @@ const review = (() => {
     const pictures = row.images.map(picture).filter(Boolean);
     const steps = STEPS.filter(([name]) => row[name] && !(name === "notes" && row[name] === "{}"));
     return make("article", "card problem",
-      make("div", "ask",
-        make("div", "pictures", ...(pictures.length ? pictures : [make("small", "", "no picture")])), question(row)),
+      make("div", "ask", make("div", "held",
+        make("div", "pictures", ...(pictures.length ? pictures : [make("small", "", "no picture")])), question(row))),
       make("div", "traces", ...steps.map(([name, title]) =>
-        make("div", "trace", make("h4", "", title), make("pre", "", row[name])))),
+        make("div", row[name].length > LONG || WIDE.has(name) ? "trace long" : "trace", make("h4", "", title), make("pre", "", row[name])))),
       row.requests.length ? requests(row) : null);
   };
 
