@@ -28,6 +28,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_FILE_BYTES = 256 * 2**20
 SHOWN_FAULTS = 5
 AHEAD = 64  # images that may wait for a thread, or to be asked for
+# Formats that browsers, endpoints and other tools take.
+_COMMON = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
+_EXIF_ORIENTATION = 0x0112
 
 ImageCallback = Callable[[int, int], None]
 
@@ -75,6 +78,22 @@ def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) 
             fix="replace it or remove the row",
             reason="corrupt_image",
         ) from None
+
+
+def plain_format(data: bytes) -> str:
+    """"png", "jpeg", "webp" or "gif" where every decoder shows an encoded image as `decode_image` does.
+
+    Empty for any other format, for animations, transparency, a turned photograph, more than 8 bits a
+    channel, and for what is no image. Only the header is read.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=tuple(_COMMON)) as image:
+            plain = image.mode in ("RGB", "L") and "transparency" not in image.info
+            plain = plain and getattr(image, "n_frames", 1) == 1
+            plain = plain and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
+            return _COMMON[image.format or ""] if plain else ""
+    except Exception:  # noqa: BLE001  (damaged files make Pillow raise nearly anything; load() then says what)
+        return ""
 
 
 def _check_size(size: tuple[int, int], where: str, max_pixels: int) -> None:

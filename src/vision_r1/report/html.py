@@ -64,10 +64,11 @@ def render(run: RunRecord) -> str:
         "rollouts": training.rollouts(run),
         "settings": _settings(run),
     }
-    return _environment().get_template("report.html").render(view)
+    return template_environment().get_template("report.html").render(view)
 
 
-def _environment() -> Environment:
+def template_environment() -> Environment:
+    """The templates of `report`, which escape and clean every text."""
     return Environment(
         loader=PackageLoader("vision_r1.report", "templates"),
         autoescape=True,

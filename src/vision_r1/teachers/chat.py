@@ -12,16 +12,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from PIL import Image
-
 from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import SPECIAL_MARKS, user_content
+from vision_r1.problems.images import plain_format
 from vision_r1.problems.problem import Media
 
-# Formats that endpoints take; anything else is sent as PNG.
-_SENDABLE = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
-_EXIF_ORIENTATION = 0x0112
 _JPEG_QUALITY = 95
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -164,7 +160,7 @@ def encode_picture(media: Media, max_pixels: int | None = None) -> Picture:
     name = picture_name(media, max_pixels)
     read = getattr(media, "read", None)
     data: bytes = b"" if read is None else read()
-    suffix = _sendable(data) if data else ""
+    suffix = plain_format(data) if data else ""
     image = media.load()  # refuses damaged and oversized images before they are paid for
     small = scaled_down(image, max_pixels)
     if suffix and small is image:
@@ -187,18 +183,6 @@ def scaled_down(image: Image.Image, max_pixels: int | None) -> Image.Image:
     small = max(1, int(width * ratio)), max(1, int(height * ratio))
     size = min(small[0], max_pixels // small[1]), min(small[1], max_pixels // small[0])
     return image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _sendable(data: bytes) -> str:
-    """The format of an encoded image that every decoder shows alike; empty for any other."""
-    try:
-        with Image.open(io.BytesIO(data), formats=tuple(_SENDABLE)) as image:
-            plain = image.mode in ("RGB", "L") and "transparency" not in image.info
-            plain = plain and getattr(image, "n_frames", 1) == 1
-            plain = plain and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
-            return _SENDABLE[image.format or ""] if plain else ""
-    except Exception:  # noqa: BLE001  (damaged files make Pillow raise nearly anything; load() then says what)
-        return ""
 
 
 def request_key(text: str) -> str:
