@@ -36,8 +36,8 @@ def reward_says(problem: Problem, text: str) -> bool:
 
 
 def filter_says(problem: Problem, text: str) -> bool:
-    row = filters.Candidate(text, GradeSpec.of(problem), 10)
-    return filters.RULES["wrong_answer"](row, FilterLimits()) is None
+    row = filters.Candidate.tagged(text, GradeSpec.of(problem), 10)
+    return filters.RULES["wrong_answer"](filters.Reading(row, FilterLimits())) is None
 
 
 def run_says(problem: Problem, text: str) -> bool:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from vision_r1.construct.arithmetic import evaluate, sums, uncorrected
 from vision_r1.construct.config import FilterLimits
-from vision_r1.construct.filters import RULES, Candidate, apply_rules
+from vision_r1.construct.filters import RULES, Candidate
+from vision_r1.construct.judge import judge
 from vision_r1.grading import GradeSpec
 from vision_r1.teachers.language import description, facts_of
 from vision_r1.teachers.reasoner import ReasonerRates, reason, wrap
@@ -22,7 +23,9 @@ LIMITS = FilterLimits()
 
 
 def fired(text, gold="12", tokens=50, limits=LIMITS, **spec):
-    return [each.rule for each in apply_rules(Candidate(text, GradeSpec(gold, **spec), tokens), limits)]
+    return [
+        each.rule for each in judge(Candidate.tagged(text, GradeSpec(gold, **spec), tokens), limits).dropped
+    ]
 
 
 def thought(text, answer="12"):
@@ -103,8 +106,8 @@ def test_the_first_rule_that_fires_is_the_reason_and_all_are_listed():
 
 
 def test_a_reply_cut_at_its_cap_is_truncated_even_if_it_looks_whole():
-    row = Candidate(wrap(GOOD, "12"), GradeSpec("12"), 50, stopped=False)
-    assert apply_rules(row, LIMITS)[0].rule == "truncated"
+    row = Candidate.tagged(wrap(GOOD, "12"), GradeSpec("12"), 50, stopped=False)
+    assert judge(row, LIMITS).reason == "truncated"
 
 
 def test_contradictions_are_found_among_choices():
@@ -120,7 +123,7 @@ def test_the_rules_against_the_reasoner_s_known_faults():
     for index, problem in enumerate(tiny_problems(450)):
         words = description(facts_of(problem.meta["scene"]))
         reply = reason(words, problem.question, rates, random.Random(index))
-        kept = not apply_rules(Candidate(reply.text, GradeSpec.of(problem), 50), LIMITS)
+        kept = judge(Candidate.tagged(reply.text, GradeSpec.of(problem), 50), LIMITS).kept
         counts.setdefault(reply.fault, []).append(kept)
     assert set(counts) == {"none", "wrong", "contradiction", "loop", "broken_form"}
     sound = counts.pop("none")
@@ -151,7 +154,7 @@ def test_sums_are_worked_out_as_python_does(expression):
 @settings(deadline=None)
 @given(st.text(max_size=300))
 def test_rules_take_any_text(text):
-    apply_rules(Candidate(text, GradeSpec("12"), 100), LIMITS)
+    judge(Candidate.tagged(text, GradeSpec("12"), 100), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -160,5 +163,5 @@ def test_rules_take_any_text(text):
 def test_hostile_length_costs_little(piece):
     text = wrap(piece * (60_000 // len(piece)), "12")
     started = time.monotonic()
-    apply_rules(Candidate(text, GradeSpec("12"), 6000), LIMITS)
+    judge(Candidate.tagged(text, GradeSpec("12"), 6000), LIMITS)
     assert time.monotonic() - started < 5

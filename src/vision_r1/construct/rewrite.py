@@ -2,115 +2,72 @@
 
 The reasoner read a description; the model that learns from its thought sees an image. The
 published set shows what blind substitution of words does: "depicts shows", "displays displays". So
-each pattern here takes a whole phrase with its verb, and what no pattern fits is refused
-(`residual_talk`), not patched. Every replacement removes a word it was looking for and adds none,
-so rewriting ends, and rewriting twice changes nothing more.
+each pattern takes a whole phrase with its verb (`phrases.PHRASES`), and what no pattern fits is refused
+(`residual_talk`), not patched. A thought is rewritten sentence by sentence, and a sentence until nothing
+changes any more, so rewriting twice changes nothing more.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from vision_r1.construct.filters import missing_talk
+from vision_r1.construct.missing import missing_talk
+from vision_r1.construct.phrases import PHRASES, STEMS
 
 _FLAGS = re.IGNORECASE
-_NOUN = (
-    r"(?:the|this|that|our|my|your)\s+"
-    r"(?:(?:given|provided|detailed|above|image|picture|figure|text|problem)(?:['’]s)?\s+){0,3}"
-    r"(?:description|caption)(?:\s+(?:above|given|provided))?"
-    r"(?:\s+of\s+(?:the|this)\s+(?:image|picture|figure|diagram|chart|table|graph|problem))?"
-)
-_SAYS = (
-    r"(?:says|said|states|stated|mentions|mentioned|notes|noted|indicates|indicated|specifies"
-    r"|tells\s+(?:us|me))"
-)
-_SHOWS = (
-    r"(?:shows|showed|lists|listed|gives|gave|contains|includes|provides|provided|depicts|describes|described|displays"
-    r"|presents|reads|has|mentions|mentioned|states|stated|says|said|notes|noted|indicates|indicated|specifies)"
-)
-_VERBS = (
-    r"(?:is|are|was|were|has|have|had|reads?|equals?|shows?|lies?|meets?|intersects?|measures?"
-    r"|contains?|holds?|must|can)"
-)
-_DOUBLED = re.compile(
-    r"\b(?:depicts|displays|shows|presents)\s+(?:depicts|displays|shows|presents)\b", _FLAGS
-)
+# A sentence ends in white space after a stop, or at a line's end; the white space stays as it is.
+_BREAK = re.compile(r"(\s(?<=[.!?]\s)\s*|\n\s*)")
+# Sentences of the reasoners that we know of are done in three passes.
+_MOST_PASSES = 8
+
+_RESIDUAL_STEMS = ("descri", "caption", "alt text", "alt-text", "transcription", "the user ", "image")
 _RESIDUAL = re.compile(
-    r"\b(?:descriptions?|captions?|captioned)\b|\bas\s+described\b|\bdescribed\s+(?:above|below|in|by)\b",
+    r"\b(?:(?:description|caption)s?(?!\s+(?:column|field|label|box|row)\b)|captioned|describers?)\b"
+    r"|\bas\s+described\b|\bdescribed\s+(?:above|below|in|by)\b|\balt[- ]text\b|\btranscription\b"
+    r"|\bthe\s+user\s+(?:also\s+|just\s+)?(?:says?|said|states?|stated|mentions?|mentioned|told|described?|describes)\b"
+    r"|\bthe\s+image\s+(?:based\s+on|according\s+to|from|in|of|shows\s+that)\s+the\s+image\b",
     _FLAGS,
 )
-
-
-def _upper_as(model: str, text: str) -> str:
-    """`text` with the letter case that `model` begins with."""
-    return text[:1].upper() + text[1:] if model[:1].isupper() else text
-
-
-def _clause(match: re.Match[str]) -> str:
-    """What is said stands by itself: "The description says the bars have" -> "The bars have"."""
-    return _upper_as(match[0], match["rest"])
-
-
-# In order; each is (what it looks for, what it becomes).
-_PHRASES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    # A clause follows: it stands without the lead.
-    (re.compile(rf"\b{_NOUN}\s+{_SAYS}\s+that\s+(?P<rest>\w)", _FLAGS), _clause),
-    (
-        re.compile(
-            rf"\b{_NOUN}\s+{_SAYS}\s*(?:[:,]\s*|\s)(?P<rest>(?:the|a|an|there|it|its|each|all|both|one|two|three|four|five)\b"
-            rf"(?=(?:\s+[\w-]+){{0,6}}\s+{_VERBS}\b))",
-            _FLAGS,
-        ),
-        _clause,
-    ),
-    # A thing follows: the image shows it.
-    (
-        re.compile(rf"\b{_NOUN}\s+{_SHOWS}\b(?!\s+(?:that|{_SHOWS})\b)", _FLAGS),
-        lambda match: _upper_as(match[0], "the image shows"),
-    ),
-    # "As described in the caption", "is mentioned in the description".
-    (
-        re.compile(
-            rf"\bas\s+(?:described|mentioned|stated|given|noted|shown)\s+(?:in|by)\s+{_NOUN}\b", _FLAGS
-        ),
-        lambda match: _upper_as(match[0], "as the image shows"),
-    ),
-    (
-        re.compile(rf"\b(?:described|mentioned|stated|given|noted|listed)\s+(?:in|by)\s+{_NOUN}\b", _FLAGS),
-        lambda match: _upper_as(match[0], "shown in the image"),
-    ),
-    (re.compile(r"\bas\s+described\b(?!\s+(?:in|by)\b)", _FLAGS), lambda m: _upper_as(m[0], "as shown")),
-    # The image can be looked at, not read.
-    (
-        re.compile(rf"\b(?:re-?read|read|go(?:ing)?\s+(?:back\s+to|over|through))\s+{_NOUN}\b", _FLAGS),
-        lambda match: _upper_as(match[0], "look at the image"),
-    ),
-    (
-        re.compile(
-            rf"\b(?P<lead>(?:according\s+to|based\s+on|in|from|at|per|with|check(?:ing)?|see|revisit|review|examine"
-            rf"|consider(?:ing)?|using|use))\s+{_NOUN}\b",
-            _FLAGS,
-        ),
-        lambda match: f"{match['lead']} the image",
-    ),
-)
+_SHOWN = r"(?:depicts|displays|shows|presents|illustrates|says|states)"
+_DOUBLED = re.compile(rf"{_SHOWN}\s+{_SHOWN}\b", _FLAGS)
 
 
 def rewrite(thought: str) -> str:
     """The thought with talk of a description turned into talk of the image. Pure and idempotent."""
-    while True:
-        before = thought
-        for pattern, becomes in _PHRASES:
-            thought = pattern.sub(becomes, thought)
-        if thought == before:
-            return thought
+    lowered = thought.lower()
+    if not any(stem in lowered for stem in STEMS):
+        return thought
+    pieces = _BREAK.split(thought)
+    kept: list[str] = []
+    # Sentence, white space, sentence, ...: a sentence that goes takes the white space behind it along.
+    for sentence, space in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
+        new = _rewrite_sentence(sentence)
+        if new or not sentence:
+            kept += (new, space)
+    return "".join(kept)
+
+
+def _rewrite_sentence(sentence: str) -> str:
+    lowered = sentence.lower()
+    if not any(stem in lowered for stem in STEMS):
+        return sentence
+    now = sentence
+    for _ in range(_MOST_PASSES):
+        before = now
+        for stems, pattern, becomes in PHRASES:
+            lowered = now.lower()
+            if any(stem in lowered for stem in stems):
+                now = pattern.sub(becomes, now)
+        if now == before:
+            return now
+    # Built to need one pass after the other: left as it is, and refused for what it says.
+    return sentence
 
 
 def residual_talk(thought: str) -> str | None:
     """What is left of a description, a caption or content that was not provided, if anything."""
-    for pattern in (_RESIDUAL, _DOUBLED):
-        match = pattern.search(thought)
-        if match:
-            return match[0]
-    return missing_talk(thought)
+    lowered = thought.lower()
+    if any(stem in lowered for stem in _RESIDUAL_STEMS) and (match := _RESIDUAL.search(thought)):
+        return match[0]
+    doubled = _DOUBLED.search(thought)
+    return doubled[0] if doubled else missing_talk(thought)

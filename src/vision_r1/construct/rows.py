@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from vision_r1.construct.bridge import Bridged
 from vision_r1.construct.config import ConstructSettings
-from vision_r1.construct.filters import Candidate, apply_rules
+from vision_r1.construct.filters import Candidate
+from vision_r1.construct.judge import judge
 from vision_r1.construct.reason import Reasoner
 from vision_r1.construct.replies import Dropped
-from vision_r1.construct.rewrite import residual_talk, rewrite
-from vision_r1.grading import GradeSpec, Parts, split_parts
-from vision_r1.grading.extract import strip_marks
+from vision_r1.grading import GradeSpec
 from vision_r1.problems.drawing import Scene
 from vision_r1.problems.problem import Problem
 from vision_r1.teachers.language import facts_of, parse_description
-from vision_r1.teachers.reasoner import wrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +99,15 @@ def finish(
         return Row(problem, bridged, dropped=(bridged.dropped,))
     reply = reasoner(problem, bridged.description, problem.answer if settings.answer_to_reasoner else None)
     tokens = count_tokens(reply.text)
-    dropped = tuple(apply_rules(Candidate(reply.text, GradeSpec.of(problem), tokens), settings.filter))
-    row = Row(
+    judged = judge(Candidate.tagged(reply.text, GradeSpec.of(problem), tokens), settings.filter)
+    return Row(
         problem,
         bridged,
         reply.text,
         tokens,
-        dropped,
+        judged.dropped,
+        judged.final_text,
+        judged.rewritten,
         fault=reply.fault,
         misread=misread(problem, bridged.description),
     )
-    parts = split_parts(reply.text)
-    return _rewritten(row, parts) if row.kept and isinstance(parts, Parts) else row
-
-
-def _rewritten(row: Row, parts: Parts) -> Row:
-    """The kept row with its thought rewritten, or dropped for what rewriting left behind."""
-    thought = rewrite(parts.think.strip())
-    left = residual_talk(thought)
-    if left is not None:
-        return replace(row, dropped=(Dropped("residual_talk", f"still says: {left}"),))
-    changed = thought != parts.think.strip()
-    return replace(row, final_text=wrap(thought, strip_marks(parts.answer)), rewritten=changed)

@@ -28,7 +28,7 @@ class Reply:
     fault: Fault
 
 
-_LEADS = {
+READING_LEADS = {
     "row": "the numbers are",
     "table": "the table reads",
     "bars": "the bars are",
@@ -86,7 +86,7 @@ def _work(solution: Solution, rates: ReasonerRates, rng: random.Random) -> list[
 
 def _thought(facts: Facts, solution: Solution, rates: ReasonerRates, rng: random.Random) -> list[str]:
     sentences = [rng.choice(_OPENINGS)] if rng.random() < 0.3 else []
-    lead = _LEADS[facts.layout]
+    lead = READING_LEADS[facts.layout]
     if rng.random() < rates.talk:
         sentences.append(f"The description says {lead} {reading(facts)}.")
     else:
@@ -118,7 +118,7 @@ def _wrong_solution(solution: Solution, rng: random.Random) -> Solution:
 
 def _looping(facts: Facts, solution: Solution, rates: ReasonerRates, rng: random.Random) -> str:
     """One doubt over and over; half of these never come to an answer."""
-    lead = f"{_capital(_LEADS[facts.layout])} {reading(facts)}."
+    lead = f"{_capital(READING_LEADS[facts.layout])} {reading(facts)}."
     doubt = f"Wait, let me check {_AGAIN[facts.layout]} again: {reading(facts)}. Hmm."
     thought = " ".join([lead] + [doubt] * rng.randint(7, 12))
     if rng.random() < 0.5:

@@ -1,0 +1,112 @@
+"""Talk of what is missing: content that was not given, an image that cannot be seen, a refusal.
+
+A thought with such talk teaches a model that sees the image to say that it does not. Each pattern is
+looked for only in a text that holds one of its stems, which most texts do not.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FLAGS = re.IGNORECASE
+_IMAGE = r"(?:image|picture|figure|diagram|chart|graph|photo|table|plot)"
+_SOURCE = r"(?:description|caption|image|picture|figure|diagram|chart|text|problem|information)"
+_TOLD = r"(?:mention|say|state|provide|specify|give|include|list|tell|describe|contain|show|indicate)"
+_CANNOT = (
+    r"(?:can(?:not|['’]t|\s+not)|unable\s+to|not\s+able\s+to|could(?:\s+not|n['’]t)|wish\s+I\s+could"
+    r"|if\s+(?:I|we)\s+could)\s+(?:\w+ly\s+)?"
+)
+_LACK = r"(?:do(?:es)?\s+not|do(?:es)?n['’]t|did(?:\s+not|n['’]t))\s+(?:\w+ly\s+)?"
+_THE_IMAGE = rf"(?:(?:the|this|that|any|an|your)\s+)?(?:actual\s+|original\s+|real\s+)?{_IMAGE}s?\b"
+
+# (stems of which one must be there, in lower case; the pattern)
+_MISSING: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
+    (stems, re.compile(pattern, _FLAGS))
+    for stems, pattern in (
+        (
+            ("not ", "n't ", "n’t ", "never "),
+            rf"\b{_SOURCE}\s+(?:does\s+not|doesn['’]t|did\s+not|didn['’]t|never)\s+(?:\w+ly\s+)?{_TOLD}s?\b",
+        ),
+        (
+            ("provided", "mentioned", "specified", "stated", "described"),
+            r"\b(?:(?:is|are|was|were)\s+not|(?:is|are|was|were)n['’]t)\s+(?:\w+ly\s+)?"
+            r"(?:provided|mentioned|specified|stated|described)\b|\bnot\s+provided\b",
+        ),
+        (
+            ("given in", "visible", "attached", "available", "accessible"),
+            r"\b(?:(?:is|are|was|were)\s+not|(?:is|are|was|were)n['’]t)\s+(?:\w+ly\s+)?given\s+in\s+the"
+            r"\s+(?:\w+\s+)?(?:description|caption|image|text)\b"
+            rf"|\b{_IMAGE}\s+(?:(?:is|was)\s+not|(?:is|was)n['’]t)\s+(?:visible|attached|available|accessible)\b",
+        ),
+        (("no mention",), r"\bno\s+mention\s+of\b"),
+        (
+            ("missing", "insufficient", "not enough"),
+            r"\b(?:missing|insufficient|not\s+enough)\s+(?:information|data|details?)\b",
+        ),
+        (
+            ("guess",),
+            r"\b(?:have|need|going)\s+to\s+guess\b"
+            r"|\b(?:must|can\s+only|could\s+only|will|['’]ll|just|let\s+me)\s+guess\b|\bguessing\b",
+        ),
+        (("see ", "view "), rf"\b{_CANNOT}(?:see|view)\s+{_THE_IMAGE}"),
+        (
+            ("have ", "access"),
+            rf"\b{_LACK}(?:(?:actually|really)\s+)?have\s+(?:access\s+to\s+)?(?:the|this|any|an)"
+            rf"\s+(?:actual\s+|original\s+|real\s+)?{_IMAGE}\b",
+        ),
+        (
+            ("without",),
+            rf"\bwithout\s+(?:(?:actually\s+)?(?:seeing|viewing|access\s+to)\s+)?(?:the|an|any)"
+            rf"\s+(?:actual\s+|original\s+)?{_IMAGE}\b(?!\s*['’]s)",
+        ),
+        (
+            ("no image", "no picture", "no figure", "no diagram", "no chart", "no photo"),
+            rf"\bthere(?:\s+is|['’]s|\s+was)\s+no\s+(?:actual\s+)?{_IMAGE}\b"
+            rf"|\bno\s+{_IMAGE}\s+(?:is|was|here|provided|attached|given)\b",
+        ),
+        (
+            ("only have",),
+            r"\bonly\s+have\s+(?:the|a|this)\s+(?:\w+\s+)?(?:text|description|caption)\b",
+        ),
+        (
+            ("probabl", "likel", "presumabl"),
+            rf"\b{_IMAGE}\s+(?:likely|probably|presumably)\s+(?:shows?|depicts?|has|contains?|includes?|displays?)\b"
+            rf"|\bpresumably,?\s+(?:the|this)\s+{_IMAGE}\b",
+        ),
+        (
+            ("model",),
+            r"\b(?:text[- ](?:based|only)|language)\s+model,?\s+I\b|\bas\s+an?\s+(?:AI|text[- ](?:based|only))\b",
+        ),
+    )
+)
+_REFUSAL = re.compile(
+    r"\bI(?:['’]m|\s+am)\s+(?:very\s+|so\s+)?sorry,?\s+(?:but\s+)?I\s+(?:can(?:not|['’]t)|am\s+unable|won['’]t)"
+    r"|\bI\s+apologi[sz]e,?\s+but\s+I\s+(?:can(?:not|['’]t)|am\s+unable)"
+    r"|\bas\s+an?\s+(?:AI\b|(?:large\s+)?language\s+model)"
+    r"|\bI\s?(?:can(?:not|['’]t)|am\s+unable\s+to|['’]m\s+unable\s+to|won['’]t|must\s+decline\s+to)\s+"
+    r"(?:assist|help\s+(?:you\s+)?with|comply|provide\s+(?:an?\s+answer|assistance|that)|fulfil+|identify\s+(?:people|individuals|the\s+person))"
+    r"|\bagainst\s+my\s+(?:policy|policies|guidelines|programming)\b",
+    _FLAGS,
+)
+_REFUSING = (
+    "sorry", "apolog", "language model", "as an ai", "assist", "comply", "fulfil", "identify", "help ",
+    "provide ", "guidelines", "polic", "programming",
+)  # fmt: skip
+
+
+def missing_talk(text: str) -> str | None:
+    """Words that say that something is missing, unseen or guessed, if any."""
+    lowered = text.lower()
+    for stems, pattern in _MISSING:
+        if any(stem in lowered for stem in stems) and (match := pattern.search(text)):
+            return match[0]
+    return None
+
+
+def refusal(text: str) -> str | None:
+    """Words that decline to answer, if any."""
+    lowered = text.lower()
+    if not any(stem in lowered for stem in _REFUSING):
+        return None
+    match = _REFUSAL.search(text)
+    return match[0] if match else None
