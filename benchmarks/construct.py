@@ -143,7 +143,10 @@ def measure(port: int, rounds: int, count: int) -> dict[str, object]:
     found: dict[str, object] = {"requests": count, "rounds": rounds}
     sizes = []
     for in_flight in MOST:
-        theirs, mine = seconds.setdefault(f"bare_{in_flight}", []), seconds.setdefault(f"ours_{in_flight}", [])
+        theirs, mine = (
+            seconds.setdefault(f"bare_{in_flight}", []),
+            seconds.setdefault(f"ours_{in_flight}", []),
+        )
         replays = seconds.setdefault(f"from_log_{in_flight}", [])
         for _ in range(rounds):
             start = time.perf_counter()

@@ -11,11 +11,13 @@ data_app = typer.Typer(help="Sets of problems and rows: merge, join, mix.", rich
 
 
 def construct(
-    config: Annotated[Path, typer.Argument(help="A YAML file: sets of problems, two teachers, what to keep.")],
+    config: Annotated[Path, typer.Argument(help="A YAML file: problems, teachers, what to keep.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Dotted overrides, such as samples=4 or mllm.max_tokens=2048.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write to; the same one continues.")] = Path("construction"),
+    out: Annotated[Path, typer.Option(help="Folder to write to; the same one continues.")] = Path(
+        "construction"
+    ),
     limit: Annotated[int | None, typer.Option(help="At most so many problems.", min=1)] = None,
     pilot: Annotated[
         int | None, typer.Option(help="Try so many problems and project the whole.", min=1)
@@ -32,7 +34,8 @@ def construct(
         parse_shard,
         shard_folder,
     )
-    from vision_r1.report.review import write_review
+    from vision_r1.report.construct_lines import projection_lines
+    from vision_r1.report.review.pages import write_review
     from vision_r1.report.terminal import RichProgress
 
     if pilot is not None and (limit is not None or shard is not None):
@@ -45,33 +48,35 @@ def construct(
             settings, folder, part=part, limit=pilot or limit, collect=collect, progress=progress
         )
         pages = write_review(folder)
-    _print(summary, projected=pilot is not None)
+    _print(summary)
+    if pilot is not None:
+        from vision_r1.construct.pilot import projection
+
+        for line in projection_lines(projection(summary, settings)):
+            typer.echo(line)
     typer.echo(f"rows:   {folder / 'rows'}\ndata:   {folder / 'data'}\nreview: {pages}")
 
 
-def _print(summary: dict[str, Any], *, projected: bool) -> None:
-    from vision_r1.report.construct_lines import projection_lines, summary_lines
+def _print(summary: dict[str, Any]) -> None:
+    from vision_r1.report.construct_lines import summary_lines
 
     for line in summary_lines(summary):
         typer.echo(line)
-    if projected:
-        for line in projection_lines(summary["projection"]):
-            typer.echo(line)
 
 
 @data_app.command("merge")
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of finished parts (shard-0001-of-0008 ...).")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished parts.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
 ) -> None:
     """Put the parts of a construction together; gives what one process gives."""
     from vision_r1.core.files import reported_writes
     from vision_r1.pipeline.construction import merge_command
-    from vision_r1.report.review import write_review
+    from vision_r1.report.review.pages import write_review
     from vision_r1.report.terminal import RichProgress
 
     with reported_writes(out), RichProgress() as progress:
         summary = merge_command(folders, out, progress)
         pages = write_review(out)
-    _print(summary, projected=False)
+    _print(summary)
     typer.echo(f"rows:   {out / 'rows'}\ndata:   {out / 'data'}\nreview: {pages}")

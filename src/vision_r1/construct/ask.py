@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from vision_r1.construct.replies import Said
 from vision_r1.core.progress import Progress
 from vision_r1.teachers.chat import Failure
 from vision_r1.teachers.config import RoleConfig
-from vision_r1.teachers.pool import Teachers
+from vision_r1.teachers.served import Teachers
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Asked:
 
     done: int = 0
     failures: list[tuple[str, str, str, str]] = field(default_factory=list)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     requests: Counter[str] = field(default_factory=Counter)
 
 
@@ -69,11 +69,16 @@ async def ask_all(
         try:
             asks = next(chain)
             while True:
-                said = await asyncio.gather(*(say(ask) for ask in asks)) if len(asks) > 1 else [await say(asks[0])]
+                said = (
+                    await asyncio.gather(*(say(ask) for ask in asks))
+                    if len(asks) > 1
+                    else [await say(asks[0])]
+                )
                 asks = chain.send(list(said))
         except StopIteration:
             asked.done += 1
-            progress.advance(asked.done, **teachers.status())
+            status = teachers.status()
+            progress.advance(asked.done, requests=status.answered, cost=status.cost, failed=status.failed)
 
     async def work() -> None:
         for chain in turns:  # shared: each takes the next one
@@ -81,9 +86,6 @@ async def ask_all(
 
     # Every slot busy, and some chains more that read, parse and wait.
     width = 2 * sum(endpoint.max_in_flight for role in roles.values() for endpoint in role.endpoints)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(width):
-                group.create_task(work())
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+    async with asyncio.TaskGroup() as group:
+        for _ in range(width):
+            group.create_task(work())

@@ -46,4 +46,3 @@ def said_of(outcome: ChatReply | Failure, key: str, role: RoleConfig) -> Said:
     stop: StopReason = "length" if outcome.finish_reason in _CUT or not parts.finished else "eos"
     tokens = outcome.completion_tokens or 0
     return Said(parts.rest, parts.thought, tokens, stop, "", outcome.hidden, key, role.model)
-

@@ -15,38 +15,40 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vision_r1.construct import controls as bridge_controls
 from vision_r1.construct.ask import Asked, ask_all
-from vision_r1.construct.chain import Chain, Made, Role, Step, Told, chain
+from vision_r1.construct.chain import REASON, Chain, Made, Role, Step, Told, chain
 from vision_r1.construct.collect import Item, items_of, records
 from vision_r1.construct.config import Construction
 from vision_r1.construct.dataset import write_dataset
 from vision_r1.construct.export import export_construction
+from vision_r1.construct.filters import Candidate
 from vision_r1.construct.images import ImageStore
-from vision_r1.construct.judging import judge_rows
-from vision_r1.construct.pilot import projection
+from vision_r1.construct.judge import Judgement, judge
 from vision_r1.construct.prepare import Prepared, Rejected, prepare
 from vision_r1.construct.record import Record
 from vision_r1.construct.replay import replay
-from vision_r1.construct.row_files import read_rows, row_writer
+from vision_r1.construct.row_files import merge_rows, read_rows, row_writer
+from vision_r1.construct.sources import load_source
 from vision_r1.construct.steps import build_steps, caption_step
 from vision_r1.construct.tally import Tally
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import write_json, write_jsonl
+from vision_r1.core.files import read_json, write_json, write_jsonl
 from vision_r1.core.progress import Progress
 from vision_r1.problems.faults import BadRow
-from vision_r1.problems.load import load_problems, load_problems_leniently
+from vision_r1.problems.load import load_problems
 from vision_r1.problems.problem import Problem
 from vision_r1.teachers.config import RoleConfig
-from vision_r1.teachers.pool import BudgetReached, Teachers
+from vision_r1.teachers.ledger import Spent, together
 from vision_r1.teachers.prompts import Prompts, open_prompts
 from vision_r1.teachers.request_log import RequestLog
+from vision_r1.teachers.served import Teachers
 
 LOG = Path("requests") / "log.sqlite"
 ROWS, IMAGES, SUMMARY, QUARANTINE = "rows", "images", "summary.json", "quarantine.jsonl"
@@ -75,7 +77,7 @@ class Work:
         config: its settings.
         out: its folder.
         prepared: its problems.
-        steps, caption_steps: the ways through.
+        steps: the way through.
         tests: what the controls ask; None without.
     """
 
@@ -83,7 +85,6 @@ class Work:
     out: Path
     prepared: Prepared
     steps: Sequence[Step]
-    caption_steps: Sequence[Step]
     tests: bridge_controls.Controls | None
 
     @property
@@ -129,24 +130,27 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
     Raises:
         InputError: settings, problems or endpoints that cannot be used; what was answered is kept.
         BudgetReached: the budget would not hold another request; what was answered is kept.
-        KeyboardInterrupt: after what was in flight has been answered and kept.
+        Interrupted: by Ctrl-C, after what was in flight has been answered and kept.
     """
     prompts = open_prompts(config.prompts)
     steps = build_steps(config.steps, prompts)
-    prepared = read_sets(config, progress)
+    prepared = read_sets(config, out, progress)
     whole = len(prepared.problems)
+    first = scope.part is None or scope.part[0] == 1
+    controls = _controls(config, prepared, steps, prompts) if first else None
     if scope.part is not None:
         prepared = prepared.part(*scope.part)
     if scope.limit is not None:
         prepared = prepared.first(scope.limit)
-    work = _work(config, out, prepared, steps, prompts)
+    work = Work(config, out, prepared, steps, controls)
     with RequestLog(out / LOG) as log:
-        asked, ledger = (Asked(), log.ledger()) if scope.collect_only else _ask(work, log, progress)
+        asked = Asked() if scope.collect_only else _ask(work, log, progress)
         write_jsonl(out / QUARANTINE, (_quarantined(*each) for each in asked.failures))
         collect(work, log, progress)
         tests = _tests(work, log)
+        spent = log.ledger_by_step()
     return finish(out, config, progress, {
-        "ledger": ledger,
+        "ledger": ledger_lines(spent),
         "quarantined": len(asked.failures),
         "controls": tests,
         "asked": {"seconds": dict(asked.seconds), "requests": dict(asked.requests)},
@@ -154,10 +158,15 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
     })  # fmt: skip
 
 
-def read_sets(config: Construction, progress: Progress) -> Prepared:
+def ledger_lines(spent: Mapping[tuple[str, str], Spent]) -> list[dict[str, Any]]:
+    """What every step asked every model, as plain data."""
+    return [{"step": step, "model": model, **asdict(each)} for (step, model), each in sorted(spent.items())]
+
+
+def read_sets(config: Construction, out: Path, progress: Progress) -> Prepared:
     """All problems of all sets, named by content, the bad and double ones set aside."""
     report: Callable[[int, int], None] = functools.partial(_images, progress)
-    sets = {name: load_problems_leniently(section, report) for name, section in config.data.items()}
+    sets = {name: load_source(section, report, out) for name, section in config.data.items()}
     evaluation = {name: load_problems(section) for name, section in config.evaluation.items()}
     return prepare(sets, evaluation, config.near_duplicates, progress)
 
@@ -167,39 +176,28 @@ def _images(progress: Progress, done: int, total: int) -> None:
         progress.say(f"images checked: {done:,} of {total:,}") if done == total else None
 
 
-def _work(
-    config: Construction, out: Path, prepared: Prepared, steps: Sequence[Step], prompts: Prompts
-) -> Work:
+def _controls(
+    config: Construction, prepared: Prepared, steps: Sequence[Step], prompts: Prompts
+) -> bridge_controls.Controls | None:
+    """The tests of the bridge, over problems of the whole set; the first part of several asks them."""
+    if config.controls_n == 0:
+        return None
     # The control takes the plain caption in the place of everything before the reasoner.
-    names = [step.name for step in steps]
-    caption_steps = [caption_step(prompts), *steps[names.index("reason") :]]
-    tests = None
-    if config.controls_n:
-        tests = bridge_controls.choose(
-            prepared.problems, config.controls_n, config.seed, steps, caption_steps,
-            both=config.answer_to_reasoner, retries=config.answer_retries,
-        )  # fmt: skip
-    return Work(config, out, prepared, steps, caption_steps, tests)
+    place = [step.name for step in steps].index(REASON)
+    return bridge_controls.choose(
+        prepared.problems, config.controls_n, config.seed, steps, [caption_step(prompts), *steps[place:]],
+        both=config.answer_to_reasoner, retries=config.answer_retries,
+    )  # fmt: skip
 
 
-def _ask(work: Work, log: RequestLog, progress: Progress) -> tuple[Asked, dict[str, Any]]:
+def _ask(work: Work, log: RequestLog, progress: Progress) -> Asked:
     """The first pass. What is in flight is answered and kept whatever ends it."""
     asked = Asked()
     progress.start("ask", work.total, "problem")
-    with Teachers(dict(work.roles), log, work.config.budget) as teachers:
-        job = teachers.start(
-            ask_all(work.chains(), teachers, work.roles, work.config.seed, asked, progress)
-        )
-        try:
-            job.result()
-        except KeyboardInterrupt:
-            progress.say("stopping: waiting for what is in flight (once more to drop it)")
-            teachers.stop()
-            job.exception()
-            raise
-        finally:
-            progress.finish()
-        return asked, teachers.ledger()
+    with Teachers({**work.roles}, log, work.config.budget) as teachers:
+        teachers.run(lambda: ask_all(work.chains(), teachers, work.roles, work.config.seed, asked, progress))
+    progress.finish()
+    return asked
 
 
 def collect(work: Work, log: RequestLog, progress: Progress) -> None:
@@ -214,9 +212,11 @@ def collect(work: Work, log: RequestLog, progress: Progress) -> None:
             yield from items_of(problem, replay(work.chain(problem), log, work.roles, config.seed))
             progress.advance(done)
 
-    judge = functools.partial(judge_rows, limits=config.filter)
+    def judged(candidates: Iterable[Candidate]) -> Iterator[Judgement]:
+        return (judge(candidate, config.filter) for candidate in candidates)
+
     made = records(
-        items(), judge, work.prepared.origins, functools.partial(_stored, store), config.keep,
+        items(), judged, work.prepared.origins, functools.partial(_stored, store), config.keep,
         config.keep_at_most,
     )  # fmt: skip
     with row_writer(folder, config.rows_per_file) as rows, closing(made):
@@ -292,19 +292,27 @@ def finish(out: Path, config: Construction, progress: Progress, further: Mapping
 
 
 def merge(folders: Sequence[Path], out: Path, config: Construction, progress: Progress) -> dict[str, Any]:
-    """The parts of a construction as one, with the bytes that one process would have written.
+    """The parts of a construction as one, with the rows that one process would have written.
 
     Raises:
         InputError: parts that are damaged, or that disagree about a row.
     """
     merge_rows([folder / ROWS for folder in folders], out / ROWS, config.rows_per_file)
     store = ImageStore(out / IMAGES)
+    names = {name for row in read_rows(out / ROWS) for name in row.images}
     for folder in folders:
-        store.take_all(ImageStore(folder / IMAGES))
+        part = ImageStore(folder / IMAGES)
+        for name in sorted(names):
+            if part.path(name).exists():
+                store.take(part, name)
     parts = [read_json(folder / SUMMARY) for folder in folders]
-    steps: Counter[tuple[str, str]] = Counter()
+    spent: dict[tuple[str, str], Spent] = {}
+    for line in (line for part in parts for line in part["ledger"]):
+        key = (line.pop("step"), line.pop("model"))
+        spent[key] = together([spent.get(key, Spent()), Spent(**line)])
     return finish(out, config, progress, {
-        "ledger": merged_ledgers([part["ledger"] for part in parts]),
+        "ledger": ledger_lines(spent),
         "quarantined": sum(part["quarantined"] for part in parts),
-        "controls": None,
+        "controls": next((part["controls"] for part in parts if part["controls"]), None),
+        "whole": parts[0]["whole"],
     })  # fmt: skip

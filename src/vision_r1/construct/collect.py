@@ -6,14 +6,16 @@ same rows, whoever asked for them, in how many parts and after how many kills.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 
 from vision_r1.construct.chain import Made, Sample, further_notes
 from vision_r1.construct.filters import Candidate
-from vision_r1.construct.judging import Judged
+from vision_r1.construct.judge import Judgement
 from vision_r1.construct.keep import KeepRule, chosen
+from vision_r1.construct.known import KnownImage
 from vision_r1.construct.prepare import Origin, family_of
 from vision_r1.construct.record import Record
 from vision_r1.construct.replies import Dropped
@@ -21,7 +23,7 @@ from vision_r1.construct.steps import OWN_NOTES
 from vision_r1.grading import GradeSpec
 from vision_r1.problems.problem import Problem
 
-Judge = Callable[[Iterable["Item"]], Iterator[tuple["Item", Judged]]]
+Judge = Callable[[Iterable[Candidate]], Iterator[Judgement]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Item:
             tokens=said.tokens,
             stopped=said.stop_reason != "length",
             hidden=said.hidden,
+            facts=KnownImage.of(self.problem),
+            question=self.problem.prompt,
         )
 
 
@@ -70,33 +74,63 @@ def records(
     images: Callable[[Problem], tuple[str, ...]],
     rule: KeepRule,
     at_most: int,
-) -> Iterator[Record]:
+) -> Generator[Record]:
     """The rows of all items, in order.
 
     Args:
         items: by problem and sample.
-        judge: gives each item with its verdict, in order.
+        judge: the filter and the rewriting, in order.
         origins: where each problem is from.
         images: stores a problem's images and gives their names.
-        rule, at_most: which samples are kept, see `keep.chosen`.
+        rule: which samples are kept, see `keep.chosen`.
+        at_most: of one problem.
     """
-    for _, group in groupby(judge(items), key=lambda pair: pair[0].problem.id):
+    for _, group in groupby(_judged(items, judge), key=lambda pair: pair[0].problem.id):
         pairs = list(group)
-        good = [not judged.dropped for _, judged in pairs]
+        good = [judgement is not None and judgement.kept for _, judgement in pairs]
         tokens = [item.sample.said.tokens if item.sample else 0 for item, _ in pairs]
         keep = chosen(good, tokens, rule, at_most)
         names = images(pairs[0][0].problem)
-        for place, (item, judged) in enumerate(pairs):
+        for place, (item, judgement) in enumerate(pairs):
+            why = item.dropped
             if good[place] and place not in keep:
-                detail = f"{rule} keeps others of {sum(good)} right in {len(good)}"
-                judged = replace(judged, dropped=(Dropped("not_chosen", detail),))
-            yield record(item, judged, origins[item.problem.id], names)
+                why = Dropped("not_chosen", f"{rule} keeps others of {sum(good)} right in {len(good)}")
+            yield record(item, judgement, why, origins[item.problem.id], names)
 
 
-def record(item: Item, judged: Judged, origin: Origin, images: tuple[str, ...]) -> Record:
-    """One row."""
+def _judged(items: Iterable[Item], judge: Judge) -> Iterator[tuple[Item, Judgement | None]]:
+    """Each item with its judgement; None for one that was dropped before."""
+    waiting: deque[tuple[Item, bool]] = deque()
+
+    def candidates() -> Iterator[Candidate]:
+        for item in items:
+            candidate = item.candidate()
+            waiting.append((item, candidate is not None))
+            if candidate is not None:
+                yield candidate
+
+    for judgement in judge(candidates()):
+        while not waiting[0][1]:
+            yield waiting.popleft()[0], None
+        yield waiting.popleft()[0], judgement
+    while waiting:
+        yield waiting.popleft()[0], None
+
+
+def record(
+    item: Item, judgement: Judgement | None, why: Dropped | None, origin: Origin, images: tuple[str, ...]
+) -> Record:
+    """One row.
+
+    Args:
+        item: what was asked and said.
+        judgement: on it; None where there was nothing to judge.
+        why: what drops it whatever the judgement says.
+        origin: where its problem is from.
+        images: names of its images.
+    """
     problem, made, sample = item.problem, item.made, item.sample
-    first = judged.dropped[0] if judged.dropped else None
+    dropped = (why,) if why is not None else judgement.dropped if judgement is not None else ()
     index = sample.index if sample is not None else 0
     return Record(
         id=f"{problem.id}-{index:02d}",
@@ -117,13 +151,13 @@ def record(item: Item, judged: Judged, origin: Origin, images: tuple[str, ...]) 
         thought=sample.thought if sample else "",
         reply=sample.reply if sample else "",
         tokens=sample.said.tokens if sample else 0,
-        kept=first is None,
-        reason=first.rule if first else "kept",
-        detail=first.reason if first else "",
-        fired=tuple(each.rule for each in judged.dropped),
-        rewritten=judged.rewritten,
-        extracted=judged.extracted,
-        verdict=judged.verdict,
-        final_text=judged.final_text if first is None else "",
+        kept=not dropped,
+        reason=dropped[0].rule if dropped else "kept",
+        detail=dropped[0].reason if dropped else "",
+        fired=tuple(each.rule for each in dropped),
+        rewritten=judgement is not None and judgement.rewritten,
+        extracted=judgement.verdict.extracted if judgement else None,
+        verdict=judgement.verdict.status if judgement else "",
+        final_text="" if dropped or judgement is None else judgement.final_text,
         requests=made.requests + (sample.requests if sample else ()),
     )

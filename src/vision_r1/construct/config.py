@@ -95,7 +95,7 @@ class Construction(FrozenConfig):
     budget: Budget = Budget()
     filter: FilterLimits = FilterLimits(max_tokens=16_384)
     near_duplicates: bool = True
-    evaluation: dict[str, ProblemsConfig] = {}
+    evaluation: dict[str, ProblemsConfig] = Field(default_factory=dict)
     controls_n: int = Field(default=0, ge=0)
     rows_per_file: int = Field(default=5000, ge=1)
     export: tuple[str, ...] = ()

@@ -84,7 +84,12 @@ class ImageTableWriter:
         if self._file is None:
             path = self.folder / f"train-{self._files:05d}.parquet"
             self._file = pq.ParquetWriter(
-                path, self.schema, version="2.6", compression="zstd", compression_level=1, use_dictionary=False
+                path,
+                self.schema,
+                version="2.6",
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=False,
             )
             self._files += 1
         self._file.write_table(pa.Table.from_pylist(self._waiting, schema=self.schema))

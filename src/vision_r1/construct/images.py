@@ -83,7 +83,9 @@ class ImageStore:
 
     def _absent(self, name: str, error: OSError) -> InputError:
         detail = error.strerror or type(error).__name__
-        return InputError(f"image {name} cannot be read: {detail}", where=str(self.root), fix="run construct again")
+        return InputError(
+            f"image {name} cannot be read: {detail}", where=str(self.root), fix="run construct again"
+        )
 
     def _stored(self, media: Media) -> str | None:
         """The name of an image file that is kept already with its own bytes; nothing is read."""
@@ -100,7 +102,7 @@ class ImageStore:
             digest = hashlib.sha256(data).hexdigest()
         else:
             picture = encode_picture(media)
-            digest, suffix, data = picture.hash, picture.suffix, picture.data
+            digest, suffix, data = picture.name, picture.suffix, picture.data
         name = f"{digest[:2]}/{digest}.{suffix}"
         if not _whole(self.root / name):
             with reported_writes(self.root):

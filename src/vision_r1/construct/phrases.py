@@ -124,7 +124,7 @@ _ALL: tuple[tuple[tuple[str, ...], str, Becomes], ...] = (
     ),
     (
         ("user",),
-        rf"\bthe\s+user\s+(?:also\s+|has\s+)?(?:describes|described|is\s+describing)\s+(?=(?:an?|the|two|three|four|some|several)\b)",
+        r"\bthe\s+user\s+(?:also\s+|has\s+)?(?:describes|described|is\s+describing)\s+(?=(?:an?|the|two|three|four|some|several)\b)",
         _to("the image shows "),
     ),
     (
@@ -244,7 +244,7 @@ _ALL: tuple[tuple[tuple[str, ...], str, Becomes], ...] = (
     ),
     (
         ("descri",),
-        rf"\b(?P<what>(?:the|this)\s+(?:image|picture|photo))\s+described\b(?!\s+(?:in|by|as)\b)",
+        r"\b(?P<what>(?:the|this)\s+(?:image|picture|photo))\s+described\b(?!\s+(?:in|by|as)\b)",
         lambda match: match["what"],
     ),
     (

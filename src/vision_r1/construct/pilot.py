@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vision_r1.analysis.intervals import share_of
-from vision_r1.construct.ask import Asked
 from vision_r1.construct.config import Construction
+from vision_r1.teachers.ledger import Spent, together
 
 
-def projection(
-    config: Construction, asked: Asked, ledger: Mapping[str, Any], sample: int, kept: int, whole: int
-) -> dict[str, Any]:
+def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, Any]:
     """What the whole set will come to, if it is like the sample.
 
     Tokens and money grow with the problems. Hours: every request holds a slot of an endpoint for as long
@@ -20,28 +17,29 @@ def projection(
     under load take longer. Hours are None where all answers came from the log.
 
     Args:
+        summary: of the sample.
         config: the construction's settings.
-        asked: how long the requests of this pass took.
-        ledger: tokens and money by step and model, see `Teachers.ledger`.
-        sample: problems that were asked about.
-        kept: those that gave a row.
-        whole: problems of the whole set.
     """
-    scale = whole / sample if sample else 0.0
+    sample, whole = summary["problems"], summary["whole"]
+    scale = whole / sample
+    seconds, requests = summary["asked"]["seconds"], summary["asked"]["requests"]
     slots = {
         name: sum(endpoint.max_in_flight for endpoint in role.endpoints)
         for name, role in (("mllm", config.mllm), ("reasoner", config.reasoner))
     }
-    seconds = [asked.seconds[name] * scale / slots[name] for name in slots if asked.requests[name]]
-    steps = ledger["steps"]
+    busy = [seconds[name] * scale / slots[name] for name in slots if requests.get(name)]
+    spent = together(
+        Spent(**{name: value for name, value in line.items() if name not in ("step", "model")})
+        for line in summary["ledger"]
+    )
     return {
         "sample": sample,
         "problems": whole,
-        "kept": share_of(kept, sample),
-        "rows": round(kept * scale),
-        "requests": round(sum(step["replies"] for step in steps) * scale),
-        "prompt_tokens": round(sum(step["prompt_tokens"] for step in steps) * scale),
-        "completion_tokens": round(sum(step["completion_tokens"] for step in steps) * scale),
-        "cost": round(sum(step["cost"] for step in steps) * scale, 2),
-        "hours": round(max(seconds) / 3600, 2) if seconds else None,
+        "kept": summary["problems_kept"],
+        "rows": round(summary["kept"] * scale),
+        "requests": round(spent.replies * scale),
+        "prompt_tokens": round(spent.prompt_tokens * scale),
+        "completion_tokens": round(spent.completion_tokens * scale),
+        "cost": round(spent.cost * scale, 2),
+        "hours": round(max(busy) / 3600, 2) if busy else None,
     }

@@ -175,4 +175,3 @@ def _without(
         for index, (reason, detail) in sorted(why.items())
     ]
     return rest, out
-

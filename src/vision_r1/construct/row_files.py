@@ -105,7 +105,9 @@ class RowWriter:
     def _write_group(self, table: pa.Table) -> None:
         if self._file is None:
             path = self.folder / f"rows-{self._files:05d}.parquet"
-            self._file = pq.ParquetWriter(path, SCHEMA, version="2.6", compression="zstd", compression_level=3)
+            self._file = pq.ParquetWriter(
+                path, SCHEMA, version="2.6", compression="zstd", compression_level=3
+            )
             self._files += 1
         self._file.write_table(table.combine_chunks(), row_group_size=self._group)
         self._in_file += table.num_rows

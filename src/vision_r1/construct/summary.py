@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,7 +29,7 @@ def rules(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     return {name: {"dropped": first[name], **scores} for name, scores in rule_quality(rows).items()}
 
 
-def length_quantiles(lengths: Sequence[int]) -> dict[str, float] | None:
+def length_quantiles(lengths: Sequence[int] | array[int]) -> dict[str, float] | None:
     """Quantiles of lengths in tokens, with the least and the most; None where there are none."""
     if not lengths:
         return None

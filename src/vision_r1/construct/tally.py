@@ -38,7 +38,9 @@ class Tally:
     verdicts: Counter[str] = field(default_factory=Counter)
     by_source: dict[str, Counter[str]] = field(default_factory=dict)
     words: dict[str, Counter[str]] = field(default_factory=lambda: {"before": Counter(), "after": Counter()})
-    lengths: dict[str, array[int]] = field(default_factory=lambda: {"before": array("l"), "after": array("l")})
+    lengths: dict[str, array[int]] = field(
+        default_factory=lambda: {"before": array("l"), "after": array("l")}
+    )
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, row: Record) -> None:
@@ -86,8 +88,8 @@ class Tally:
             "verdicts": dict(self.verdicts.most_common()),
             "sources": {name: dict(counts) for name, counts in sorted(self.by_source.items())},
             "reflection_words": {
-                when: {word: counts[word] for word in WORDS} for when, counts in self.words.items()
+                when: {word: self.words[when][word] for word in WORDS} for when in ("before", "after")
             },
-            "tokens": {when: length_quantiles(list(lengths)) for when, lengths in self.lengths.items()},
+            "tokens": {when: length_quantiles(self.lengths[when]) for when in ("before", "after")},
             "examples": dict(sorted(self.examples.items())),
         }

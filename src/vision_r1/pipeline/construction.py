@@ -34,7 +34,8 @@ def construction_config(path: Path, overrides: Sequence[str]) -> Construction:
         sets = data.get(section)
         if isinstance(sets, dict):
             data[section] = {
-                name: anchored(each, folder) if isinstance(each, dict) else each for name, each in sets.items()
+                name: anchored(each, folder) if isinstance(each, dict) else each
+                for name, each in sets.items()
             }
     if isinstance(prompts := data.get("prompts"), str) and prompts not in ("full", "tiny"):
         data["prompts"] = str(folder / user_path(prompts))
@@ -101,9 +102,13 @@ def merge_command(folders: Sequence[Path], out: Path, progress: Progress) -> dic
     configs = []
     for folder in folders:
         if not (folder / CONFIG).is_file() or not (folder / "summary.json").is_file():
-            raise InputError("holds no finished part", where=str(folder), fix="run its construction to the end")
+            raise InputError(
+                "holds no finished part", where=str(folder), fix="run its construction to the end"
+            )
         configs.append(
-            validate(Construction, parse_yaml((folder / CONFIG).read_text(encoding="utf-8"), str(folder / CONFIG)))
+            validate(
+                Construction, parse_yaml((folder / CONFIG).read_text(encoding="utf-8"), str(folder / CONFIG))
+            )
         )
     for folder, config in zip(folders, configs, strict=True):
         if _settings(config) != _settings(configs[0]):

@@ -81,7 +81,7 @@ def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) 
 
 
 def plain_format(data: bytes) -> str:
-    """"png", "jpeg", "webp" or "gif" where every decoder shows an encoded image as `decode_image` does.
+    """ "png", "jpeg", "webp" or "gif" where every decoder shows an encoded image as `decode_image` does.
 
     Empty for any other format, for animations, transparency, a turned photograph, more than 8 bits a
     channel, and for what is no image. Only the header is read.

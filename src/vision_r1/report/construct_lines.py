@@ -18,14 +18,14 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     )
     for reason, count in summary["reasons"].items():
         yield f"  {clean(str(reason)):<24} {count:>9,}"
-    steps = summary["ledger"]["steps"] if summary.get("ledger") else []
-    for step in steps:
+    for step in summary["ledger"]:
         yield (
             f"{clean(step['step']):<12} {clean(step['model'])}: {step['replies']:,} replies, "
             f"{step['prompt_tokens']:,} + {step['completion_tokens']:,} tokens, cost {step['cost']:.2f}"
         )
     if summary.get("quarantined"):
-        yield f"{summary['quarantined']:,} requests brought no answer: see quarantine.jsonl; run again to ask again"
+        count = summary["quarantined"]
+        yield f"{count:,} requests brought no answer: see quarantine.jsonl; run again to ask again"
 
 
 def projection_lines(projection: Mapping[str, Any]) -> Iterator[str]:
@@ -34,7 +34,8 @@ def projection_lines(projection: Mapping[str, Any]) -> Iterator[str]:
     low, high = (end * projection["problems"] for end in kept["ci95"])
     hours = projection["hours"]
     yield f"the whole set: {projection['problems']:,} problems, if it is like these {projection['sample']:,}"
-    yield f"  problems with a row  {round((kept['share'] or 0) * projection['problems']):,} (95% {low:,.0f}-{high:,.0f})"
+    with_row = round((kept["share"] or 0) * projection["problems"])
+    yield f"  problems with a row  {with_row:,} (95% {low:,.0f}-{high:,.0f})"
     yield f"  rows                 {projection['rows']:,}"
     yield f"  requests             {projection['requests']:,}"
     yield f"  tokens               {projection['prompt_tokens']:,} + {projection['completion_tokens']:,}"

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from PIL import Image
+
 from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import SPECIAL_MARKS, user_content

@@ -135,6 +135,7 @@ class RoleConfig(FrozenConfig):
         max_image_pixels: larger images are scaled down to so many pixels, keeping their shape.
         opens_thought: the chat template itself writes the opening `<think>`, so that replies start
             inside the thought.
+        send_seed: send a seed with every sampled request; some hosted models refuse one.
     """
 
     model: str = Field(min_length=1)
@@ -145,3 +146,4 @@ class RoleConfig(FrozenConfig):
     price: Price | None = None
     max_image_pixels: int | None = Field(None, ge=784)
     opens_thought: bool = False
+    send_seed: bool = True

@@ -133,4 +133,4 @@ def from_folder(folder: Path) -> Prompts:
 
 def open_prompts(name: str) -> Prompts:
     """`full`, `tiny`, or those of a folder (see `from_folder`)."""
-    return shipped_prompts(name) if name in ("full", "tiny") else from_folder(Path(name))  # type: ignore[arg-type]
+    return shipped_prompts(name) if name in ("full", "tiny") else from_folder(Path(name))

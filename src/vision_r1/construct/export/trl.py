@@ -20,12 +20,14 @@ from vision_r1.core.progress import Progress
 
 _PART = pa.struct([pa.field("type", pa.string()), pa.field("text", pa.string())])
 _MESSAGE = [pa.field("role", pa.string())]
-SCHEMA = pa.schema([
-    pa.field("id", pa.string()),
-    pa.field("images", IMAGES),
-    pa.field("prompt", pa.list_(pa.struct([*_MESSAGE, pa.field("content", pa.list_(_PART))]))),
-    pa.field("completion", pa.list_(pa.struct([*_MESSAGE, pa.field("content", pa.string())]))),
-])
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("images", IMAGES),
+        pa.field("prompt", pa.list_(pa.struct([*_MESSAGE, pa.field("content", pa.list_(_PART))]))),
+        pa.field("completion", pa.list_(pa.struct([*_MESSAGE, pa.field("content", pa.string())]))),
+    ]
+)
 
 
 def write_trl(out: Path, dest: Path, progress: Progress) -> int:

@@ -143,7 +143,8 @@ def shown_row(row: dict[str, Any]) -> list[Any]:
     shown["fired"] = [_cut(text) for text in row["fired"]]
     shown["images"] = [name for name in row["images"] if is_image_name(name)]
     shown["requests"] = [
-        [note["step"], note["model"], note["template"], note["key"], note["attempt"]] for note in row["requests"]
+        [note["step"], note["model"], note["template"], note["key"], note["attempt"]]
+        for note in row["requests"]
     ]
     return [shown[name] for name in FIELDS]
 
