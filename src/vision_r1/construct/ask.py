@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vision_r1.construct.asking import chat_request, said_of
-from vision_r1.construct.chain import Ask, Chain, Role
+from vision_r1.construct.chain import Ask, Chain, Made
 from vision_r1.construct.replies import Said
+from vision_r1.core.errors import InputError
 from vision_r1.core.progress import Progress
 from vision_r1.teachers.chat import Failure
 from vision_r1.teachers.config import RoleConfig
 from vision_r1.teachers.served import Teachers
+
+# After so many problems of which none can give a row, the construction stops.
+LOOK_AT = 50
 
 
 @dataclass(slots=True)
@@ -23,12 +27,14 @@ class Asked:
 
     Attributes:
         done: problems whose chain came to its end.
+        useless: of those, by reason, the ones that can give no row.
         failures: (problem, step, kind, reason) of every request that brought no reply.
         seconds: for each role, seconds that its requests took, waiting for a slot included.
         requests: for each role, how many took that time.
     """
 
     done: int = 0
+    useless: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str, str, str]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     requests: Counter[str] = field(default_factory=Counter)
@@ -37,7 +43,7 @@ class Asked:
 async def ask_all(
     chains: Iterable[Chain],
     teachers: Teachers,
-    roles: Mapping[Role, RoleConfig],
+    roles: Mapping[str, RoleConfig],
     seed: int,
     asked: Asked,
     progress: Progress,
@@ -46,7 +52,7 @@ async def ask_all(
 
     Args:
         chains: made when their turn comes, so that few are in memory at a time.
-        teachers: who answers; it raises what no request could succeed against.
+        teachers: who answers; raises what no request could succeed against.
         roles: how each role is asked.
         seed: of the sampling.
         asked: filled in on the way, and right whenever this ends.
@@ -75,8 +81,9 @@ async def ask_all(
                     else [await say(asks[0])]
                 )
                 asks = chain.send(list(said))
-        except StopIteration:
+        except StopIteration as end:
             asked.done += 1
+            _look(end.value, asked)
             status = teachers.status()
             progress.advance(asked.done, requests=status.answered, cost=status.cost, failed=status.failed)
 
@@ -89,3 +96,31 @@ async def ask_all(
     async with asyncio.TaskGroup() as group:
         for _ in range(width):
             group.create_task(work())
+
+
+def _look(made: Made, asked: Asked) -> None:
+    """Count a problem that can give no row; where the first ones all cannot, no other will.
+
+    Raises:
+        InputError: what befell the first problems.
+    """
+    reason = _why_useless(made)
+    if reason:
+        asked.useless[reason] += 1
+    if asked.done == LOOK_AT and asked.useless.total() == asked.done:
+        reasons = ", ".join(f"{name} {count}" for name, count in asked.useless.most_common(3))
+        raise InputError(
+            f"none of the first {asked.done} problems can give a row: {reasons}",
+            fix="try it with --pilot 10 and look at the review page; what was answered is kept",
+        )
+
+
+def _why_useless(made: Made) -> str:
+    if made.dropped is not None:
+        return made.dropped.rule
+    if any(sample.thought and not sample.said.hidden for sample in made.samples):
+        return ""
+    if any(sample.said.hidden for sample in made.samples):
+        return "hidden_thought"
+    dropped = next((sample.dropped for sample in made.samples if sample.dropped is not None), None)
+    return dropped.rule if dropped is not None else "no_thought"

@@ -88,7 +88,7 @@ class Work:
     tests: bridge_controls.Controls | None
 
     @property
-    def roles(self) -> dict[Role, RoleConfig]:
+    def roles(self) -> dict[str, RoleConfig]:
         """How each role is asked."""
         return {"mllm": self.config.mllm, "reasoner": self.config.reasoner}
 
@@ -194,7 +194,7 @@ def _ask(work: Work, log: RequestLog, progress: Progress) -> Asked:
     """The first pass. What is in flight is answered and kept whatever ends it."""
     asked = Asked()
     progress.start("ask", work.total, "problem")
-    with Teachers({**work.roles}, log, work.config.budget) as teachers:
+    with Teachers(work.roles, log, work.config.budget) as teachers:
         teachers.run(lambda: ask_all(work.chains(), teachers, work.roles, work.config.seed, asked, progress))
     progress.finish()
     return asked

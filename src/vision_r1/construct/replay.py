@@ -14,7 +14,7 @@ from vision_r1.teachers.request_log import RequestLog
 UNASKED = "unasked"
 
 
-def replay(chain: Chain, log: RequestLog, roles: Mapping[Role, RoleConfig], seed: int) -> Made:
+def replay(chain: Chain, log: RequestLog, roles: Mapping[str, RoleConfig], seed: int) -> Made:
     """What a chain makes of the answers in a log; a request without an answer never came."""
 
     def said(ask: Ask) -> Said:
