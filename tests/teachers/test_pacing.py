@@ -23,9 +23,7 @@ OUTCOMES = {"throttled": SLOW, "broken": BROKEN, "unreachable": Fault("unreachab
 
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=3),
-    st.lists(
-        st.sampled_from(["answered", "throttled", "cancelled", "broken", "unreachable"]), max_size=60
-    ),
+    st.lists(st.sampled_from(["answered", "throttled", "cancelled", "broken", "unreachable"]), max_size=60),
 )
 def test_slots_are_never_overrun_and_all_come_back(most, fates):
     async def main():

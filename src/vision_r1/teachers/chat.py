@@ -23,6 +23,7 @@ from vision_r1.problems.problem import Media
 _SENDABLE = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
 _EXIF_ORIENTATION = 0x0112
 _JPEG_QUALITY = 95
+_CANONICAL = json.JSONEncoder(sort_keys=True)
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -164,8 +165,8 @@ def encode_picture(media: Media, max_pixels: int | None = None) -> Picture:
     name = picture_name(media, max_pixels)
     read = getattr(media, "read", None)
     data: bytes = b"" if read is None else read()
-    suffix = _sendable(data) if data else ""
-    image = media.load()  # refuses damaged and oversized images before they are paid for
+    # Decoded in any case: damaged and oversized images are refused before they are paid for.
+    suffix, image = _plain(data, getattr(media, "max_pixels", 0)) or ("", media.load())
     small = scaled_down(image, max_pixels)
     if suffix and small is image:
         return Picture(name, suffix, data, image.size)
@@ -189,16 +190,21 @@ def scaled_down(image: Image.Image, max_pixels: int | None) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _sendable(data: bytes) -> str:
-    """The format of an encoded image that every decoder shows alike; empty for any other."""
+def _plain(data: bytes, max_pixels: int) -> tuple[str, Image.Image] | None:
+    """Format and pixels of an encoded image that every decoder shows alike; None for any other."""
+    if not data:
+        return None
     try:
         with Image.open(io.BytesIO(data), formats=tuple(_SENDABLE)) as image:
             plain = image.mode in ("RGB", "L") and "transparency" not in image.info
             plain = plain and getattr(image, "n_frames", 1) == 1
             plain = plain and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
-            return _SENDABLE[image.format or ""] if plain else ""
+            if not plain or image.width * image.height > max_pixels:
+                return None
+            image.load()
+            return _SENDABLE[image.format or ""], image
     except Exception:  # noqa: BLE001  (damaged files make Pillow raise nearly anything; load() then says what)
-        return ""
+        return None
 
 
 def request_key(text: str) -> str:
@@ -228,7 +234,7 @@ def request_text(request: ChatRequest) -> str:
     }
     if request.max_image_pixels is not None:
         content["max_image_pixels"] = request.max_image_pixels
-    return json.dumps(content, sort_keys=True)
+    return _CANONICAL.encode(content)
 
 
 def messages(request: ChatRequest, pictures: list[Picture]) -> list[dict[str, Any]]:
