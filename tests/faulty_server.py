@@ -29,9 +29,27 @@ def reply(text: str, **message: Any) -> dict[str, Any]:
     }
 
 
+def events(text: str, thought: str = "", piece: int = 4, **usage: Any) -> list[bytes]:
+    """A good answer as server-sent events, a few characters each, the counts in the last one."""
+
+    def event(**delta: Any) -> dict[str, Any]:
+        return {"model": "served", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+
+    thoughts = [thought[i : i + piece] for i in range(0, len(thought), piece)]
+    texts = [text[i : i + piece] for i in range(0, len(text), piece)]
+    values = [event(role="assistant", content="")]
+    values += [event(reasoning_content=part) for part in thoughts] + [event(content=part) for part in texts]
+    values.append({"model": "served", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    values.append({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 3, **usage}})
+    return [b"data: %b\n\n" % json.dumps(value).encode() for value in values] + [b"data: [DONE]\n\n"]
+
+
 @dataclass
 class Answer:
-    """What the server does: a status and body, possibly late, cut off after some bytes, or hung up on."""
+    """What the server does: a status and body, possibly late, cut off after some bytes, or hung up on.
+
+    A body that is a list of bytes is sent piece by piece, with pauses between.
+    """
 
     body: Any = None
     status: int = 200
@@ -39,6 +57,7 @@ class Answer:
     delay: float = 0.0
     cut_after: int | None = None
     hang_up: bool = False
+    pause: float = 0.0
 
 
 def prompt_of(body: dict[str, Any]) -> str:
@@ -96,6 +115,8 @@ class FaultyServer:
         if answer.hang_up:
             request.transport.abort()
             return web.Response()
+        if isinstance(answer.body, list):
+            return await self._pieces(request, prompt, answer, answer.body)
         data = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         response.content_length = len(data)
@@ -109,6 +130,21 @@ class FaultyServer:
         await response.write_eof()
         if answer.status == 200:
             self.answered[prompt] += 1
+        return response
+
+    async def _pieces(
+        self, request: web.Request, prompt: str, answer: Answer, pieces: list[bytes]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **answer.headers})
+        await response.prepare(request)
+        for index, piece in enumerate(pieces):
+            if index == answer.cut_after:
+                request.transport.abort()
+                return response
+            await response.write(piece)
+            await asyncio.sleep(answer.pause)
+        await response.write_eof()
+        self.answered[prompt] += 1
         return response
 
     def __enter__(self) -> FaultyServer:

@@ -25,6 +25,8 @@ def choice(body: dict[str, Any], of: int) -> int:
 def said_by(body: dict[str, Any]) -> dict[str, Any]:
     """What the teachers say: the MLLM forgets its headings now and then, the reasoner is wrong now and then."""
     prompt = prompt_of(body)
+    if prompt == "Describe the image in detail.":
+        return reply("Grey noise.")
     a, b = map(int, _SUM.search(prompt).groups())
     if body["model"] == MIND:
         wrong = choice(body, 10) == 0

@@ -409,7 +409,7 @@ def test_progress_is_told_in_the_calling_thread_and_may_raise(log):
 
 def test_a_log_that_cannot_be_written_stops_the_work(log):
     with FaultyServer() as server, client_of(server, log, max_in_flight=2) as client:
-        log._db.execute("PRAGMA query_only=ON")
+        log._log._db.execute("PRAGMA query_only=ON")
         with pytest.raises(InputError, match="request log cannot be used"):
             client.complete(ask(*map(str, range(50))))
         assert len(server.bodies) <= 8

@@ -21,6 +21,7 @@ from vision_r1.problems.images import plain_format
 from vision_r1.problems.problem import Media
 
 _JPEG_QUALITY = 95
+_CANONICAL = json.JSONEncoder(sort_keys=True)
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -214,7 +215,7 @@ def request_text(request: ChatRequest) -> str:
     }
     if request.max_image_pixels is not None:
         content["max_image_pixels"] = request.max_image_pixels
-    return json.dumps(content, sort_keys=True)
+    return _CANONICAL.encode(content)
 
 
 def messages(request: ChatRequest, pictures: list[Picture]) -> list[dict[str, Any]]:

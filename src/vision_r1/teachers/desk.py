@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from vision_r1.core.errors import InputError, VisionR1Error
@@ -18,19 +17,18 @@ from vision_r1.teachers.chat import (
     ChatReply,
     ChatRequest,
     Failure,
-    encode_picture,
     request_key,
     request_text,
 )
 from vision_r1.teachers.config import Price
-from vision_r1.teachers.ledger import Estimate, Ledger, Line, Spent, estimate, together
+from vision_r1.teachers.ledger import Estimate, Ledger, Line, Spent
 from vision_r1.teachers.pacing import Patience
 from vision_r1.teachers.pool import Member, Pool, is_stopping
+from vision_r1.teachers.prepare import Preparer
 from vision_r1.teachers.request_log import Answered, RequestLog
-from vision_r1.teachers.wire import Fault, begun_body, finished_body
+from vision_r1.teachers.wire import Fault, finished_body
 
 Usable = Callable[[str], bool]
-_THREADS = 4  # that read and encode images
 _TOO_LONG = re.compile(r"context|too long|(?:max|exceed)[^.]{0,60}(?:length|tokens?)", re.IGNORECASE)
 
 
@@ -83,7 +81,7 @@ class Desk:
         self.stopped: VisionR1Error | None = None
         self._fetches: dict[str, _Fetch] = {}
         self._unwritten: list[tuple[Answered, asyncio.Future[None]]] = []
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="encode-image")
+        self._preparer = Preparer(log)
 
     # ---- one request
 
@@ -125,7 +123,7 @@ class Desk:
         if fetch is None:
             logged = self.log.get(key)
             if logged is not None:
-                line.logged = together([line.logged, Estimate(0, 0).of(logged)])
+                line.logged = line.logged + Estimate(0, 0).of(logged)
                 return logged
             if self.stopped is not None:
                 raise self.stopped
@@ -163,10 +161,10 @@ class Desk:
         patience = Patience()
         avoid: Member | None = None
         while True:
-            try:
-                member, outcome = await self._attempt(asked, fetch, avoid)
-            except _Unaskable as error:
-                return Failure("request", str(error))
+            attempt = await self._attempt(asked, fetch, avoid)
+            if isinstance(attempt, Failure):
+                return attempt
+            member, outcome = attempt
             if isinstance(outcome, ChatReply):
                 return outcome
             found = self._verdict(asked, member, outcome, patience)
@@ -205,18 +203,21 @@ class Desk:
 
     async def _attempt(
         self, asked: _Asked, fetch: _Fetch, avoid: Member | None
-    ) -> tuple[Member, ChatReply | Fault]:
+    ) -> tuple[Member, ChatReply | Fault] | Failure:
         """One HTTP request when there is room for it; its slot is free once the answer is on file."""
         async with asked.pool.gate:
-            begun, most = await self._prepared(asked)
+            ready = await self._preparer.ready(asked.request)
+            if isinstance(ready, Failure):
+                return ready
+            most = Estimate(ready.prompt_tokens, asked.request.max_tokens, asked.price)
             await self.purse.set_aside(most)
             spent: Spent | None = None
             try:
                 async with asked.pool.slot(avoid) as member:
                     fetch.under_way = True
                     config = member.endpoint.config
-                    body = finished_body(begun, asked.request.max_tokens, config.cap_field, config.stream)
-                    del begun
+                    cap = asked.request.max_tokens
+                    body = finished_body(ready.begun, cap, config.cap_field, config.stream)
                     spent = Spent(1, charged=most.tokens, cost=most.cost)  # should it be dropped
                     started = asyncio.get_running_loop().time()
                     outcome = await member.endpoint.post(body)
@@ -224,19 +225,13 @@ class Desk:
                     if isinstance(outcome, ChatReply):
                         spent = most.of(outcome)
                         await self._write(asked, outcome, spent)
-                        asked.line.fresh = together([asked.line.fresh, spent])
+                        asked.line.fresh = asked.line.fresh + spent
                     elif not outcome.worked:
                         spent = Spent(1)
                     return member, outcome
             finally:
                 fetch.under_way = False
                 self.purse.settle(most, spent)
-
-    async def _prepared(self, asked: _Asked) -> tuple[bytes, Estimate]:
-        """The body but for its end, and what the request may come to. Images are encoded beside the loop."""
-        if not asked.request.media:
-            return _prepare(asked, self.log)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _prepare, asked, self.log)
 
     # ---- the log
 
@@ -290,21 +285,4 @@ class Desk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._threads.shutdown()
-
-
-class _Unaskable(Exception):  # noqa: N818  (never seen outside)
-    """A request that cannot be asked as it is."""
-
-
-def _prepare(asked: _Asked, log: RequestLog) -> tuple[bytes, Estimate]:
-    request = asked.request
-    try:
-        pictures = [encode_picture(media, request.max_image_pixels) for media in request.media]
-        begun = begun_body(request, pictures)
-    except InputError as error:
-        raise _Unaskable(error.line()) from None
-    log.keep(pictures)
-    text_bytes = len(f"{request.system or ''}{request.user}".encode(errors="replace"))
-    sizes = [picture.size for picture in pictures]
-    return begun, estimate(text_bytes, sizes, request.max_tokens, asked.price)
+        self._preparer.close()

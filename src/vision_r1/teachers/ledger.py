@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from vision_r1.teachers.chat import ChatReply, Failure
 from vision_r1.teachers.config import Price
@@ -35,11 +35,16 @@ class Spent:
     charged: int = 0
     cost: float = 0.0
 
-
-def together(parts: Iterable[Spent]) -> Spent:
-    """The sum."""
-    parts = list(parts)
-    return Spent(*(sum(getattr(part, each.name) for part in parts) for each in fields(Spent)))
+    def __add__(self, other: Spent) -> Spent:
+        """Both together."""
+        return Spent(
+            self.replies + other.replies,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.charged + other.charged,
+            self.cost + other.cost,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +80,15 @@ class Estimate:
         return Spent(1, prompt or 0, completion or 0, reply.reasoning_tokens or 0, counted + written, cost)
 
 
-def estimate(
-    text_bytes: int, sizes: Iterable[tuple[int, int]], max_tokens: int, price: Price | None
-) -> Estimate:
-    """The most that a request can come to.
+def prompt_bound(text_bytes: int, sizes: Iterable[tuple[int, int]]) -> int:
+    """The most tokens that a prompt can come to.
 
     Args:
-        text_bytes: of the prompt's text, in UTF-8.
+        text_bytes: of its text, in UTF-8.
         sizes: (width, height) of its images.
-        max_tokens: cap on the reply.
-        price: of the model.
     """
     images = sum(max(_IMAGE_TOKENS, -(-w // _SIDE) * -(-h // _SIDE)) for w, h in sizes)
-    return Estimate(_TEMPLATE_TOKENS + text_bytes + images, max_tokens, price)
+    return _TEMPLATE_TOKENS + text_bytes + images
 
 
 def money(price: Price | None, prompt_tokens: int, completion_tokens: int) -> float:

@@ -18,7 +18,7 @@ from vision_r1.teachers.budget import Purse
 from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure
 from vision_r1.teachers.config import Budget, RoleConfig
 from vision_r1.teachers.desk import Desk, Usable, any_text
-from vision_r1.teachers.ledger import Ledger, together
+from vision_r1.teachers.ledger import Ledger, Spent
 from vision_r1.teachers.loop import LoopThread
 from vision_r1.teachers.pool import Health, Pool
 from vision_r1.teachers.request_log import RequestLog
@@ -94,7 +94,7 @@ class Teachers:
                 raise ConfigError("max_cost needs the price of every role", where=f"{name}.price", fix=fix)
         self.roles, self.log = dict(roles), log
         self._pools = {name: Pool(role.endpoints) for name, role in roles.items()}
-        self._desk = Desk(log, Purse(budget, together(log.ledger_by_step().values())))
+        self._desk = Desk(log, Purse(budget, sum(log.ledger_by_step().values(), Spent())))
         self.ledger: Ledger = self._desk.ledger
         self._thread = LoopThread("teachers", self._wind_up)
 

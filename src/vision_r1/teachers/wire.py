@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import functools
 import json
 import math
 import re
@@ -70,10 +71,15 @@ def begun_body(request: ChatRequest, pictures: list[Picture]) -> bytes:
 
 def finished_body(begun: bytes, max_tokens: int, cap_field: str, stream: bool) -> bytes:
     """The JSON to send, from `begun_body` and what one endpoint wants."""
+    return begun + _rest_of_body(max_tokens, cap_field, stream)
+
+
+@functools.lru_cache(maxsize=64)
+def _rest_of_body(max_tokens: int, cap_field: str, stream: bool) -> bytes:
     rest: dict[str, Any] = {cap_field: max_tokens, "stream": stream}
     if stream:
         rest["stream_options"] = {"include_usage": True}
-    return b"%b, %b" % (begun, json.dumps(rest)[1:].encode())
+    return b", " + json.dumps(rest)[1:].encode()
 
 
 def read_answer(status: int, data: bytes, retry_after: str | None, now: float) -> ChatReply | Fault:

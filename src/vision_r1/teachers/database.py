@@ -1,0 +1,144 @@
+"""A SQLite file that one process at a time works on, and whose faults are told in one line."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_r1.core.errors import InputError, RunStateError
+
+_LOCK_SECONDS = 2.0  # enough for a killed holder to be gone
+_FIX = "see that the disk has room and the folder may be written to; what was answered is kept"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a file holds.
+
+    Attributes:
+        what: what it is called in messages.
+        application: number that tells such files from other SQLite files.
+        tables: statements that make the newest version.
+        changes: for each version from 1 on, statements that make the next one of it.
+    """
+
+    what: str
+    application: int
+    tables: Sequence[str]
+    changes: Sequence[Sequence[str]] = ()
+
+    @property
+    def version(self) -> int:
+        """The newest one."""
+        return 1 + len(self.changes)
+
+
+class Database:
+    """An open file; any number of the process's threads may use it.
+
+    Attributes:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        """Open the file, or start one.
+
+        Raises:
+            RunStateError: another process works on it, or a newer version of the software wrote it.
+            InputError: the file is no such database, is damaged, or cannot be written.
+        """
+        self.path, self._schema = path, schema
+        self._lock = threading.Lock()
+        with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with self._explained():
+                self._open()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """What a query finds."""
+        with self._lock, self._explained():
+            return self._db.execute(query, values).fetchall()
+
+    def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Execute a statement for each row, in one transaction; they are on file when this returns.
+
+        Raises:
+            InputError: the file cannot be written to.
+        """
+        with self._lock, self._explained():
+            self._db.execute("BEGIN")
+            try:
+                self._db.executemany(statement, rows)
+                self._db.execute("COMMIT")
+            except sqlite3.Error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Let the next process have it."""
+        with self._lock:
+            self._db.close()
+
+    def _open(self) -> None:
+        # The lock is SQLite's own: taken by the first access, held until the process ends, however it ends.
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        self._db.execute("BEGIN EXCLUSIVE")
+        schema = self._schema
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if application != schema.application and not (empty and application == version == 0):
+            raise InputError(
+                f"a database, but not a {schema.what}", where=str(self.path), fix="name another file"
+            )
+        if version > schema.version:
+            raise RunStateError(
+                "written by a newer version of the software "
+                f"({schema.what} version {version}, known {schema.version})",
+                where=str(self.path),
+                fix="update vision-r1, or name another file",
+            )
+        changes = [schema.tables] if empty else schema.changes[version - 1 :]
+        for statement in (each for change in changes for each in change):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA application_id={schema.application}")
+        self._db.execute(f"PRAGMA user_version={schema.version}")
+        self._db.execute("COMMIT")
+        # A killed process loses nothing in this mode; a power cut may lose the last seconds, never more.
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what SQLite and the file system raise into one line."""
+        place, what = str(self.path), self._schema.what
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorname", "")
+            if code.startswith("SQLITE_BUSY"):
+                raise RunStateError(
+                    f"another process is working with this {what}",
+                    where=place,
+                    fix="wait for it, or name another",
+                ) from None
+            if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+                raise InputError(
+                    f"not a {what}, or damaged ({error})", where=place, fix="move the file away"
+                ) from None
+            raise InputError(f"the {what} cannot be used: {error}", where=place, fix=_FIX) from None
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror}", where=place, fix=_FIX) from None
