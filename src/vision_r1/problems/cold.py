@@ -36,7 +36,7 @@ RowCallback = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class _ColdFile:
-    """One of the two files, as its README has it: `name` is that of the data set and, with .json, of the file."""
+    """One of the two files, as its README has it; the file is named as its data set."""
 
     name: str
     joined: str
