@@ -158,7 +158,7 @@ def test_the_decontaminated_variant_says_what_fell_where(tmp_path, sources):
     folder.mkdir()
     (folder / "same.png").write_bytes(picture(0))
     (folder / "other.png").write_bytes(picture(900))
-    (folder / "copy.jpg").write_bytes(picture(2, "JPEG", (96, 72)))
+    Image.open(io.BytesIO(picture(2))).resize((96, 72)).save(folder / "copy.jpg", quality=90)
     test = [
         {"question": rows[0]["question"], "answer": "4", "image": "same.png"},
         {"question": rows[1]["question"].upper(), "answer": "4", "image": "other.png"},
