@@ -18,7 +18,7 @@ from vision_r1.problems.config import FileData, RlMixture
 REPO = Path(__file__).parents[2]
 
 
-def picture(seed, form="PNG", size=(64, 48)):
+def picture(seed, form="PNG", size=(256, 192)):
     """An image with shapes in it, so that copies of it can be told."""
     blocks = np.random.default_rng(seed).integers(0, 255, (6, 8, 3)).astype(np.uint8)
     buffer = io.BytesIO()
@@ -132,7 +132,7 @@ def test_the_table_opens_in_datasets_with_its_images(tmp_path, sources):
         split="train",
         cache_dir=str(tmp_path / "cache"),
     )
-    assert data[0]["images"][0].size == (64, 48) and {"images", "problem", "answer"} <= set(data.column_names)
+    assert data[0]["images"][0].size == (256, 192) and {"images", "problem", "answer"} <= set(data.column_names)
 
 
 def test_draws_are_seeded_and_do_not_depend_on_the_order_of_rows(tmp_path, sources):
@@ -158,7 +158,7 @@ def test_the_decontaminated_variant_says_what_fell_where(tmp_path, sources):
     folder.mkdir()
     (folder / "same.png").write_bytes(picture(0))
     (folder / "other.png").write_bytes(picture(900))
-    Image.open(io.BytesIO(picture(2))).resize((96, 72)).save(folder / "copy.jpg", quality=90)
+    Image.open(io.BytesIO(picture(2))).resize((200, 150)).save(folder / "copy.jpg", quality=90)
     test = [
         {"question": rows[0]["question"], "answer": "4", "image": "same.png"},
         {"question": rows[1]["question"].upper(), "answer": "4", "image": "other.png"},
