@@ -2,12 +2,12 @@
 
 import io
 import json
+import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from vision_r1.construct.mixture import build_rl_mixture
 from vision_r1.core.config import validate
@@ -20,9 +20,15 @@ REPO = Path(__file__).parents[2]
 
 def picture(seed, form="PNG", size=(256, 192)):
     """An image with shapes in it, so that copies of it can be told."""
-    blocks = np.random.default_rng(seed).integers(0, 255, (6, 8, 3)).astype(np.uint8)
+    draw, image = random.Random(seed), Image.new("RGB", size, "white")
+    for _ in range(8):
+        x, y = draw.randrange(size[0] * 3 // 4), draw.randrange(size[1] * 3 // 4)
+        color = tuple(draw.randrange(256) for _ in range(3))
+        ImageDraw.Draw(image).rectangle(
+            [x, y, x + draw.randrange(20, 90), y + draw.randrange(20, 70)], fill=color
+        )
     buffer = io.BytesIO()
-    Image.fromarray(blocks).resize(size, Image.Resampling.BICUBIC).save(buffer, format=form)
+    image.save(buffer, format=form)
     return buffer.getvalue()
 
 
@@ -132,7 +138,9 @@ def test_the_table_opens_in_datasets_with_its_images(tmp_path, sources):
         split="train",
         cache_dir=str(tmp_path / "cache"),
     )
-    assert data[0]["images"][0].size == (256, 192) and {"images", "problem", "answer"} <= set(data.column_names)
+    assert data[0]["images"][0].size == (256, 192) and {"images", "problem", "answer"} <= set(
+        data.column_names
+    )
 
 
 def test_draws_are_seeded_and_do_not_depend_on_the_order_of_rows(tmp_path, sources):
