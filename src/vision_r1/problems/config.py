@@ -188,6 +188,36 @@ class ChatData(FrozenConfig):
     max_pixels: int = Field(default=DEFAULT_MAX_PIXELS, ge=1, le=PIXEL_CEILING)
 
 
+TableData = Annotated[FileData | DatasetData, Field(discriminator="kind")]
+
+
+class MixtureSource(FrozenConfig):
+    """A set that a mixture draws from.
+
+    Attributes:
+        data: where it is.
+        count: how many of its problems are drawn; None for all.
+    """
+
+    data: TableData
+    count: int | None = Field(default=None, ge=1)
+
+
+class RlMixture(FrozenConfig):
+    """Problems for RL drawn from several sets; `examples/rl_mixture.yaml` has those of the paper.
+
+    Attributes:
+        sources: the sets by name. Of equal problems, that of the first set stays.
+        against: evaluation sets by name; problems that are also in one of them are left out. We-Math and
+            MATH-Vision are evaluation benchmarks themselves.
+        seed: of the draw and of the order.
+    """
+
+    sources: dict[str, MixtureSource] = Field(min_length=1)
+    against: dict[str, TableData] = Field(default_factory=dict)
+    seed: int = 0
+
+
 ProblemsConfig = Annotated[TinyWorldData | FileData | DatasetData, Field(discriminator="kind")]
 
 _KINDS: dict[str, type[TinyWorldData] | type[FileData] | type[DatasetData] | type[ChatData]] = {

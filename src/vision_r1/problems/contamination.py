@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -240,15 +240,24 @@ def find_overlap(record: TrainingRecord, problems: Sequence[Problem]) -> Overlap
     Raises:
         InputError: an image of a problem cannot be read.
     """
-    index, prints = _Index(record), fingerprint(problems, "")
+    return find_overlaps({"": record}, problems)[""]
+
+
+def find_overlaps(records: Mapping[str, TrainingRecord], problems: Sequence[Problem]) -> dict[str, Overlap]:
+    """Which problems are in each of several records; every image is looked at once. See `find_overlap`."""
+    prints = fingerprint(problems, "")
     asked_with = Counter(question for question, _ in {(own[0].question, own[0].image) for own in prints})
-    matches = []
-    for problem, own in zip(problems, prints, strict=True):
-        question = own[0].question
-        most = max(asked_with[question], index.shown_with[question])
-        matches.append(index.match(problem.id, own, template=most >= TEMPLATE_IMAGES))
-    found = tuple(match for match in matches if match is not None)
-    return Overlap(found, len(problems), len(index.pairs))
+    overlaps = {}
+    for name, record in records.items():
+        index = _Index(record)
+        matches = []
+        for problem, own in zip(problems, prints, strict=True):
+            question = own[0].question
+            most = max(asked_with[question], index.shown_with[question])
+            matches.append(index.match(problem.id, own, template=most >= TEMPLATE_IMAGES))
+        found = tuple(match for match in matches if match is not None)
+        overlaps[name] = Overlap(found, len(problems), len(index.pairs))
+    return overlaps
 
 
 def overlap_block(model: str, problems: Sequence[Problem]) -> dict[str, Any]:

@@ -250,11 +250,11 @@ class Spill:
         return SpilledImage(self._file, self._end - len(data), len(data), image)
 
 
-class SpilledImage(_StoredImage):
+class SpilledImage(BytesImage):
     """An image that came inside a table and lies in a `Spill`."""
 
     def __init__(self, file: BinaryIO, start: int, size: int, image: BytesImage) -> None:
-        super().__init__(image.where, image.max_pixels)
+        super().__init__(b"", image.where, image.max_pixels)
         self._file, self._start, self._size = file, start, size
 
     def __repr__(self) -> str:

@@ -41,10 +41,10 @@ Adapter = Callable[[Row, Path, Turns], Iterator[Row]]
 
 def _llava_cot(row: Row, root: Path, turns: Turns) -> Iterator[Row]:
     """One row for each exchange: later questions of a conversation are asked of the same image."""
-    exchanges = _exchanges(row, "conversations", ("from", "value"), ("human", "gpt"))
+    talk = exchanges(row, "conversations", ("from", "value"), ("human", "gpt"))
     name = cell_text(row.values.get("id"))
     images = _images(row.values.get("image"), root)
-    for number, (asked, said) in enumerate(exchanges[: 1 if turns == "first" else None], start=1):
+    for number, (asked, said) in enumerate(talk[: 1 if turns == "first" else None], start=1):
         begin, end = (said.rfind(tag) for tag in _CONCLUSION)
         values = {
             "id": name if number == 1 else f"{name}-{number}",
@@ -54,14 +54,14 @@ def _llava_cot(row: Row, root: Path, turns: Turns) -> Iterator[Row]:
             "image": images,
             "family": _family(images),
         }
-        yield Row(row.where if len(exchanges) == 1 else f"{row.where}, turn {number}", values)
+        yield Row(row.where if len(talk) == 1 else f"{row.where}, turn {number}", values)
 
 
 def _mulberry(row: Row, root: Path, turns: Turns) -> Iterator[Row]:
     """One exchange a row. Of a reflection, which states an answer and takes it back, the last one counts."""
-    exchanges = _exchanges(row, "messages", ("role", "content"), ("user", "assistant"))
+    talk = exchanges(row, "messages", ("role", "content"), ("user", "assistant"))
     images = _images(row.values.get("images"), root)
-    for number, (asked, said) in enumerate(exchanges[: 1 if turns == "first" else None], start=1):
+    for number, (asked, said) in enumerate(talk[: 1 if turns == "first" else None], start=1):
         stated = list(_ANSWER_IS.finditer(said))
         question = asked.rpartition(_TASK_END)[2]
         lead = _LEAD.match(_MARK.sub("", question))
@@ -73,7 +73,7 @@ def _mulberry(row: Row, root: Path, turns: Turns) -> Iterator[Row]:
             "image": images,
             "family": _family(images),
         }
-        yield Row(row.where if len(exchanges) == 1 else f"{row.where}, turn {number}", values)
+        yield Row(row.where if len(talk) == 1 else f"{row.where}, turn {number}", values)
 
 
 def _scemqa(row: Row, root: Path, turns: Turns) -> Iterator[Row]:
@@ -129,8 +129,18 @@ WRITTEN_ANSWERS = frozenset[ProblemLayout]({"llava_cot", "mulberry"})
 ALWAYS_ILLUSTRATED = frozenset[ProblemLayout]({"llava_cot", "mulberry", "polymath", "scemqa", "we_math"})
 
 
-def _exchanges(row: Row, column: str, keys: tuple[str, str], roles: tuple[str, str]) -> list[tuple[str, str]]:
-    """Question and answer of each exchange of a conversation."""
+def exchanges(row: Row, column: str, keys: tuple[str, str], roles: tuple[str, str]) -> list[tuple[str, str]]:
+    """Question and answer of each exchange of a conversation.
+
+    Args:
+        row: a published row.
+        column: the one that holds the turns.
+        keys: of a turn: its role and its text.
+        roles: who asks, who answers.
+
+    Raises:
+        RowError: anything but turns of the two roles in alternation.
+    """
     cell = row.values.get(column)
     turns = [_turn(item, keys) for item in cell] if isinstance(cell, list) else []
     if not turns or [role for role, _ in turns] != [*roles] * (len(turns) // 2):

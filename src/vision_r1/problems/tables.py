@@ -127,11 +127,11 @@ def _json_rows(path: Path) -> Iterator[Row]:
 
     The keys of an object are the ids of its rows (TabMWP), or the subject of a list of rows (SceMQA).
     """
-    if _is_json_lines(path):
-        yield from _jsonl_rows(path)
-        return
     if starts_array(path):
         yield from _listed(array_values(path), str(path))
+        return
+    if _is_json_lines(path):
+        yield from _jsonl_rows(path)
         return
     try:
         data = read_json(path)
