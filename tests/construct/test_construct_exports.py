@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from made_up_rows import encoded, make_construction, record, write_rows
 from PIL import Image
 
+from made_up_rows import encoded, make_construction, record, write_rows
 from vision_r1.construct import image_tables
 from vision_r1.construct.dataset import write_dataset
 from vision_r1.construct.export import FORMS, export_construction
@@ -76,7 +76,11 @@ def test_the_datasets_directory_loads_with_images_and_provenance(out, kept, tmp_
     assert len(data) == len(kept)
     for line, row in zip(data, kept, strict=True):
         assert (line["id"], line["question"], line["response"]) == (row.id, row.question, row.final_text)
-        assert (line["options"], line["answer"], line["verdict"]) == (list(row.options), row.answer, row.verdict)
+        assert (line["options"], line["answer"], line["verdict"]) == (
+            list(row.options),
+            row.answer,
+            row.verdict,
+        )
         assert line["requests"][0]["key"] == row.requests[0].key
         assert same_pixels(line["images"], pixels(out, row))
     again = loaded("parquet", data_dir=str(out / "data"), cache_dir=str(tmp_path))
@@ -85,9 +89,13 @@ def test_the_datasets_directory_loads_with_images_and_provenance(out, kept, tmp_
 
 def test_the_datasets_directory_loads_here_as_conversations_and_as_problems(out, kept):
     write_dataset(out)
-    chats = load_chat_rows(validate(ChatData, {"path": str(out / "data/train-00000.parquet"), "layout": "plain"}))
+    chats = load_chat_rows(
+        validate(ChatData, {"path": str(out / "data/train-00000.parquet"), "layout": "plain"})
+    )
     assert [(chat.user, chat.assistant) for chat in chats] == [(row.question, row.final_text) for row in kept]
-    assert all(same_pixels([m.load() for m in c.media], pixels(out, r)) for c, r in zip(chats, kept, strict=True))
+    assert all(
+        same_pixels([m.load() for m in c.media], pixels(out, r)) for c, r in zip(chats, kept, strict=True)
+    )
     problems = load_problems(validate(DatasetData, {"name": str(out / "data")}))
     assert [(p.id, p.answer, p.options, p.answer_type) for p in problems] == [
         (row.id, row.answer, row.options, row.answer_type) for row in kept
@@ -156,7 +164,10 @@ def as_llama_factory_reads(folder: Path, name: str) -> list[tuple[str, str, list
     rows = []
     for row in json.loads((folder / info["file_name"]).read_text()):
         user, assistant = row[columns["messages"]]
-        assert (user[tags["role_tag"]], assistant[tags["role_tag"]]) == (tags["user_tag"], tags["assistant_tag"])
+        assert (user[tags["role_tag"]], assistant[tags["role_tag"]]) == (
+            tags["user_tag"],
+            tags["assistant_tag"],
+        )
         images = row[columns["images"]]
         listed = images if isinstance(images, list) else [images]
         rows.append((user[tags["content_tag"]], assistant[tags["content_tag"]], listed))
@@ -188,7 +199,9 @@ def test_the_image_column_is_text_or_lists_never_both(tmp_path):
     export_construction(tmp_path, "vision-r1-cold", tmp_path / "cold")
     written = json.loads((tmp_path / "cold" / "vision_r1_llava_cot_full.json").read_text())
     assert sorted(len(row["image"]) for row in written) == [0, 1, 2]
-    assert list(json.loads((tmp_path / "cold" / "dataset_info.json").read_text())) == ["vision_r1_llava_cot_full"]
+    assert list(json.loads((tmp_path / "cold" / "dataset_info.json").read_text())) == [
+        "vision_r1_llava_cot_full"
+    ]
     export_construction(tmp_path, "trl", tmp_path / "trl")
     data = loaded(str(tmp_path / "trl"), cache_dir=str(tmp_path / "cache"))
     assert sorted(len(row["images"]) for row in data) == [0, 1, 2]
@@ -230,7 +243,11 @@ def test_easyr1_problems_come_back(out, kept, tmp_path, layout):
     assert data.column_names == ["images", "problem", "answer"]
     problems = load_problems(validate(DatasetData, {"name": str(dest), "layout": layout}))
     for problem, line, row in zip(problems, data, wanted, strict=True):
-        assert (problem.question, problem.answer) == (line["problem"], line["answer"]) == (row.question, row.answer)
+        assert (
+            (problem.question, problem.answer)
+            == (line["problem"], line["answer"])
+            == (row.question, row.answer)
+        )
         assert same_pixels([media.load() for media in problem.media], pixels(out, row))
         assert same_pixels(line["images"], pixels(out, row))
 
@@ -238,7 +255,9 @@ def test_easyr1_problems_come_back(out, kept, tmp_path, layout):
 def test_verl_rows_have_its_columns(out, kept, tmp_path):
     wanted = firsts(kept)
     assert export_construction(out, "verl", tmp_path / "verl") == len(wanted)
-    data = loaded("parquet", data_files=str(tmp_path / "verl" / "train-00000.parquet"), cache_dir=str(tmp_path))
+    data = loaded(
+        "parquet", data_files=str(tmp_path / "verl" / "train-00000.parquet"), cache_dir=str(tmp_path)
+    )
     for index, (line, row) in enumerate(zip(data, wanted, strict=True)):
         assert line["prompt"] == [{"role": "user", "content": row.question}]
         assert line["reward_model"] == {"style": "rule", "ground_truth": row.answer}
@@ -250,7 +269,11 @@ def test_verl_rows_have_its_columns(out, kept, tmp_path):
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_ids_and_sources_from_outside_name_no_files(tmp_path, form):
     image = ImageStore(tmp_path / "o" / "images").keep(BytesImage(encoded(1), "row"))
-    rows = [record(1, kept=True, final_text="x", source="../../up", source_id="/etc/x", id="../a", images=(image,))]
+    rows = [
+        record(
+            1, kept=True, final_text="x", source="../../up", source_id="/etc/x", id="../a", images=(image,)
+        )
+    ]
     write_rows(tmp_path / "o", rows)
     export_construction(tmp_path / "o", form, tmp_path / "dest")
     names = {path.name for path in (tmp_path / "dest").rglob("*") if path.is_file()}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_rows import encoded
 from PIL import Image
 
+from made_up_rows import encoded
 from vision_r1.construct import images as images_module
 from vision_r1.construct.images import ImageStore
 from vision_r1.core.errors import InputError
@@ -51,7 +51,12 @@ def turned() -> bytes:
         saved(Image.new("RGBA", (6, 4), (255, 0, 0, 128)), "PNG"),
         saved(Image.new("RGB", (6, 4), (1, 2, 3)), "BMP"),
         saved(Image.new("I;16", (6, 4), 40_000), "PNG"),
-        saved(Image.new("RGB", (6, 4)), "GIF", save_all=True, append_images=[Image.new("RGB", (6, 4), (9, 9, 9))]),
+        saved(
+            Image.new("RGB", (6, 4)),
+            "GIF",
+            save_all=True,
+            append_images=[Image.new("RGB", (6, 4), (9, 9, 9))],
+        ),
         turned(),
     ],
     ids=["transparent", "bmp", "16 bit", "animated", "turned"],

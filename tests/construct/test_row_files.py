@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_rows import in_order, make_construction, record, write_rows
 
+from made_up_rows import in_order, make_construction, record, write_rows
 from vision_r1.construct.record import Record, RequestNote
 from vision_r1.construct.row_files import (
     ROWS_PER_GROUP,
@@ -73,7 +73,9 @@ def test_merged_shards_are_what_one_process_writes(tmp_path, shards):
     folders = []
     for shard in range(shards):
         # A row of the first problem is in every shard, as after a run of two overlapping shards.
-        write_rows(tmp_path / f"s{shard}", [row for i, row in enumerate(rows) if i % shards == shard or i == 0])
+        write_rows(
+            tmp_path / f"s{shard}", [row for i, row in enumerate(rows) if i % shards == shard or i == 0]
+        )
         folders.append(tmp_path / f"s{shard}" / "rows")
     assert merge_rows(folders, tmp_path / "merged") == len(rows)
     assert contents(tmp_path / "merged") == contents(tmp_path / "whole" / "rows")
@@ -91,7 +93,10 @@ def test_two_contents_of_one_id_are_refused(tmp_path):
 def test_rows_out_of_order_or_twice_are_refused(tmp_path):
     rows = in_order(record(number) for number in range(3))
     for given_rows in (rows[::-1], [rows[0], rows[0]]):
-        with pytest.raises(InputError, match="in the order of their ids"), row_writer(tmp_path / "rows") as writer:
+        with (
+            pytest.raises(InputError, match="in the order of their ids"),
+            row_writer(tmp_path / "rows") as writer,
+        ):
             for row in given_rows:
                 writer.write(row)
         assert not (tmp_path / "rows").exists()

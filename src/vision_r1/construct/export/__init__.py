@@ -43,9 +43,7 @@ def export_construction(out: Path, to: str, dest: Path, progress: Progress | Non
     if to not in FORMS:
         raise InputError(f"unknown form {to!r}", where="--to", fix=nearest(to, FORMS, "one of"))
     if is_folder(dest) and any(dest.iterdir()) and not (dest / MARK).exists():
-        raise InputError(
-            "is not empty and holds no earlier export", where=str(dest), fix="name a new folder"
-        )
+        raise InputError("is not empty and holds no earlier export", where=str(dest), fix="name a new folder")
     with reported_writes(dest), atomic_directory(dest) as scratch:
         rows = FORMS[to](out, scratch, progress or Silent())
         if rows == 0:

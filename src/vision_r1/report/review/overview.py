@@ -116,7 +116,10 @@ def histogram(tokens: dict[bool, Counter[int]], bins: int = BINS) -> dict[str, A
     tallest = max(n / sums[name] for name, counts in sets.items() for n in counts)
     bars = {
         name: [
-            {"height": f"{100 * n / sums[name] / tallest:.2f}", "label": f"{_bin(i, width, bins)} tokens: {n:,} rows"}
+            {
+                "height": f"{100 * n / sums[name] / tallest:.2f}",
+                "label": f"{_bin(i, width, bins)} tokens: {n:,} rows",
+            }
             for i, n in enumerate(counts)
         ]
         for name, counts in sets.items()
@@ -154,7 +157,10 @@ def _words(totals: Totals, kept: int) -> dict[str, Any]:
     for word in WORDS:
         own = [(totals.words[name][word], sizes[name]) for name in ("made", "kept")]
         published = [(PUBLISHED[word][name], PUBLISHED_SIZES[name]) for name in PUBLISHED_SIZES]
-        cells = [{"count": whole(n), "rate": f"{1000 * n / size:,.0f}" if size else NONE} for n, size in own + published]
+        cells = [
+            {"count": whole(n), "rate": f"{1000 * n / size:,.0f}" if size else NONE}
+            for n, size in own + published
+        ]
         lines.append({"word": word, "cells": cells})
     names = ["All thoughts", "Kept rows", *PUBLISHED_SIZES]
     heads = [

@@ -17,7 +17,21 @@ from vision_r1.problems.images import BytesImage
 
 REASONS = ("wrong_answer", "truncated", "repetition", "missing_information")
 SOURCES = ("geo170k", "Mulberry/chartqa", "tabmwp")
-WORDS = "wait the bar is taller so alternatively check 12 plus 7 equals 19 and the angle hmm".split()
+WORDS = (
+    "wait",
+    "the",
+    "bar",
+    "is",
+    "taller",
+    "so",
+    "alternatively",
+    "check",
+    "12",
+    "plus",
+    "7",
+    "and",
+    "hmm",
+)
 
 
 def encoded(shade: int, kind: str = "PNG", size: tuple[int, int] = (32, 24)) -> bytes:
@@ -34,7 +48,9 @@ def record(number: int, sample: int = 0, words: int = 40, **changes) -> Record:
     rng = random.Random(number * 10 + sample)
     kept = rng.random() < 0.6
     thought = " ".join(rng.choices(WORDS, k=rng.randint(words // 2, words * 3 // 2)))
-    note = RequestNote("reason", hashlib.sha256(thought.encode()).hexdigest(), "reasoner", "reason@1-0a1b2c3d")
+    note = RequestNote(
+        "reason", hashlib.sha256(thought.encode()).hexdigest(), "reasoner", "reason@1-0a1b2c3d"
+    )
     key = key_of(number)
     values = {
         "id": f"{key}-{sample:02d}", "problem": key, "source": SOURCES[number % 3], "source_id": f"q{number}",
