@@ -1,5 +1,7 @@
 """Reflection words and intervals."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,3 +50,12 @@ def test_a_share_of_nothing_is_unknown():
     assert share_of(0, 0) == {"count": 0, "n": 0, "share": None, "ci95": [0.0, 1.0]}
     with pytest.raises(ValueError, match="not a share"):
         wilson(3, 2)
+
+
+@given(
+    st.text(st.sampled_from("waitcheckhm _-.,1éWAITCHECK\n"), max_size=60)
+    | st.text(st.characters(codec="ascii"))
+)
+def test_words_are_counted_as_a_pattern_with_word_boundaries_counts_them(text):
+    counts = reflection_counts([text])
+    assert counts == {word: len(re.findall(rf"\b{word}\b", text, re.IGNORECASE)) for word in WORDS}

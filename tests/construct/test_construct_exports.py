@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from made_up_rows import encoded, make_construction, record, write_rows
 from PIL import Image
 
+from made_up_rows import encoded, make_construction, record, write_rows
 from vision_r1.construct import image_tables
 from vision_r1.construct.dataset import write_dataset
 from vision_r1.construct.export import FORMS, export_construction

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_rows import encoded
 from PIL import Image
 
+from made_up_rows import encoded
 from vision_r1.construct import images as images_module
 from vision_r1.construct.images import ImageStore
 from vision_r1.core.errors import InputError

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_rows import in_order, make_construction, record, write_rows
 
+from made_up_rows import in_order, make_construction, record, write_rows
 from vision_r1.construct.record import Record, RequestNote
 from vision_r1.construct.row_files import (
     ROWS_PER_GROUP,

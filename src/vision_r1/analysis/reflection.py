@@ -6,7 +6,6 @@ word: "Wait" and "wait," are one each, "checking" and "awaits" are none.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,7 +20,6 @@ PUBLISHED = {
     "Alternatively": {"LLaVA-CoT": 251, "Mulberry": 68, "Vision-R1-cold": 188_187},
     "Check": {"LLaVA-CoT": 8_332, "Mulberry": 26_421, "Vision-R1-cold": 100_148},
 }
-_PATTERN = re.compile(rf"\b(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 _KEYS = {word.lower(): word for word in WORDS}
 
 
@@ -29,9 +27,27 @@ def reflection_counts(texts: Iterable[str]) -> dict[str, int]:
     """Occurrences of each reflection word over a set of traces."""
     counts = dict.fromkeys(WORDS, 0)
     for text in texts:
-        for match in _PATTERN.finditer(text):
-            counts[_KEYS[match[0].lower()]] += 1
+        lowered = text.lower()
+        for key, word in _KEYS.items():
+            counts[word] += _whole_words(lowered, key)
     return counts
+
+
+def _whole_words(text: str, word: str) -> int:
+    """Occurrences of `word` with no letter, digit or underscore beside it.
+
+    What a pattern with word boundaries counts, several times as fast: a set has gigabytes of thoughts.
+    """
+    count, start = 0, text.find(word)
+    while start >= 0:
+        end = start + len(word)
+        count += not (_in_word(text[start - 1 : start]) or _in_word(text[end : end + 1]))
+        start = text.find(word, end)
+    return count
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def reflection_table(sets: dict[str, list[str]]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from vision_r1.core.progress import Progress, Silent
 # Columns of the rows that say nothing of a kept row, or are for scripted teachers only.
 _LEFT_OUT = ("kept", "reason", "detail", "reply", "fault", "misread")
 # What the columns are called here: what users and loaders look for.
-_RENAMED = {"final_text": "response"}
+_RENAMED = {"final_text": "response", "problem": "problem_key"}
 
 COLUMNS = [name for name in SCHEMA.names if name not in _LEFT_OUT]
 DATA_SCHEMA = pa.schema([

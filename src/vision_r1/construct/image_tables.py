@@ -22,8 +22,9 @@ ROWS_PER_FILE = 5_000
 BYTES_PER_FILE = 500 * 10**6
 ROWS_PER_GROUP = 100  # what a reader has to decode for one row
 _BYTES_PER_GROUP = 32 * 10**6
+_SETTINGS = {"version": "2.6", "compression": "zstd", "compression_level": 1, "use_dictionary": False}
 
-IMAGES = pa.list_(pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())]))
+IMAGES = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
 
 
 def with_features(schema: pa.Schema) -> pa.Schema:
@@ -83,14 +84,7 @@ class ImageTableWriter:
     def _flush(self) -> None:
         if self._file is None:
             path = self.folder / f"train-{self._files:05d}.parquet"
-            self._file = pq.ParquetWriter(
-                path,
-                self.schema,
-                version="2.6",
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=False,
-            )
+            self._file = pq.ParquetWriter(path, self.schema, **_SETTINGS)
             self._files += 1
         self._file.write_table(pa.Table.from_pylist(self._waiting, schema=self.schema))
         self.rows += len(self._waiting)

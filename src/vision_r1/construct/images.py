@@ -83,9 +83,8 @@ class ImageStore:
 
     def _absent(self, name: str, error: OSError) -> InputError:
         detail = error.strerror or type(error).__name__
-        return InputError(
-            f"image {name} cannot be read: {detail}", where=str(self.root), fix="run construct again"
-        )
+        what = f"image {name} cannot be read: {detail}"
+        return InputError(what, where=str(self.root), fix="run construct again")
 
     def _stored(self, media: Media) -> str | None:
         """The name of an image file that is kept already with its own bytes; nothing is read."""

@@ -22,6 +22,7 @@ from vision_r1.core.files import atomic_directory, reported_writes
 
 ROWS_PER_FILE = 5_000
 ROWS_PER_GROUP = 500  # what a reader or writer holds in memory
+_SETTINGS = {"version": "2.6", "compression": "zstd", "compression_level": 3}
 _NAMES = [field.name for field in fields(Record)]
 
 
@@ -105,9 +106,7 @@ class RowWriter:
     def _write_group(self, table: pa.Table) -> None:
         if self._file is None:
             path = self.folder / f"rows-{self._files:05d}.parquet"
-            self._file = pq.ParquetWriter(
-                path, SCHEMA, version="2.6", compression="zstd", compression_level=3
-            )
+            self._file = pq.ParquetWriter(path, SCHEMA, **_SETTINGS)
             self._files += 1
         self._file.write_table(table.combine_chunks(), row_group_size=self._group)
         self._in_file += table.num_rows

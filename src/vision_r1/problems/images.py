@@ -81,10 +81,10 @@ def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) 
 
 
 def plain_format(data: bytes) -> str:
-    """ "png", "jpeg", "webp" or "gif" where every decoder shows an encoded image as `decode_image` does.
+    """The format of an encoded image that every decoder shows as `decode_image` does: "png", "jpeg", ...
 
-    Empty for any other format, for animations, transparency, a turned photograph, more than 8 bits a
-    channel, and for what is no image. Only the header is read.
+    Empty for formats that few tools take, for palettes, animations, transparency, a turned photograph,
+    more than 8 bits a channel, and for what is no image. Only the header is read.
     """
     try:
         with Image.open(io.BytesIO(data), formats=tuple(_COMMON)) as image:

@@ -46,8 +46,11 @@ class Layout:
     def info(self) -> dict[str, Any]:
         """The entry of dataset_info.json."""
         tags = {
-            "role_tag": "from", "content_tag": "value", "user_tag": self.user, "assistant_tag": self.assistant,
-        }  # fmt: skip
+            "role_tag": "from",
+            "content_tag": "value",
+            "user_tag": self.user,
+            "assistant_tag": self.assistant,
+        }
         columns = {"messages": "conversations", "images": self.images}
         return {"file_name": f"{self.name}.json", "formatting": "sharegpt", "columns": columns, "tags": tags}
 

@@ -21,22 +21,22 @@ from vision_r1.construct.row_files import count_rows
 from vision_r1.core.progress import Progress
 
 _COLUMNS = ["id", "problem", "source", "question", "images", "answer", "answer_type"]
-EASYR1 = pa.schema([
-    pa.field("images", IMAGES), pa.field("problem", pa.string()), pa.field("answer", pa.string())
-])  # fmt: skip
-VERL = pa.schema([
-    pa.field("data_source", pa.string()),
-    pa.field("prompt", pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())]))),
-    pa.field("images", IMAGES),
-    pa.field("ability", pa.string()),
-    pa.field("reward_model", pa.struct([
-        pa.field("style", pa.string()), pa.field("ground_truth", pa.string()),
-    ])),
-    pa.field("extra_info", pa.struct([
-        pa.field("split", pa.string()), pa.field("index", pa.int64()), pa.field("id", pa.string()),
-        pa.field("answer", pa.string()), pa.field("question", pa.string()), pa.field("answer_type", pa.string()),
-    ])),
-])  # fmt: skip
+_TEXT = pa.string()
+EASYR1 = pa.schema({"images": IMAGES, "problem": _TEXT, "answer": _TEXT})
+_EXTRA = {
+    "split": _TEXT, "index": pa.int64(), "id": _TEXT, "answer": _TEXT, "question": _TEXT,
+    "answer_type": _TEXT,
+}  # fmt: skip
+VERL = pa.schema(
+    {
+        "data_source": _TEXT,
+        "prompt": pa.list_(pa.struct({"role": _TEXT, "content": _TEXT})),
+        "images": IMAGES,
+        "ability": _TEXT,
+        "reward_model": pa.struct({"style": _TEXT, "ground_truth": _TEXT}),
+        "extra_info": pa.struct(_EXTRA),
+    }
+)
 
 
 def write_easyr1(out: Path, dest: Path, progress: Progress) -> int:

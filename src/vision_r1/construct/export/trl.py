@@ -18,15 +18,15 @@ from vision_r1.construct.images import ImageStore
 from vision_r1.construct.row_files import count_rows
 from vision_r1.core.progress import Progress
 
-_PART = pa.struct([pa.field("type", pa.string()), pa.field("text", pa.string())])
-_MESSAGE = [pa.field("role", pa.string())]
+_TEXT = pa.string()
+_PARTS = pa.list_(pa.struct({"type": _TEXT, "text": _TEXT}))
 SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string()),
-        pa.field("images", IMAGES),
-        pa.field("prompt", pa.list_(pa.struct([*_MESSAGE, pa.field("content", pa.list_(_PART))]))),
-        pa.field("completion", pa.list_(pa.struct([*_MESSAGE, pa.field("content", pa.string())]))),
-    ]
+    {
+        "id": _TEXT,
+        "images": IMAGES,
+        "prompt": pa.list_(pa.struct({"role": _TEXT, "content": _PARTS})),
+        "completion": pa.list_(pa.struct({"role": _TEXT, "content": _TEXT})),
+    }
 )
 
 

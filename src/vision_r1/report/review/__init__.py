@@ -1,1 +1,1 @@
-"""`review/`: every row of a construction as static pages that open from the disk, without network or server."""
+"""`review/`: every row of a construction as pages that open from the disk, without network or server."""

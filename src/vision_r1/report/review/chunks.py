@@ -27,13 +27,13 @@ OTHER = "(all others)"
 
 # What a row of a file is, in this order; review.js names the same fields.
 FIELDS = (
-    "id", "source", "source_id", "question", "options", "answer", "images", "kept", "reason", "detail", "fired", "caption",
-    "pseudo_cot", "description", "notes", "thought", "reply", "final_text", "tokens", "extracted", "verdict",
-    "rewritten", "family", "requests",
+    "id", "source", "source_id", "question", "options", "answer", "images", "kept", "reason", "detail",
+    "fired", "caption", "pseudo_cot", "description", "notes", "thought", "reply", "final_text", "tokens",
+    "extracted", "verdict", "rewritten", "family", "requests",
 )  # fmt: skip
 _TEXTS = (
-    "id", "source", "source_id", "question", "answer", "reason", "detail", "caption", "pseudo_cot", "description", "notes",
-    "thought", "reply", "final_text", "extracted", "verdict", "family",
+    "id", "source", "source_id", "question", "answer", "reason", "detail", "caption", "pseudo_cot",
+    "description", "notes", "thought", "reply", "final_text", "extracted", "verdict", "family",
 )  # fmt: skip
 
 
@@ -64,9 +64,7 @@ class Group:
 
     def plain(self) -> dict[str, Any]:
         """What the page is told of the group."""
-        return {
-            "source": self.source, "reason": self.reason, "kept": self.kept, "rows": self.rows, "chunks": self.chunks,
-        }  # fmt: skip
+        return {name: getattr(self, name) for name in ("source", "reason", "kept", "rows", "chunks")}
 
 
 class ChunkWriter:
@@ -142,10 +140,8 @@ def shown_row(row: dict[str, Any]) -> list[Any]:
     shown["options"] = [_cut(text) for text in row["options"]]
     shown["fired"] = [_cut(text) for text in row["fired"]]
     shown["images"] = [name for name in row["images"] if is_image_name(name)]
-    shown["requests"] = [
-        [note["step"], note["model"], note["template"], note["key"], note["attempt"]]
-        for note in row["requests"]
-    ]
+    parts = ("step", "model", "template", "key", "attempt")
+    shown["requests"] = [[note[part] for part in parts] for note in row["requests"]]
     return [shown[name] for name in FIELDS]
 
 

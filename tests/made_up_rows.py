@@ -17,7 +17,7 @@ from vision_r1.problems.images import BytesImage
 
 REASONS = ("wrong_answer", "truncated", "repetition", "missing_information")
 SOURCES = ("geo170k", "Mulberry/chartqa", "tabmwp")
-WORDS = [
+WORDS = (
     "wait",
     "the",
     "bar",
@@ -29,13 +29,9 @@ WORDS = [
     "12",
     "plus",
     "7",
-    "equals",
-    "19",
     "and",
-    "the",
-    "angle",
     "hmm",
-]
+)
 
 
 def encoded(shade: int, kind: str = "PNG", size: tuple[int, int] = (32, 24)) -> bytes:
