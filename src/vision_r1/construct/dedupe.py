@@ -1,2 +1,0 @@
-def find_duplicates(problems, progress): return {}
-def find_contaminated(problems, evaluation, progress): return {}

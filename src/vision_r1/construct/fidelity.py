@@ -1,1 +1,0 @@
-def fidelity(problems, texts): return {}
