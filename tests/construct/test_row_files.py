@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,11 +143,44 @@ def test_what_is_no_folder_of_rows_is_one_line(tmp_path, damage):
     assert "\n" not in caught.value.line()
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
-    with pytest.raises(InputError, match="the disk is full"), row_writer(tmp_path / "rows") as writer:
-        writer.write(record(1))
-        raise OSError(28, "No space left on device")
-    assert not (tmp_path / "rows").exists()
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from made_up_rows import make_construction, record
+from vision_r1.construct.dataset import write_dataset
+from vision_r1.construct.row_files import row_writer
+from vision_r1.core.errors import InputError
+from vision_r1.report.review.pages import write_review
+
+out = Path(sys.argv[1])
+make_construction(out)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+def rows():
+    with row_writer(out / "rows") as writer:
+        for number, row in enumerate(before):
+            writer.write(row)
+from vision_r1.construct.row_files import read_rows
+before = list(read_rows(out / "rows"))
+for write in (rows, lambda: write_dataset(out), lambda: write_review(out)):
+    try:
+        write()
+    except InputError as error:
+        print(error.line())
+assert list(read_rows(out / "rows")) == before
+print(sorted(path.name for path in out.iterdir()))
+"""
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        check=False, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert all("a file could not be written: " in line for line in lines[:3]), lines
+    assert lines[3] == "['images', 'rows']"
 
 
 def test_a_made_up_construction_has_kept_and_dropped_rows(tmp_path):

@@ -102,7 +102,19 @@ const review = (() => {
         make("small", "", about.filter(Boolean).join(" · "))),
       row.detail ? make("p", "why", make("small", "", row.detail)) : null,
       rules ? make("p", "why", make("small", "", rules)) : null,
-      make("small", "", `${row.id} · ${row.source} · ${row.source_id}`));
+      make("small", "", samplesOf(row), ` · ${row.source} · ${row.source_id}`));
+  };
+
+  // The rows of one problem have its key in front of the sample's number: "KEY-00".
+  const samplesOf = (row) => {
+    const button = make("button", "link", row.id);
+    button.title = "find all samples of this problem";
+    button.onclick = () => {
+      at("query").value = row.id.replace(/-\d+$/, "");
+      at("scope").value = "index";
+      search();
+    };
+    return button;
   };
 
   const requests = (row) => {
