@@ -74,10 +74,11 @@ SYMBOLIC = (
 
 def thought(rng: random.Random) -> str:
     """About 600 words, a tenth of the sentences talk of a description."""
-    sentences, words = [], 0
+    sentences, words, order = [], 0, list(PROSE)
+    rng.shuffle(order)
     while words < WORDS:
         a, b = rng.randrange(10, 5000), rng.randrange(10, 5000)
-        pattern = rng.choice(TALK if rng.random() < 0.1 else PROSE)
+        pattern = rng.choice(TALK) if rng.random() < 0.1 else order[len(sentences) % len(order)]
         sentences.append(pattern.format(a=a, b=b, c=a + b, d=a * b))
         words += len(sentences[-1].split())
     return " ".join(sentences)

@@ -96,7 +96,7 @@ def judge_rows(
         VisionR1Error: a process died, for want of memory for instance.
     """
     count = workers or os.cpu_count() or 1
-    chunks = iter(lambda source=iter(rows): list(islice(source, _CHUNK)), [])
+    chunks = _chunks(iter(rows))
     first = next(chunks, [])
     if count == 1 or len(first) < _CHUNK:
         for chunk in chain([first], chunks):
@@ -118,6 +118,11 @@ def judge_rows(
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _chunks(rows: Iterator[Candidate]) -> Iterator[list[Candidate]]:
+    while chunk := list(islice(rows, _CHUNK)):
+        yield chunk
 
 
 def _judge_all(rows: Sequence[Candidate], limits: FilterLimits) -> list[Judgement]:

@@ -76,7 +76,8 @@ _MISSING: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ),
         (
             ("model",),
-            r"\b(?:text[- ](?:based|only)|language)\s+model,?\s+I\b|\bas\s+an?\s+(?:AI|text[- ](?:based|only))\b",
+            r"\b(?:text[- ](?:based|only)|language)\s+model,?\s+I\b"
+            r"|\bas\s+an?\s+(?:AI|text[- ](?:based|only))\b",
         ),
     )
 )

@@ -214,7 +214,9 @@ _SAID = (
         "the image does show",
     ),
     # A thing follows: the image shows it.
-    _phrase(_D, rf"\b{_NOUN}\s+(?:is|was)\s+(?:about|of|describing|showing|as\s+follows)\b", "the image shows"),
+    _phrase(
+        _D, rf"\b{_NOUN}\s+(?:is|was)\s+(?:about|of|describing|showing|as\s+follows)\b", "the image shows"
+    ),
     _phrase(
         _D,
         rf"\b{_NOUN}(?P<adverb>\s+{_ADVERB})?\s+{_SHOWS}\b(?!\s+(?:that|{_SHOWS})\b)",

@@ -240,15 +240,22 @@ def find_overlap(record: TrainingRecord, problems: Sequence[Problem]) -> Overlap
     Raises:
         InputError: an image of a problem cannot be read.
     """
-    index, prints = _Index(record), fingerprint(problems, "")
+    return overlap_of_prints(record, [problem.id for problem in problems], fingerprint(problems, ""))
+
+
+def overlap_of_prints(
+    record: TrainingRecord, ids: Sequence[str], prints: Sequence[Sequence[Fingerprint]]
+) -> Overlap:
+    """As `find_overlap`, of problems whose fingerprints were taken before."""
+    index = _Index(record)
     asked_with = Counter(question for question, _ in {(own[0].question, own[0].image) for own in prints})
     matches = []
-    for problem, own in zip(problems, prints, strict=True):
+    for name, own in zip(ids, prints, strict=True):
         question = own[0].question
         most = max(asked_with[question], index.shown_with[question])
-        matches.append(index.match(problem.id, own, template=most >= TEMPLATE_IMAGES))
+        matches.append(index.match(name, own, template=most >= TEMPLATE_IMAGES))
     found = tuple(match for match in matches if match is not None)
-    return Overlap(found, len(problems), len(index.pairs))
+    return Overlap(found, len(ids), len(index.pairs))
 
 
 def overlap_block(model: str, problems: Sequence[Problem]) -> dict[str, Any]:
