@@ -154,6 +154,8 @@ REWRITTEN = [
     ("The user says that the total is 40.", "It is given that the total is 40."),
     ("The user mentioned that there are 3 rows.", "It is given that there are 3 rows."),
     ("The user mentions a dotted line.", "There is a dotted line."),
+    ("From the description of the image, x is 3.", "From the image, x is 3."),
+    ("The user provided the description of the image.", "The user provided the image."),
     # The problem says that the image shows.
     ("The problem says the image shows two cats.", "The image shows two cats."),
     ("The question says that the figure shows a trapezoid.", "The figure shows a trapezoid."),

@@ -31,10 +31,11 @@ from vision_r1.construct.export import export_construction
 from vision_r1.construct.filters import Candidate
 from vision_r1.construct.images import ImageStore
 from vision_r1.construct.judge import Judgement, judge
+from vision_r1.construct.merge import merge_constructions
 from vision_r1.construct.prepare import Prepared, Rejected, prepare
 from vision_r1.construct.record import Record
 from vision_r1.construct.replay import replay
-from vision_r1.construct.row_files import merge_rows, read_rows, row_writer
+from vision_r1.construct.row_files import read_rows, row_writer
 from vision_r1.construct.sources import load_source
 from vision_r1.construct.steps import build_steps, caption_step
 from vision_r1.construct.tally import Tally
@@ -45,7 +46,7 @@ from vision_r1.problems.faults import BadRow
 from vision_r1.problems.load import load_problems
 from vision_r1.problems.problem import Problem
 from vision_r1.teachers.config import RoleConfig
-from vision_r1.teachers.ledger import Spent, together
+from vision_r1.teachers.ledger import Spent
 from vision_r1.teachers.prompts import Prompts, open_prompts
 from vision_r1.teachers.request_log import RequestLog
 from vision_r1.teachers.served import Teachers
@@ -212,9 +213,7 @@ def collect(work: Work, log: RequestLog, progress: Progress) -> None:
             yield from items_of(problem, replay(work.chain(problem), log, work.roles, config.seed))
             progress.advance(done)
 
-    def judged(candidates: Iterable[Candidate]) -> Iterator[Judgement]:
-        return (judge(candidate, config.filter) for candidate in candidates)
-
+    judged = functools.partial(judge_rows, limits=config.filter)
     made = records(
         items(), judged, work.prepared.origins, functools.partial(_stored, store), config.keep,
         config.keep_at_most,
@@ -297,19 +296,12 @@ def merge(folders: Sequence[Path], out: Path, config: Construction, progress: Pr
     Raises:
         InputError: parts that are damaged, or that disagree about a row.
     """
-    merge_rows([folder / ROWS for folder in folders], out / ROWS, config.rows_per_file)
-    store = ImageStore(out / IMAGES)
-    names = {name for row in read_rows(out / ROWS) for name in row.images}
-    for folder in folders:
-        part = ImageStore(folder / IMAGES)
-        for name in sorted(names):
-            if part.path(name).exists():
-                store.take(part, name)
+    merge_constructions(folders, out, config.rows_per_file, progress)
     parts = [read_json(folder / SUMMARY) for folder in folders]
     spent: dict[tuple[str, str], Spent] = {}
     for line in (line for part in parts for line in part["ledger"]):
         key = (line.pop("step"), line.pop("model"))
-        spent[key] = together([spent.get(key, Spent()), Spent(**line)])
+        spent[key] = spent.get(key, Spent()) + Spent(**line)
     return finish(out, config, progress, {
         "ledger": ledger_lines(spent),
         "quarantined": sum(part["quarantined"] for part in parts),

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from vision_r1.construct.config import FilterLimits
 from vision_r1.construct.filters import Candidate, Reading, apply_rules
 from vision_r1.construct.replies import Dropped
 from vision_r1.construct.rewrite import residual_talk
+from vision_r1.core.errors import VisionR1Error
 from vision_r1.grading import Verdict, extract
 from vision_r1.grading.extract import strip_marks
+from vision_r1.grading.worker_pool import CAN_FORK
 from vision_r1.teachers.reasoner import wrap
+
+_CHUNK = 64  # rows sent to a process at a time
+_AHEAD = 8  # chunks on their way for each process
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +50,7 @@ class Judgement:
 
     @property
     def reason(self) -> str:
-        """ "kept", or the name of the first rule that fired."""
+        """The name of the first rule that fired, or "kept"."""
         return self.dropped[0].rule if self.dropped else "kept"
 
 
@@ -61,3 +74,61 @@ def final_text(thought: str, reply: str) -> str:
     finds in the reply.
     """
     return wrap(thought, strip_marks(extract(reply).answer or ""))
+
+
+def judge_rows(
+    rows: Iterable[Candidate], limits: FilterLimits, workers: int | None = None
+) -> Iterator[Judgement]:
+    """Judge any number of candidates in as many processes as there are processors.
+
+    The rules are plain Python, which threads would not make faster. A process has the texts and nothing
+    else; at most a few thousand candidates are on their way at a time.
+
+    Args:
+        rows: what to judge; read as the results are taken.
+        limits: of the rules.
+        workers: processes; 1 judges in this one, None takes one for each processor.
+
+    Yields:
+        A judgement for each candidate, in their order.
+
+    Raises:
+        VisionR1Error: a process died, for want of memory for instance.
+    """
+    count = workers or os.cpu_count() or 1
+    chunks = _chunks(iter(rows))
+    first = next(chunks, [])
+    if count == 1 or len(first) < _CHUNK:
+        for chunk in chain([first], chunks):
+            yield from (judge(row, limits) for row in chunk)
+        return
+    context = multiprocessing.get_context("forkserver" if CAN_FORK else "spawn")
+    pool = ProcessPoolExecutor(count, context, initializer=_leave_signals)
+    waiting: deque[Future[list[Judgement]]] = deque()
+    try:
+        for chunk in chain([first], chunks):
+            waiting.append(pool.submit(_judge_all, chunk, limits))
+            if len(waiting) > _AHEAD * count:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BrokenProcessPool:
+        raise VisionR1Error(
+            "a process that judges rows died", fix="most often memory ran out: close other programs"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _chunks(rows: Iterator[Candidate]) -> Iterator[list[Candidate]]:
+    while chunk := list(islice(rows, _CHUNK)):
+        yield chunk
+
+
+def _judge_all(rows: Sequence[Candidate], limits: FilterLimits) -> list[Judgement]:
+    return [judge(row, limits) for row in rows]
+
+
+def _leave_signals() -> None:
+    """Ctrl-C is for the process that was started; it ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -58,7 +58,7 @@ def plain_number(text: str) -> str:
 
 
 def _of_table(table: str) -> _Labels:
-    """First cell -> numbers of its row, of a table whose cells are parted by "|"; repeated labels are left out."""
+    """First cell -> numbers of its row, of a table with cells parted by "|"; repeated labels are left out."""
     rows: dict[str, frozenset[str] | None] = {}
     for line in table.splitlines()[:_MOST_LABELS]:
         label, *cells = (cell.strip() for cell in line.split("|"))

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vision_r1.construct.images import ImageStore
-from vision_r1.construct.row_files import count_rows, merge_rows, read_tables
+from vision_r1.construct.row_files import ROWS_PER_FILE, count_rows, merge_rows, read_tables
 from vision_r1.core.errors import InputError
 from vision_r1.core.progress import Progress, Silent
 
 
-def merge_constructions(shards: Sequence[Path], out: Path, progress: Progress | None = None) -> int:
+def merge_constructions(
+    shards: Sequence[Path], out: Path, rows_per_file: int = ROWS_PER_FILE, progress: Progress | None = None
+) -> int:
     """Write OUT/rows and OUT/images from those of the shards; rows as one process would have written them.
 
     Images are hard links where the disk allows it. Rows are written last, so a folder that has them is whole.
@@ -36,4 +38,4 @@ def merge_constructions(shards: Sequence[Path], out: Path, progress: Progress | 
             done += table.num_rows
             progress.advance(done)
     progress.finish()
-    return merge_rows([shard / "rows" for shard in shards], out / "rows")
+    return merge_rows([shard / "rows" for shard in shards], out / "rows", rows_per_file)

@@ -16,6 +16,7 @@ _CANNOT = (
     r"(?:can(?:not|['’]t|\s+not)|unable\s+to|not\s+able\s+to|could(?:\s+not|n['’]t)|wish\s+I\s+could"
     r"|if\s+(?:I|we)\s+could)\s+(?:\w+ly\s+)?"
 )
+_REACH = 90  # characters
 _LACK = r"(?:do(?:es)?\s+not|do(?:es)?n['’]t|did(?:\s+not|n['’]t))\s+(?:\w+ly\s+)?"
 _THE_IMAGE = rf"(?:(?:the|this|that|any|an|your)\s+)?(?:actual\s+|original\s+|real\s+)?{_IMAGE}s?\b"
 
@@ -75,7 +76,8 @@ _MISSING: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ),
         (
             ("model",),
-            r"\b(?:text[- ](?:based|only)|language)\s+model,?\s+I\b|\bas\s+an?\s+(?:AI|text[- ](?:based|only))\b",
+            r"\b(?:text[- ](?:based|only)|language)\s+model,?\s+I\b"
+            r"|\bas\s+an?\s+(?:AI|text[- ](?:based|only))\b",
         ),
     )
 )
@@ -98,8 +100,22 @@ def missing_talk(text: str) -> str | None:
     """Words that say that something is missing, unseen or guessed, if any."""
     lowered = text.lower()
     for stems, pattern in _MISSING:
-        if any(stem in lowered for stem in stems) and (match := pattern.search(text)):
+        for stem in stems:
+            if found := _near(text, lowered, stem, pattern):
+                return found
+    return None
+
+
+def _near(text: str, lowered: str, stem: str, pattern: re.Pattern[str]) -> str | None:
+    """The first match of the pattern round an occurrence of its stem; no phrase reaches further than that."""
+    if len(lowered) != len(text):  # some letters become two in lower case
+        match = pattern.search(text) if stem in lowered else None
+        return match[0] if match else None
+    place = lowered.find(stem)
+    while place >= 0:
+        if match := pattern.search(text, max(0, place - _REACH), place + 2 * _REACH):
             return match[0]
+        place = lowered.find(stem, place + _REACH)
     return None
 
 

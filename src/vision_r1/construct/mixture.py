@@ -251,7 +251,7 @@ def _row(source: str, problem: Problem) -> dict[str, Any]:
     family = problem.meta.get("family")
     pictures = [encode_picture(image) for image in problem.media]
     return {
-        "images": [{"bytes": each.data, "path": f"{each.hash}.{each.suffix}"} for each in pictures],
+        "images": [{"bytes": each.data, "path": f"{each.name}.{each.suffix}"} for each in pictures],
         "problem": explicit_marks(problem.prompt, len(problem.media)),
         "answer": problem.answer,
         "id": problem.id,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vision_r1.construct.config import Construction
-from vision_r1.teachers.ledger import Spent, together
+from vision_r1.teachers.ledger import Spent
 
 
 def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, Any]:
@@ -28,10 +28,8 @@ def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, An
         for name, role in (("mllm", config.mllm), ("reasoner", config.reasoner))
     }
     busy = [seconds[name] * scale / slots[name] for name in slots if requests.get(name)]
-    spent = together(
-        Spent(**{name: value for name, value in line.items() if name not in ("step", "model")})
-        for line in summary["ledger"]
-    )
+    lines = [dict(line) for line in summary["ledger"]]
+    spent = sum((Spent(**{k: v for k, v in line.items() if k not in ("step", "model")}) for line in lines), Spent())
     return {
         "sample": sample,
         "problems": whole,

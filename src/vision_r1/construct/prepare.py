@@ -14,7 +14,11 @@ from vision_r1.construct.record import Record
 from vision_r1.core.errors import InputError
 from vision_r1.core.progress import Progress
 from vision_r1.problems.faults import BadRow
+from vision_r1.problems.fingerprints import fingerprint
 from vision_r1.problems.problem import Problem, content_key
+
+# How a row is counted that says the same as another one.
+_DOUBLE = {"exact": "duplicate", "same": "near_duplicate", "near": "near_duplicate", "other_answer": "other_answer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def _part(key: str, of: int) -> int:
 def prepare(
     sets: Mapping[str, tuple[Sequence[Problem], Sequence[BadRow]]],
     evaluation: Mapping[str, Sequence[Problem]],
-    dedupe: bool,
+    near: bool,
     progress: Progress,
 ) -> Prepared:
     """Name problems by their content and set aside what is bad, double or in an evaluation set.
@@ -111,7 +115,7 @@ def prepare(
     Args:
         sets: by name, the problems that could be read and the rows that could not.
         evaluation: by name, problems that must not be learned from.
-        dedupe: leave out near duplicates too; exact ones always are.
+        near: leave out near duplicates too; exact ones always are.
         progress: told of the search.
 
     Raises:
@@ -130,48 +134,31 @@ def prepare(
         ),
         key=lambda each: (each[0], each[1].source, each[1].source_id),
     )
-    origins: dict[str, Origin] = {}
-    problems: list[Problem] = []
-    for key, origin, problem in found:
-        if key in origins:
-            first = origins[key]
-            detail = f"the same as {first.source}: {first.source_id}"
-            rejected.append(Rejected(key, origin, "duplicate", detail, problem))
-        else:
-            origins[key] = origin
-            problems.append(replace(problem, id=key))
-    problems, double = _without(problems, _near(problems, origins, progress) if dedupe else {}, origins)
-    seen = find_contaminated(problems, evaluation, progress) if evaluation else {}
-    problems, known = _without(
-        problems, {index: ("contaminated", match.line()) for index, match in seen.items()}, origins
-    )
-    rejected += [*double, *known]
-    if not problems:
+    problems = [replace(problem, id=key) for key, _, problem in found]
+    origins = [origin for _, origin, _ in found]
+    progress.say(f"looking for duplicates among {len(problems):,} problems")
+    prints = fingerprint(problems, "")
+    why: dict[int, tuple[str, str]] = {}
+    for index, twin in find_duplicates(problems, [problem.id for problem in problems], prints).items():
+        if twin.kind == "exact" or near:
+            first = origins[twin.of]
+            why[index] = (_DOUBLE[twin.kind], f"{twin.kind} as {first.source}: {first.source_id}")
+    if evaluation:
+        known = {name: (each, fingerprint(each, name)) for name, each in evaluation.items()}
+        for index, match in find_contaminated(problems, prints, known).items():
+            why.setdefault(index, ("contaminated", f"{match.kind} in {match.benchmark}"))
+    rejected += [
+        Rejected(problems[index].id, origins[index], reason, detail, problems[index])
+        for index, (reason, detail) in why.items()
+    ]
+    rest = [index for index in range(len(problems)) if index not in why]
+    if not rest:
         raise InputError(
             f"no problem is left of {len(found) + len(rejected)}; the first reason: "
             + (f"{rejected[0].reason}: {rejected[0].detail}" if rejected else "the sets are empty"),
             where="data",
         )
     rejected.sort(key=lambda row: (row.key, row.origin.source, row.origin.source_id))
-    return Prepared(tuple(problems), origins, tuple(rejected))
+    kept = {problems[index].id: origins[index] for index in rest}
+    return Prepared(tuple(problems[index] for index in rest), kept, tuple(rejected))
 
-
-def _near(
-    problems: Sequence[Problem], origins: Mapping[str, Origin], progress: Progress
-) -> dict[int, tuple[str, str]]:
-    result = {}
-    for index, twin in find_duplicates(problems, progress).items():
-        first = origins[problems[twin.of].id]
-        result[index] = ("near_duplicate", f"{twin.kind} as {first.source}: {first.source_id}")
-    return result
-
-
-def _without(
-    problems: Sequence[Problem], why: Mapping[int, tuple[str, str]], origins: Mapping[str, Origin]
-) -> tuple[list[Problem], list[Rejected]]:
-    rest = [problem for index, problem in enumerate(problems) if index not in why]
-    out = [
-        Rejected(problems[index].id, origins[problems[index].id], reason, detail, problems[index])
-        for index, (reason, detail) in sorted(why.items())
-    ]
-    return rest, out

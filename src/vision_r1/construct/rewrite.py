@@ -29,7 +29,7 @@ _RESIDUAL = re.compile(
     _FLAGS,
 )
 _SHOWN = r"(?:depicts|displays|shows|presents|illustrates|says|states)"
-_DOUBLED = re.compile(rf"{_SHOWN}\s+{_SHOWN}\b", _FLAGS)
+_DOUBLED = re.compile(rf"{_SHOWN}\s+{_SHOWN}\b")
 
 
 def rewrite(thought: str) -> str:
@@ -55,9 +55,10 @@ def _rewrite_sentence(sentence: str) -> str:
     for _ in range(_MOST_PASSES):
         before = now
         for stems, pattern, becomes in PHRASES:
-            lowered = now.lower()
             if any(stem in lowered for stem in stems):
-                now = pattern.sub(becomes, now)
+                changed = pattern.sub(becomes, now)
+                if changed != now:
+                    now, lowered = changed, changed.lower()
         if now == before:
             return now
     # Built to need one pass after the other: left as it is, and refused for what it says.
@@ -69,5 +70,5 @@ def residual_talk(thought: str) -> str | None:
     lowered = thought.lower()
     if any(stem in lowered for stem in _RESIDUAL_STEMS) and (match := _RESIDUAL.search(thought)):
         return match[0]
-    doubled = _DOUBLED.search(thought)
+    doubled = _DOUBLED.search(lowered)
     return doubled[0] if doubled else missing_talk(thought)

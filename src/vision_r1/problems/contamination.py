@@ -246,18 +246,23 @@ def find_overlap(record: TrainingRecord, problems: Sequence[Problem]) -> Overlap
 def find_overlaps(records: Mapping[str, TrainingRecord], problems: Sequence[Problem]) -> dict[str, Overlap]:
     """Which problems are in each of several records; every image is looked at once. See `find_overlap`."""
     prints = fingerprint(problems, "")
+    ids = [problem.id for problem in problems]
+    return {name: overlap_of_prints(record, ids, prints) for name, record in records.items()}
+
+
+def overlap_of_prints(
+    record: TrainingRecord, ids: Sequence[str], prints: Sequence[Sequence[Fingerprint]]
+) -> Overlap:
+    """As `find_overlap`, of problems whose fingerprints were taken before."""
+    index = _Index(record)
     asked_with = Counter(question for question, _ in {(own[0].question, own[0].image) for own in prints})
-    overlaps = {}
-    for name, record in records.items():
-        index = _Index(record)
-        matches = []
-        for problem, own in zip(problems, prints, strict=True):
-            question = own[0].question
-            most = max(asked_with[question], index.shown_with[question])
-            matches.append(index.match(problem.id, own, template=most >= TEMPLATE_IMAGES))
-        found = tuple(match for match in matches if match is not None)
-        overlaps[name] = Overlap(found, len(problems), len(index.pairs))
-    return overlaps
+    matches = []
+    for name, own in zip(ids, prints, strict=True):
+        question = own[0].question
+        most = max(asked_with[question], index.shown_with[question])
+        matches.append(index.match(name, own, template=most >= TEMPLATE_IMAGES))
+    found = tuple(match for match in matches if match is not None)
+    return Overlap(found, len(ids), len(index.pairs))
 
 
 def overlap_block(model: str, problems: Sequence[Problem]) -> dict[str, Any]:

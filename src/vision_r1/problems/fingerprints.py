@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from vision_r1.core.progress import Progress, Silent
 from vision_r1.problems.images import BytesImage, FileImage
 from vision_r1.problems.problem import Media, Problem
 
@@ -31,6 +32,7 @@ NEAR_BITS = 12  # copies differ in at most 10 bits (99th percentile), other char
 NEAR_COLOUR = 24  # of 255 levels
 EMPTY_BITS = 64  # an image with shapes sets half of the 256 bits; blank paper and stripes few, or nearly all
 DIGEST = 32  # hex digits
+_BITS_SET = np.array([number.bit_count() for number in range(2**16)], dtype=np.uint8)
 
 _MARK = re.compile(r"<image[ _]?\d*>", re.IGNORECASE)
 _LEAD = re.compile(r"\s{0,4}question\s{0,4}[:.]", re.IGNORECASE)
@@ -76,13 +78,22 @@ class Fingerprint(NamedTuple):
 
 def normal_question(text: str) -> list[str]:
     """The words, numbers and signs of a question, without marks and without its block of choices."""
-    plain = _MARK.sub(" ", unicodedata.normalize("NFKC", text)).replace("−", "-")
-    if lead := _LEAD.match(plain):
-        plain = plain[lead.end() :]
+    plain = _plain(text)
     if choices := _CHOICES.search(plain):
         # A question that is nothing but choices is told by them.
         plain = plain[: choices.start()] if _TOKEN.search(plain, 0, choices.start()) else plain
     return _TOKEN.findall(plain.casefold())
+
+
+def question_tokens(text: str) -> list[str]:
+    """As `normal_question`, with the block of choices."""
+    return _TOKEN.findall(_plain(text).casefold())
+
+
+def _plain(text: str) -> str:
+    plain = _MARK.sub(" ", unicodedata.normalize("NFKC", text)).replace("−", "-")
+    lead = _LEAD.match(plain)
+    return plain[lead.end() :] if lead else plain
 
 
 def _words(tokens: Iterable[str]) -> int:
@@ -104,18 +115,31 @@ def look_of(image: Image.Image) -> Look | None:
     return Look(bits.tobytes(), colours.tobytes())
 
 
-def fingerprint(problems: Sequence[Problem], source: str) -> list[list[Fingerprint]]:
+def fingerprint(
+    problems: Sequence[Problem], source: str, progress: Progress | None = None
+) -> list[list[Fingerprint]]:
     """The fingerprints of each problem: one for each of its images, or one without an image.
 
-    Stored images are decoded once each, in threads. Drawn ones have keys that tell their content and
-    are not drawn.
+    Stored images are decoded once each, in threads, and no decoded image is kept. Drawn ones have keys
+    that tell their content and are not drawn.
+
+    Args:
+        problems: of one set.
+        source: what the fingerprints say that they are from.
+        progress: told of every image.
 
     Raises:
         InputError: an image that cannot be read.
     """
     media = {_place(image): image for problem in problems for image in problem.media}
+    progress = progress or Silent()
+    progress.start("images", len(media), "image")
+    seen: dict[object, tuple[str, Look | None]] = {}
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        seen = dict(zip(media, pool.map(_image_print, media.values()), strict=True))
+        for place, found in zip(media, pool.map(_image_print, media.values()), strict=True):
+            seen[place] = found
+            progress.advance(len(seen))
+    progress.finish()
     prints = []
     for problem in problems:
         tokens = normal_question(problem.question)
@@ -158,7 +182,7 @@ class Lookalikes:
             low, high = (np.searchsorted(self._sorted[:, band], value, side) for side in ("left", "right"))
             parts.append(self._order[low:high, band])
         likely: npt.NDArray[np.intp] = np.unique(np.concatenate(parts))
-        apart = np.unpackbits((self._bits[likely] ^ bits).view(np.uint8), axis=1).sum(axis=1)
+        apart = _BITS_SET[self._bits[likely] ^ bits].sum(axis=1)
         likely = likely[apart <= NEAR_BITS]
         off = np.abs(self._colours[likely].astype(int) - colours).max(axis=1, initial=0)
         near: npt.NDArray[np.intp] = likely[off <= NEAR_COLOUR]
