@@ -9,8 +9,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from faulty_server import Answer, prompt_of, reply
 from PIL import Image
+
+from faulty_server import Answer, prompt_of, reply
 
 EYES, MIND = "eyes", "mind"
 _SUM = re.compile(r"What is (\d+) plus (\d+)")

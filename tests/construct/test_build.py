@@ -4,9 +4,9 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from faulty_server import Answer, FaultyServer, reply
 from served_teachers import MIND, said_by, script, settings, write_problems
 
+from faulty_server import Answer, FaultyServer
 from vision_r1.construct.build import Scope, construct, merge
 from vision_r1.construct.config import Construction
 from vision_r1.construct.pilot import projection
@@ -132,7 +132,7 @@ def test_a_budget_stops_before_it_is_passed_and_more_of_it_goes_on(table, tmp_pa
             build(server.url, table, tmp_path, budget={"max_requests": 150})
         assert sum(server.asked.values()) <= 150
         summary = build(server.url, table, tmp_path, Scope(collect_only=True), budget={"max_requests": 150})
-        assert 0 < summary["kept"] and summary["reasons"]["reason_unanswered"] > 0
+        assert summary["kept"] > 0 and any(name.endswith("_unanswered") for name in summary["reasons"])
         done = build(server.url, table, tmp_path)
         assert set(done["reasons"]) == {"wrong_answer"}
         bodies = [json.dumps(body) for body in server.bodies]

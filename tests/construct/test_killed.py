@@ -11,8 +11,9 @@ from collections import Counter
 
 import pytest
 import yaml
-from faulty_server import FaultyServer
 from served_teachers import script, settings, write_problems
+
+from faulty_server import FaultyServer
 
 IN_FLIGHT = 2 * 16  # both teachers
 

@@ -13,9 +13,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faulty_server import Answer, FaultyServer, echo, prompt_of, reply
 from test_requests import picture
 
+from faulty_server import Answer, FaultyServer, echo, prompt_of, reply
 from vision_r1.core.config import validate
 from vision_r1.core.errors import ConfigError, InputError
 from vision_r1.problems.images import BytesImage

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from faulty_server import events, reply
 from hypothesis import given
 from hypothesis import strategies as st
 from test_wire import JSON, read
 
+from faulty_server import events, reply
 from vision_r1.teachers.chat import ChatReply
 from vision_r1.teachers.stream import ReplyStream
 from vision_r1.teachers.wire import Fault, read_stream

@@ -1,11 +1,11 @@
 """A thought is found in every form that endpoints use, and one that is not there in full is told."""
 
 import pytest
-from faulty_server import reply
 from hypothesis import given
 from hypothesis import strategies as st
 from test_wire import read
 
+from faulty_server import reply
 from vision_r1.teachers.chat import ChatReply
 from vision_r1.teachers.thoughts import split_thought
 

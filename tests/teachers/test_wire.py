@@ -4,10 +4,10 @@ import email.utils
 import json
 
 import pytest
-from faulty_server import reply
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faulty_server import reply
 from vision_r1.teachers.chat import ChatReply, ChatRequest
 from vision_r1.teachers.wire import Fault, read_answer, request_body
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,14 +23,13 @@ from typing import Any
 
 from vision_r1.construct import controls as bridge_controls
 from vision_r1.construct.ask import Asked, ask_all
-from vision_r1.construct.chain import REASON, Chain, Made, Role, Step, Told, chain
+from vision_r1.construct.chain import REASON, Chain, Made, Step, Told, chain
 from vision_r1.construct.collect import Item, items_of, records
 from vision_r1.construct.config import Construction
 from vision_r1.construct.dataset import write_dataset
 from vision_r1.construct.export import export_construction
-from vision_r1.construct.filters import Candidate
 from vision_r1.construct.images import ImageStore
-from vision_r1.construct.judge import Judgement, judge
+from vision_r1.construct.judge import judge_rows
 from vision_r1.construct.merge import merge_constructions
 from vision_r1.construct.prepare import Prepared, Rejected, prepare
 from vision_r1.construct.record import Record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vision_r1.construct.asking import chat_request, said_of
-from vision_r1.construct.chain import Ask, Chain, Made, Role
+from vision_r1.construct.chain import Ask, Chain, Made
 from vision_r1.construct.replies import Said
 from vision_r1.teachers.chat import Failure
 from vision_r1.teachers.config import RoleConfig
