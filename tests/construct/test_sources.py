@@ -2,17 +2,25 @@
 
 import io
 import json
+import os
+from pathlib import Path
+from string import ascii_uppercase
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from vision_r1.construct.sources import choice_gold, free_gold, gradeable, load_source, settled_gold
 from vision_r1.core.config import validate
 from vision_r1.grading import GradeSpec, grade_response
 from vision_r1.problems import Problem
+from vision_r1.problems.choices import choices_in
 from vision_r1.problems.config import FileData, TinyWorldData
 from vision_r1.problems.faults import BadRow
 
+REPO = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("VISION_R1_SHARED_DATA", REPO.parent / "shared" / "data"))
 OPTIONS = ("Seattle", "Juneau", "Saint Paul", "Anchorage")
 
 
@@ -144,3 +152,50 @@ def test_a_source_is_problems_and_rows_with_reasons(tmp_path):
 def test_other_sources_keep_their_golds(tmp_path):
     problems, bad = load_source(TinyWorldData(split="train", n=5))
     assert len(problems) == 5 and bad == []
+
+
+# --- real rows, written as the published sets write theirs ---
+
+BLOCKS = [("\nOptions: {}", "({}) {}", " "), ("\n{}", "{}. {}", "\n"), ("\nChoices:\n{}", "{}: {}", "\n")]
+STATED = [
+    "{letter}", "The answer is {letter}.", "{letter}. {text}", "({letter}) {text}", "{letter}: {text}", "{text}",
+    "It is {text}. The answer is {letter}.", "The correct answer is {letter}) {text}.",
+]  # fmt: skip
+FREE = ["{}", "The answer is {}.", "\\boxed{{{}}}", "**Answer:** {}"]
+
+
+@pytest.mark.parametrize(
+    "name", ["mathvision_testmini", "tabmwp_dev", "puzzlevqa", "geometry3k", "chartqa_test", "dynamath"]
+)
+def test_choices_and_golds_of_real_rows_come_back(name):
+    from vision_r1.pipeline.commands import data_config
+    from vision_r1.problems import load_problems
+
+    if not SHARED.is_dir():
+        pytest.skip(f"no real benchmark rows: {SHARED} does not exist (set VISION_R1_SHARED_DATA)")
+    config = data_config(REPO / "examples" / "data" / f"{name}.yaml")
+    problems = load_problems(config.model_copy(update={"path": SHARED / name / "problems.jsonl"}))
+    forms, lost = 0, []
+    for problem in problems:
+        lettered = list(zip(ascii_uppercase, problem.options, strict=False))
+        for head, form, separator in BLOCKS if lettered else ():
+            block = separator.join(form.format(letter, text) for letter, text in lettered)
+            assert choices_in(problem.question + head.format(block)) == problem.options
+        for form in STATED if lettered else FREE:
+            forms += 1
+            text = dict(lettered).get(problem.answer, "")
+            published = form.format(problem.answer, letter=problem.answer, text=text)
+            gold = choice_gold(published, problem.options) if lettered else free_gold(published)
+            if gold is None or not grade_response(gold, GradeSpec.of(problem)).correct:
+                lost.append((published, gold))
+    # A choice whose text is another's letter, one that begins with dots, a gold that is a whole sentence.
+    assert forms > 200 and len(lost) <= forms / 200, lost
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=200), st.lists(st.text(min_size=1, max_size=8), max_size=5).map(tuple))
+def test_any_published_text_is_settled_or_set_aside(published, options):
+    settled = settled_gold(Problem("x", "q", published or "?", options=options))
+    if isinstance(settled, Problem):
+        assert isinstance(gradeable(settled), Problem)
+        assert grade_response(published or "?", GradeSpec.of(settled)).correct

@@ -1,3 +1,4 @@
+import time
 from string import ascii_uppercase
 
 import pytest
@@ -77,3 +78,13 @@ def test_any_form_reads_back(texts, form, separator):
 def test_any_text_gives_full_choices_or_none(text):
     found = choices_in(text)
     assert found == () or (len(found) > 1 and all(part.strip() for part in found))
+
+
+@pytest.mark.parametrize(
+    "piece", ["\n", "A. x\n", "(A) ", "Choices: ", "A. ", "\n A.", "Options: A. B. ", "\n\t "]
+)
+def test_no_text_takes_long(piece):
+    text = piece * (200_000 // len(piece))
+    start = time.perf_counter()
+    choices_in(text)
+    assert time.perf_counter() - start < 5  # seconds; a search that is quadratic takes minutes

@@ -4,12 +4,15 @@ import json
 
 import pytest
 from data_files import png
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vision_r1.core.config import validate
 from vision_r1.core.errors import InputError
 from vision_r1.problems import load_problems
 from vision_r1.problems.config import DatasetData, FileData
 from vision_r1.problems.layouts import located
+from vision_r1.problems.lenient import load_problems_leniently
 
 
 def picture(folder, name, color=(1, 2, 3)):
@@ -238,3 +241,50 @@ def test_images_are_looked_for_below_the_root_only(tmp_path, name):
     picture(tmp_path, "secret.png")
     (tmp_path / "root").mkdir()
     assert located(tmp_path / "root", name) == name
+
+
+CELLS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(["human", "user"]),
+    lambda cells: (
+        st.lists(cells, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["from", "value", "role", "content", "bytes", "path"]), cells, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+COLUMNS = {
+    "llava_cot": ["id", "image", "conversations"],
+    "mulberry": ["images", "messages"],
+    "scemqa": ["Question", "Answer (final answer highlighted)", "ImagePath", "subject"],
+    "polymath": ["image", "category", "answer_option", "final_answer", "final_answer_range"],
+}
+
+
+@pytest.mark.parametrize("layout", COLUMNS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_row_is_a_problem_or_set_aside(tmp_path_factory, layout, data):
+    row = {column: data.draw(CELLS, column) for column in COLUMNS[layout]}
+    path = tmp_path_factory.getbasetemp() / f"{layout}.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    problems, bad = load_problems_leniently(validate(FileData, {"path": str(path), "layout": layout}))
+    assert len(problems) + len(bad) >= 1
+
+
+def test_a_quoted_answer_loses_its_quotation_marks_and_feet_stay(tmp_path):
+    picture(tmp_path, "a/1.png")
+    rows = [
+        ("Question: What?", searched(text), "a/1.png") for text in ("'yes'", '"Moby Dick"', "5'", "**B**")
+    ]
+    assert [p.answer for p in load(mulberry(tmp_path, rows), layout="mulberry")] == [
+        "yes",
+        "Moby Dick",
+        "5'",
+        "B",
+    ]

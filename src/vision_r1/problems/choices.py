@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from string import ascii_uppercase
 
+MOST_BLOCKS = 8  # blocks of choices that are looked at, from the last; so that no text takes long
 # A letter where a choice may begin; what is before it is looked at apart, for no letter may touch it.
 _LABEL = re.compile(r"(?<![\w\\$])(?:\(([A-Z])\)[.:]?|([A-Z])[.):：、．])\s*")
 _HEADING = re.compile(r"\b(?:answer )?(?:choices|options)\s{0,3}(?:are)?\s{0,3}[:：]", re.IGNORECASE)
@@ -12,8 +13,8 @@ _LINE = re.compile(r"^[ \t]*(?:\([A-Z]\)|[A-Z][.):：、．])", re.MULTILINE)
 _BRACKETED = re.compile(r"[?:.\n]\s{0,4}(?=\(A\)\s)")
 # What a set adds below its choices is no part of the last one.
 _INSTRUCTION = re.compile(
-    r"\n\s*(?:please|answer\b|give|return|choose|select|respond|reply|provide|hint\b|context\b|first\b|your\b|note\b"
-    r"|question\b|let's|think\b)",
+    r"\n[ \t]*(?:please|answer\b|give|return|choose|select|respond|reply|provide|hint\b|context\b|first\b"
+    r"|your\b|note\b|question\b|let's|think\b)",
     re.IGNORECASE,
 )
 _EDGES = " \t\r\n;,；，"
@@ -46,7 +47,7 @@ def choices_in(question: str) -> tuple[str, ...]:
     if headings and (parts := lettered_parts(_block(question[headings[-1].end() :]))):
         return parts
     lines = [line.start() for line in _LINE.finditer(question) if "A" in line[0]]
-    for start in lines[::-1]:
+    for start in lines[-MOST_BLOCKS:][::-1]:
         if parts := _lines(_block(question[start:])):
             return parts
     bracketed = list(_BRACKETED.finditer(question))

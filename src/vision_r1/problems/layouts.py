@@ -69,7 +69,7 @@ def _mulberry(row: Row, root: Path, turns: Turns) -> Iterator[Row]:
         values = {
             "question": question,
             "options": list(choices_in(question)),
-            "answer": said[stated[-1].end() :].strip(" \t\r\n#'\"*") if stated else "",
+            "answer": _unquoted(said[stated[-1].end() :].strip(" \t\r\n#*")) if stated else "",
             "image": images,
             "family": _family(images),
         }
@@ -157,6 +157,11 @@ def exchanges(row: Row, column: str, keys: tuple[str, str], roles: tuple[str, st
 def _turn(item: Any, keys: Sequence[str]) -> tuple[str, str]:
     role, text = ((item.get(key) if isinstance(item, dict) else None) for key in keys)
     return (role, text) if isinstance(role, str) and isinstance(text, str) else ("?", "")
+
+
+def _unquoted(text: str) -> str:
+    """The text without the quotation marks around the whole of it."""
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def _images(cell: Any, root: Path) -> list[Any]:
