@@ -54,9 +54,7 @@ def kinds(problems):
 
 
 def base(**change):
-    return replace(
-        Problem("p", "What is the length of the longest side?", "12", (picture(1),)), **change
-    )
+    return replace(Problem("p", "What is the length of the longest side?", "12", (picture(1),)), **change)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +108,12 @@ def test_which_one_stays_does_not_depend_on_the_order():
         base(id=str(i), question=question, media=(picture(image, size),))
         for i, (question, image, size) in enumerate(
             (question, image, size)
-            for question in ("How long is it?", "How long is it ?", "Please: how long is it?", "How wide is it?")
+            for question in (
+                "How long is it?",
+                "How long is it ?",
+                "Please: how long is it?",
+                "How wide is it?",
+            )
             for image in (1, 2)
             for size in (160, 120)
         )
@@ -131,9 +134,7 @@ def test_many_texts_are_looked_up_by_hashes_as_pairs_are_compared():
     words = [f"w{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(400)]
     texts = [rng.choices(words, k=40) for _ in range(120)]
     texts += [[*text[:20], "other", *text[21:]] for text in texts[:40]]
-    every = {
-        (a, b) for b in range(len(texts)) for a in range(b) if likeness(texts[a], texts[b]) >= 0.8
-    }
+    every = {(a, b) for b in range(len(texts)) for a in range(b) if likeness(texts[a], texts[b]) >= 0.8}
     assert len(every) == 40
     assert {(a, b) for a, b, _ in near_pairs(texts)} == every
     assert len(NearIndex(texts).pairs()) < 200
