@@ -57,7 +57,9 @@ def write_problems(folder: Path, n: int, seed: int = 0) -> Path:
         image.putpixel((0, 0), (index % 256, index // 256, seed % 256))
         image.save(folder / "images" / f"{index}.png")
         question = f"What is {a} plus {b} in the image?"
-        lines.append({"id": f"q{index}", "question": question, "answer": str(a + b), "image": f"images/{index}.png"})
+        lines.append(
+            {"id": f"q{index}", "question": question, "answer": str(a + b), "image": f"images/{index}.png"}
+        )
     path = folder / "problems.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path

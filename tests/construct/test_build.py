@@ -16,9 +16,9 @@ from vision_r1.core.errors import BudgetReached, InputError
 from vision_r1.core.progress import Silent
 
 
-def build(url, table, out, scope=Scope(), **changes):
+def build(url, table, out, scope=None, **changes):
     config = validate(Construction, settings(url, table, **changes))
-    return construct(config, out, scope, Silent())
+    return construct(config, out, scope or Scope(), Silent())
 
 
 def shard_bytes(out):
@@ -53,10 +53,14 @@ def test_every_problem_is_a_row_and_every_row_is_explained(built):
     assert summary["reasons"] == {"wrong_answer": 60 - len(kept)}
     for row in kept:
         assert row.verdict == "right" and row.reason == "kept" and row.fired == ()
-        assert row.final_text.startswith("<think> ") and row.final_text.endswith(f"Final Answer:{row.answer} </answer>")
+        assert row.final_text.startswith("<think> ") and row.final_text.endswith(
+            f"Final Answer:{row.answer} </answer>"
+        )
         assert "description" not in row.final_text and row.rewritten
         assert [note.step for note in row.requests] == ["pseudo_cot", "describe", "reason"]
-        assert all(len(note.key) == 64 and note.template.startswith(f"{note.step}@1-") for note in row.requests)
+        assert all(
+            len(note.key) == 64 and note.template.startswith(f"{note.step}@1-") for note in row.requests
+        )
         assert (out / "images" / row.images[0]).exists()
     wrong = [row for row in rows if not row.kept]
     assert all(row.verdict == "wrong" and row.final_text == "" and row.thought for row in wrong)
@@ -182,9 +186,12 @@ def test_a_reasoner_that_shows_no_thoughts_is_noticed_before_it_costs_much(table
         answer["choices"][0]["message"].pop("reasoning_content", None)
         return Answer(answer)
 
-    with FaultyServer(mute) as server, pytest.raises(InputError, match="first 50 problems.* no_thought 50"):
+    with FaultyServer(mute) as server, pytest.raises(InputError, match=r"first 50 problems.* no_thought 50"):
         build(server.url, table, tmp_path)
-    with FaultyServer(mute) as server, pytest.raises(InputError, match="no row of 20 was kept: no_thought 20"):
+    with (
+        FaultyServer(mute) as server,
+        pytest.raises(InputError, match="no row of 20 was kept: no_thought 20"),
+    ):
         build(server.url, table, tmp_path, Scope(limit=20))
     assert json.loads((tmp_path / "summary.json").read_text())["reasons"] == {"no_thought": 20}
 
@@ -209,8 +216,14 @@ def test_shards_hold_neither_times_nor_costs_nor_places(built, tmp_path):
 def test_a_key_is_nowhere_in_the_folder(server, table, tmp_path, monkeypatch):
     monkeypatch.setenv("MADE_UP_KEY", "sk-very-secret-0123456789")
     role = {"endpoints": [{"url": server.url, "key_env": "MADE_UP_KEY"}]}
-    build(server.url, table, tmp_path, Scope(limit=3), mllm={"model": "eyes", **role}, reasoner={"model": MIND, **role})
+    build(
+        server.url,
+        table,
+        tmp_path,
+        Scope(limit=3),
+        mllm={"model": "eyes", **role},
+        reasoner={"model": MIND, **role},
+    )
     assert server.headers[-1]["Authorization"] == "Bearer sk-very-secret-0123456789"
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or b"very-secret" not in path.read_bytes()
-

@@ -36,7 +36,9 @@ def test_a_stream_that_breaks_off_is_no_reply(data):
     assert isinstance(found, Fault) and found.kind == "retry" and found.worked
 
 
-@given(st.lists(st.binary() | JSON.map(lambda value: b"data: " + json.dumps(value).encode() + b"\n"), max_size=8))
+@given(
+    st.lists(st.binary() | JSON.map(lambda value: b"data: " + json.dumps(value).encode() + b"\n"), max_size=8)
+)
 def test_any_stream_is_a_reply_or_a_fault(pieces):
     found = streamed(*pieces)
     assert isinstance(found, ChatReply | Fault)

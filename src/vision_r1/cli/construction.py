@@ -80,3 +80,43 @@ def merge(
         pages = write_review(out)
     _print(summary)
     typer.echo(f"rows:   {out / 'rows'}\ndata:   {out / 'data'}\nreview: {pages}")
+
+
+@data_app.command("join")
+def join(
+    folder: Annotated[Path, typer.Argument(help="Osilly/Vision-R1-cold: the folder with its JSON files.")],
+    images: Annotated[list[Path], typer.Option(help="A folder with images; may be given several times.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+) -> None:
+    """Join Vision-R1-cold to its image folders; rows without their image are counted and listed."""
+    from vision_r1.problems.cold import FILES, cold_files, join_cold
+    from vision_r1.report.construct_lines import join_lines
+    from vision_r1.report.terminal import RichProgress
+
+    with RichProgress() as progress:
+        joined = join_cold(
+            cold_files(folder), images, out, lambda file, rows: progress.say(f"{file}: {rows:,} rows")
+        )
+    for layout, result in joined.items():
+        for line in join_lines(FILES[layout].name, result.plain()):
+            typer.echo(line)
+    typer.echo(f"report: {out / 'join.json'}")
+
+
+@data_app.command("mix")
+def mix(
+    config: Annotated[Path, typer.Argument(help="A YAML file, such as examples/rl_mixture.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+) -> None:
+    """Draw the problems for RL from several sets, clear of the evaluation sets that it names."""
+    from vision_r1.construct.mixture import build_rl_mixture
+    from vision_r1.pipeline.construction import mixture_config
+    from vision_r1.report.construct_lines import mixture_lines
+    from vision_r1.report.terminal import RichProgress
+
+    settings = mixture_config(config)
+    with RichProgress() as progress:
+        report = build_rl_mixture(settings, out, progress)
+    for line in mixture_lines(report):
+        typer.echo(line)
+    typer.echo(f"problems: {out / 'train.parquet'}\nreport:   {out / 'mixture.json'}")

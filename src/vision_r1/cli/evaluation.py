@@ -139,19 +139,27 @@ def benchmarks() -> None:
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="What an evaluation on benchmarks wrote.")],
+    folder: Annotated[Path, typer.Argument(help="What an evaluation or a construction wrote.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
-    to: Annotated[str, typer.Option(help="vlmevalkit.")] = "vlmevalkit",
+    to: Annotated[
+        str, typer.Option(help="vlmevalkit; or of a construction vision-r1-cold, trl, easyr1, verl.")
+    ] = "vlmevalkit",
     format: Annotated[str, typer.Option(help="tsv, or xlsx.")] = "tsv",
     name: Annotated[str | None, typer.Option(help="What to call the model; its own name without it.")] = None,
 ) -> None:
-    """Write the answers of an evaluation in another tool's layout."""
-    from vision_r1.core.errors import ConfigError
+    """Write the answers of an evaluation, or the rows of a construction, in another tool's layout."""
+    from vision_r1.construct.export import FORMS, export_construction
+    from vision_r1.core.errors import ConfigError, nearest
     from vision_r1.core.files import reported_writes
     from vision_r1.pipeline.benchmarks import export_command
 
+    if to in FORMS:
+        with reported_writes(out):
+            typer.echo(f"{export_construction(folder, to, out):,} rows: {out}")
+        return
     if to != "vlmevalkit":
-        raise ConfigError(f"unknown layout {to!r}", where="--to", fix="vlmevalkit")
+        known = ("vlmevalkit", *FORMS)
+        raise ConfigError(f"unknown layout {to!r}", where="--to", fix=nearest(to, known, "one of"))
     with reported_writes(out):
         for line in export_command(folder, out, format, name):
             typer.echo(line)

@@ -65,13 +65,13 @@ class Controls:
         """
         texts = {arm: [_text(each) for each in made[arm]] for arm in made}
         descriptions = {
-            name: [each.notes.get("description", "") for each in made[arm]]
-            for name, arm in (("bridged", "none"), ("caption", CAPTION))
+            name: [each.notes.get("description") for each in made[arm]]
+            for name, arm in (("description", "none"), ("caption", CAPTION))
         }
         return {
             "leak_test": leak.leak_test(self.problems, self.wrong, texts),
             "caption_control": leak.caption_control(self.problems, texts[CAPTION], texts["none"]),
-            "fidelity": fidelity(self.problems, descriptions),
+            "fidelity": fidelity(self.problems, descriptions, CAPTION),
         }
 
 

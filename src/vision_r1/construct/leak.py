@@ -117,7 +117,8 @@ def caption_control(
 
     Args:
         problems: of the test.
-        captions, described: what it wrote from the one and from the other.
+        captions: what it wrote from the plain captions.
+        described: what it wrote from the descriptions.
     """
     true = [problem.answer for problem in problems]
     return {

@@ -29,7 +29,9 @@ def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, An
     }
     busy = [seconds[name] * scale / slots[name] for name in slots if requests.get(name)]
     lines = [dict(line) for line in summary["ledger"]]
-    spent = sum((Spent(**{k: v for k, v in line.items() if k not in ("step", "model")}) for line in lines), Spent())
+    spent = sum(
+        (Spent(**{k: v for k, v in line.items() if k not in ("step", "model")}) for line in lines), Spent()
+    )
     return {
         "sample": sample,
         "problems": whole,

@@ -18,7 +18,12 @@ from vision_r1.problems.fingerprints import fingerprint
 from vision_r1.problems.problem import Problem, content_key
 
 # How a row is counted that says the same as another one.
-_DOUBLE = {"exact": "duplicate", "same": "near_duplicate", "near": "near_duplicate", "other_answer": "other_answer"}
+_DOUBLE = {
+    "exact": "duplicate",
+    "same": "near_duplicate",
+    "near": "near_duplicate",
+    "other_answer": "other_answer",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +166,3 @@ def prepare(
     rejected.sort(key=lambda row: (row.key, row.origin.source, row.origin.source_id))
     kept = {problems[index].id: origins[index] for index in rest}
     return Prepared(tuple(problems[index] for index in rest), kept, tuple(rejected))
-

@@ -12,7 +12,7 @@ from vision_r1.core.config import apply_overrides, dump_yaml, parse_yaml, to_pla
 from vision_r1.core.errors import ConfigError, InputError
 from vision_r1.core.files import atomic_write_text, user_path
 from vision_r1.core.progress import Progress
-from vision_r1.problems.config import anchored
+from vision_r1.problems.config import RlMixture, anchored
 
 CONFIG = "construction.yaml"
 
@@ -23,13 +23,7 @@ def construction_config(path: Path, overrides: Sequence[str]) -> Construction:
     Raises:
         ConfigError: no such file, not YAML, or settings that are none.
     """
-    try:
-        data = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        raise ConfigError("no such file", where=str(path)) from None
-    except (UnicodeDecodeError, OSError):
-        raise ConfigError("not a YAML text file", where=str(path)) from None
-    folder = path.resolve().parent
+    data, folder = _read(path), path.resolve().parent
     for section in ("data", "evaluation"):
         sets = data.get(section)
         if isinstance(sets, dict):
@@ -42,6 +36,34 @@ def construction_config(path: Path, overrides: Sequence[str]) -> Construction:
     if isinstance(steps := data.get("steps"), list):
         data["steps"] = [_anchored_step(step, folder) for step in steps]
     return validate(Construction, apply_overrides(data, list(overrides)), str(path))
+
+
+def mixture_config(path: Path) -> RlMixture:
+    """The settings of a mixture; paths are relative to the file. Raises ConfigError."""
+    data, folder = _read(path), path.resolve().parent
+    for section in ("sources", "against"):
+        if isinstance(sets := data.get(section), dict):
+            data[section] = {name: _anchored_source(each, folder) for name, each in sets.items()}
+    return validate(RlMixture, data, str(path))
+
+
+def _anchored_source(source: Any, folder: Path) -> Any:
+    """A set, or a source with a set inside it, with its paths joined to a folder."""
+    if not isinstance(source, dict):
+        return source
+    inner = source.get("data")
+    return (
+        {**source, "data": anchored(inner, folder)} if isinstance(inner, dict) else anchored(source, folder)
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise ConfigError("no such file", where=str(path)) from None
+    except (UnicodeDecodeError, OSError):
+        raise ConfigError("not a YAML text file", where=str(path)) from None
 
 
 def _anchored_step(step: Any, folder: Path) -> Any:

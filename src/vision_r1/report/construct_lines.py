@@ -42,3 +42,23 @@ def projection_lines(projection: Mapping[str, Any]) -> Iterator[str]:
     yield f"  cost                 {projection['cost']:,.2f}"
     at_least = f"at least {hours:,.2f}" if hours is not None else "unknown: all answers came from the log"
     yield f"  hours                {at_least}"
+
+
+def join_lines(name: str, joined: Mapping[str, Any]) -> Iterator[str]:
+    """What became of one published file."""
+    yield f"{name}: {joined['joined']:,} of {joined['rows']:,} rows have their images"
+    for folder, count in joined["misses"].items():
+        yield f"  no image below {clean(str(folder))}: {count:,}"
+    for fault, count in joined["faults"].items():
+        yield f"  {clean(str(fault))}: {count:,}"
+
+
+def mixture_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """What every source gave."""
+    yield f"{report['rows']:,} problems"
+    for name, source in report["sources"].items():
+        bad = sum(source["bad"].values())
+        yield (
+            f"  {clean(name):<16} {source['drawn']:>7,} drawn of {source['problems']:,}; "
+            f"set aside {bad:,}, repeated {source['repeated']:,}, in an evaluation set {source['left_out']:,}"
+        )
