@@ -156,6 +156,9 @@ REWRITTEN = [
     ("The user mentions a dotted line.", "There is a dotted line."),
     ("From the description of the image, x is 3.", "From the image, x is 3."),
     ("The user provided the description of the image.", "The user provided the image."),
+    ("The angle described by the user is 40.", "The angle shown in the image is 40."),
+    ("The description: a red car on a bridge.", "The image shows: a red car on a bridge."),
+    ("The image shows that the description shows a cat.", "The image shows a cat."),
     # The problem says that the image shows.
     ("The problem says the image shows two cats.", "The image shows two cats."),
     ("The question says that the figure shows a trapezoid.", "The figure shows a trapezoid."),

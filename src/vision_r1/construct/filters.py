@@ -24,7 +24,6 @@ from vision_r1.construct.scripts import mixed_scripts
 from vision_r1.grading import GradeSpec, Parts, Verdict, extract, grade_answer, grade_response, split_parts
 from vision_r1.grading.choice import resolve
 from vision_r1.grading.formats import has_tag
-from vision_r1.grading.text import hedges
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,11 @@ class Reading:
 Rule = Callable[[Reading], str | None]
 
 _ANSWER_IS = re.compile(r"answer\s{0,3}(?:is\b|:|=)", re.IGNORECASE)
+# "12 cm", "about \\frac{1}{2}", "x = 5": not "twice the 5 that I found".
+_VALUE = re.compile(
+    r"\W{0,4}(?:(?:about|approximately|exactly|just|simply|indeed|now|[a-z]\s?=)\s{0,2})?\W{0,4}(?:\d|[dt]?frac|sqrt|pi\b)",
+    re.IGNORECASE,
+)
 
 
 def _truncated(reading: Reading) -> str | None:
@@ -158,7 +162,7 @@ def _is_answer(said: str, spec: GradeSpec) -> bool:
     if spec.options:
         return bool(resolve(said, spec.options).indices)
     if any(char.isdigit() for char in spec.gold):
-        return any(char.isdigit() for char in said) and (len(said.split()) <= 8 or hedges(said))
+        return _VALUE.match(said) is not None and len(said.split()) <= 5
     return len(said.split()) <= max(4, len(spec.gold.split()))
 
 
