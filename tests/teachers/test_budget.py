@@ -27,7 +27,9 @@ def test_an_endpoint_that_does_not_count_is_charged_the_most():
     assert most.of(ChatReply("a", "", "stop", 7, 3, "m", 2)) == Spent(1, 7, 3, 2, 10, money(PRICE, 7, 3))
 
 
-REQUESTS = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50), st.floats(0, 1)), min_size=1, max_size=40)
+REQUESTS = st.lists(
+    st.tuples(st.integers(0, 50), st.integers(1, 50), st.floats(0, 1)), min_size=1, max_size=40
+)
 
 
 @given(REQUESTS, st.integers(0, 30), st.integers(0, 800), st.floats(0, 0.004), st.integers(1, 8))
