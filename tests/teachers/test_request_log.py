@@ -121,15 +121,6 @@ def test_new_fields_come_back(tmp_path):
         assert log.get(ask().key) == reply
 
 
-def test_many_answers_at_once(tmp_path):
-    with RequestLog(tmp_path / "log") as log:
-        log.put([Answered(f"k{i}", "m", "{}", dataclasses.replace(REPLY, text=str(i))) for i in range(1300)])
-        found = log.get_many([f"k{i}" for i in range(0, 2600, 2)])
-        assert {key: reply.text for key, reply in found.items()} == {
-            f"k{i}": str(i) for i in range(0, 1300, 2)
-        }
-
-
 def test_the_log_is_small_beside_its_images(tmp_path):
     rng = np.random.default_rng(0)
     with RequestLog(tmp_path / "log") as log:

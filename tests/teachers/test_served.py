@@ -336,7 +336,7 @@ CHILD = """
             async def drive():
                 await asyncio.gather(*(chain(i) for i in range(int(sys.argv[3]))))
             try:
-                teachers.run(drive)
+                teachers.run(drive, lambda count: print(f"finishing {count}", flush=True))
             except Interrupted as error:
                 print(error.line(), flush=True)
                 sys.exit(error.exit_code)
@@ -355,7 +355,8 @@ def test_ctrl_c_finishes_and_a_second_one_drops(tmp_path):
         while len(server.bodies) < 8:
             time.sleep(0.01)
         child.send_signal(signal.SIGINT)
-        assert "run the same command to go on" in child.communicate(timeout=20)[0]
+        told = child.communicate(timeout=20)[0]
+        assert "finishing 8\n" in told and "run the same command to go on" in told
         assert child.returncode == 130 and len(server.bodies) == 8 == sum(server.answered.values())
         with RequestLog(tmp_path / "log") as log:
             assert log.ledger()["m"].replies == 8
