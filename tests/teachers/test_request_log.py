@@ -1,16 +1,21 @@
 """What was answered stays answered: across threads, processes, kills and versions."""
 
 import dataclasses
+import io
+import json
 import sqlite3
 import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from PIL import Image
 from test_requests import picture
 
 from vision_r1.core.errors import InputError, RunStateError
+from vision_r1.problems.images import BytesImage
 from vision_r1.teachers.chat import ChatReply, ChatRequest, encode_picture, request_text
 from vision_r1.teachers.request_log import VERSION, Answered, RequestLog, Spent
 
@@ -73,6 +78,102 @@ def test_many_threads_write(tmp_path):
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(lambda i: put(log, ask(i)), range(300)))
         assert log.ledger()["m"].replies == 300
+
+
+VERSION_1 = """
+    CREATE TABLE replies (
+        key TEXT PRIMARY KEY, model TEXT NOT NULL, request TEXT NOT NULL, reply TEXT NOT NULL,
+        prompt_tokens INTEGER, completion_tokens INTEGER, written REAL NOT NULL
+    ) WITHOUT ROWID
+"""
+
+
+def test_a_log_of_version_1_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "log"
+    reply = '{"text": "t", "reasoning": "r", "finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 2, "model": "m-1"}'
+    db = sqlite3.connect(path)
+    db.execute(VERSION_1)
+    for key, template in (("a", "describe@1-0a"), ("b", "describe@2"), ("c", ""), ("d", "bare")):
+        row = (key, "m", json.dumps({"template": template}), reply, 3, 2, 1.0)
+        db.execute("INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    db.execute(f"PRAGMA application_id={0x56523151}")
+    db.execute("PRAGMA user_version=1")
+    db.commit()
+    db.close()
+    for _ in range(2):
+        with RequestLog(path) as log:
+            assert log.get("a") == ChatReply("t", "r", "stop", 3, 2, "m-1")
+            assert log.ledger_by_step() == {
+                ("", "m"): Spent(1, 3, 2, 0, 5), ("bare", "m"): Spent(1, 3, 2, 0, 5),
+                ("describe", "m"): Spent(2, 6, 4, 0, 10),
+            }  # fmt: skip
+            put(log, ask())  # the second time it is there already
+            log.put([Answered("e", "m", "{}", REPLY, "describe", 12, 0.5)])
+            assert log.ledger()["m"].replies == 6
+            db = log._log._db
+            db.execute("DELETE FROM replies WHERE key NOT IN ('a', 'b', 'c', 'd')")
+
+
+def test_new_fields_come_back(tmp_path):
+    reply = dataclasses.replace(REPLY, reasoning_tokens=0, hidden="encrypted")
+    with RequestLog(tmp_path / "log") as log:
+        put(log, ask(), reply)
+        assert log.get(ask().key) == reply
+
+
+def test_the_log_is_small_beside_its_images(tmp_path):
+    rng = np.random.default_rng(0)
+    with RequestLog(tmp_path / "log") as log:
+        for i in range(200):
+            buffer = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (66, 70, 3), dtype=np.uint8)).save(buffer, "PNG")
+            media = BytesImage(buffer.getvalue(), "row")
+            assert len(buffer.getvalue()) > 13_000
+            request = dataclasses.replace(ask(i), user="Look and think step by step. " * 10, media=(media,))
+            put(
+                log,
+                request,
+                dataclasses.replace(REPLY, text="so the answer is 12. " * 20),
+                [encode_picture(media)],
+            )
+    assert (tmp_path / "log").stat().st_size < 200 * 2048
+    assert (tmp_path / "log.pictures").stat().st_size < 200 * 20_000
+
+
+FULL = """
+    import resource, sys
+    from pathlib import Path
+    from vision_r1.core.errors import InputError
+    from vision_r1.teachers.chat import ChatReply, Picture
+    from vision_r1.teachers.request_log import Answered, RequestLog
+    log = RequestLog(Path(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
+    try:
+        for i in range(10**6):
+            if sys.argv[2] == "answers":
+                log.put([Answered(f"k{i}", "m", "x" * 500, ChatReply("t", "", "stop", 1, 1, "m"))])
+            else:
+                log.keep([Picture(f"k{i}", "png", b"x" * 500, (1, 1))])
+            print(i, flush=True)
+    except InputError as error:
+        print(error.line())
+"""
+
+
+@pytest.mark.parametrize("what", ["answers", "pictures"])
+def test_a_full_disk_is_one_line_and_keeps_what_was_answered(tmp_path, what):
+    path = tmp_path / "log"
+    told = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FULL), str(path), what], capture_output=True, text=True, check=True
+    )  # fmt: skip
+    *numbers, line = told.stdout.splitlines()
+    assert "cannot be used" in line and "the disk has room" in line and told.stderr == ""
+    assert len(numbers) > 50
+    with RequestLog(path) as log:
+        kept = [log.get(f"k{i}") if what == "answers" else log.picture(f"k{i}") for i in range(len(numbers))]
+        assert all(kept)
+        put(log, ask())  # there is room again
+        assert log.get(ask().key) == REPLY
 
 
 HOLDER = """

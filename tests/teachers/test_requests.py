@@ -4,14 +4,24 @@ import base64
 import dataclasses
 import io
 import json
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from vision_r1.core.errors import InputError
 from vision_r1.problems.images import BytesImage, decode_image
-from vision_r1.teachers.chat import ChatRequest, encode_picture, messages
+from vision_r1.teachers.chat import (
+    ChatRequest,
+    encode_picture,
+    messages,
+    picture_name,
+    request_text,
+    scaled_down,
+)
 from vision_r1.teachers.wire import request_body
 
 
@@ -70,6 +80,65 @@ def test_other_images_become_the_pixels_that_a_model_here_sees(media):
     assert found.suffix == "png" and found.data != media.read()
     sent = decode_image(found.data, "")
     assert sent.size == media.load().size and sent.tobytes() == media.load().tobytes()
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(784, 20_000))
+def test_a_large_image_is_scaled_down_and_keeps_its_shape(width, height, most):
+    image = Image.new("RGB", (width, height))
+    small = scaled_down(image, most)
+    if width * height <= most:
+        assert small is image
+        return
+    assert 0.5 * most < small.width * small.height <= most
+    # Each side is within a pixel of its share, unless it had only one.
+    ratio = (most / (width * height)) ** 0.5
+    assert abs(small.width - width * ratio) <= 1 or small.height == 1
+    assert abs(small.height - height * ratio) <= 1 or small.width == 1
+
+
+@pytest.mark.parametrize("suffix", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_a_scaled_image_stays_a_jpeg_or_becomes_a_png(suffix):
+    buffer = io.BytesIO()
+    Image.new("RGB", (100, 50), "red").save(buffer, suffix)
+    media = BytesImage(buffer.getvalue(), "row 1")
+    found = encode_picture(media, 800)
+    assert found.size == (40, 20) == decode_image(found.data, "").size
+    assert found.suffix == ("jpeg" if suffix == "JPEG" else "png")
+    assert found.name == f"{media.key}-800px" != encode_picture(media).name
+    assert encode_picture(media, 5000).data == encode_picture(media).data
+
+
+def test_the_key_decodes_no_image():
+    class Unread:
+        key = "0123"
+
+        def load(self):
+            raise AssertionError("decoded")
+
+    request = ChatRequest("m", "q", media=(Unread(),))
+    assert len(request.key) == 64
+    assert json.loads(request_text(request))["images"] == ["0123"]
+    # Requests of before, which had no such cap, keep their names.
+    assert "max_image_pixels" not in json.loads(request_text(request))
+    assert (
+        json.loads(request_text(dataclasses.replace(request, max_image_pixels=900)))["max_image_pixels"]
+        == 900
+    )
+
+
+@pytest.mark.parametrize("key", ["../../etc/passwd", "a/b", "", "x" * 200, ".hidden", "a\nb"])
+def test_a_picture_has_the_name_of_a_file(key):
+    media = picture(1)
+    media._key = key or "\x00"
+    assert re.fullmatch(r"[0-9a-f]{64}", picture_name(media))
+
+
+def test_the_step_is_what_stands_before_the_version():
+    assert [ChatRequest("m", "q", template=t).step for t in ("describe@1-0a", "bare", "")] == [
+        "describe",
+        "bare",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", picture(3).read()[:45]], ids=["empty", "text", "cut"])

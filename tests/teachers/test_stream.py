@@ -1,5 +1,6 @@
 """A streamed reply is the same reply however its bytes are cut, and never half of one."""
 
+import itertools
 import json
 
 import pytest
@@ -24,7 +25,7 @@ def streamed(*pieces: bytes) -> ChatReply | Fault:
 def test_however_it_is_cut_it_is_the_whole_reply(text, thought, piece, cuts):
     data = b"".join(events(text, thought, piece))
     cuts = sorted({0, *(cut % len(data) for cut in cuts), len(data)})
-    found = streamed(*(data[start:end] for start, end in zip(cuts, cuts[1:], strict=False)))
+    found = streamed(*(data[start:end] for start, end in itertools.pairwise(cuts)))
     assert found == read(200, reply(text, reasoning_content=thought))
 
 

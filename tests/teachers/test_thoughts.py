@@ -37,7 +37,7 @@ def test_a_thought_that_never_ends_is_told_from_none(text):
 
 @given(st.text(st.sampled_from("<>/think ab")), st.text(), st.booleans())
 def test_any_reply_comes_apart(text, reasoning, opened):
-    thought, rest, finished = split_thought(said(text, reasoning), opened)
+    _, rest, finished = split_thought(said(text, reasoning), opened)
     assert finished or rest == ""
 
 

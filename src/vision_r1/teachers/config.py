@@ -127,7 +127,7 @@ class RoleConfig(FrozenConfig):
 
     Attributes:
         model: what the endpoints call it.
-        endpoints: where it is served; several share the load.
+        endpoints: where it is served; several share the load. `answer_retries` is the first one's.
         max_tokens: cap on a reply, in tokens, reasoning included.
         temperature: 0 is greedy; None leaves it to the endpoint.
         top_p: nucleus mass.

@@ -19,7 +19,6 @@ from vision_r1.teachers.database import Database, Schema
 from vision_r1.teachers.ledger import Spent
 
 _JSON = json.JSONEncoder()
-_AT_ONCE = 500  # keys in one query
 # The ledger is read from this index alone, not from the texts.
 _INDEX = """
 CREATE INDEX spent ON replies
@@ -129,16 +128,6 @@ class RequestLog:
         """The answer to a request, if there is one."""
         found = self._log.rows("SELECT reply FROM replies WHERE key = ?", (key,))
         return ChatReply(**json.loads(found[0][0])) if found else None
-
-    def get_many(self, keys: Sequence[str]) -> dict[str, ChatReply]:
-        """The answers to those of the requests that have one, by key."""
-        found: dict[str, ChatReply] = {}
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            marks = ", ".join("?" * len(some))
-            rows = self._log.rows(f"SELECT key, reply FROM replies WHERE key IN ({marks})", some)  # noqa: S608
-            found |= {key: ChatReply(**json.loads(reply)) for key, reply in rows}
-        return found
 
     def put(self, answers: Sequence[Answered]) -> None:
         """Write answers, in one transaction; they are on file when this returns. The first to a key stays.

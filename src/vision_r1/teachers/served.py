@@ -27,6 +27,10 @@ from vision_r1.teachers.transport import Traffic
 T = TypeVar("T")
 
 
+def _nobody(in_flight: int) -> None:
+    """Tell nobody what is waited for."""
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointStatus:
     """One endpoint of a role at this moment.
@@ -98,12 +102,18 @@ class Teachers:
         self.ledger: Ledger = self._desk.ledger
         self._thread = LoopThread("teachers", self._wind_up)
 
-    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def run(
+        self, work: Callable[[], Coroutine[Any, Any, T]], on_interrupt: Callable[[int], None] = _nobody
+    ) -> T:
         """Run a coroutine function in the event loop; blocks until it has ended.
+
+        Args:
+            work: makes the coroutine.
+            on_interrupt: told at the first Ctrl-C how many requests are under way and waited for.
 
         Raises:
             BudgetReached: the next request would pass a budget. What was under way is on file.
-            Interrupted: after Ctrl-C or `stop`. What was under way is on file.
+            Interrupted: after Ctrl-C, or where `work` asked on after `stop`. What was under way is on file.
             KeyboardInterrupt: at the second Ctrl-C. What was under way is lost.
             InputError: no request could succeed, or the log cannot be written.
         """
@@ -112,11 +122,13 @@ class Teachers:
             return job.result()
         except KeyboardInterrupt:
             self.stop()
+            on_interrupt(sum(each.in_flight for each in self.status().endpoints))
         try:
-            return job.result()
+            job.result()
         except KeyboardInterrupt:
             job.cancel()
             raise
+        raise _interrupted()
 
     async def answer(self, role: str, request: ChatRequest, usable: Usable = any_text) -> ChatReply | Failure:
         """The answer to a request from the log, else from the role's endpoints; awaited inside `run`.
@@ -137,8 +149,7 @@ class Teachers:
 
     def stop(self) -> None:
         """Send nothing new, finish what is under way; from any thread. Answers in the log still come."""
-        why = Interrupted("interrupted", fix="everything answered is kept; run the same command to go on")
-        self._thread.call(lambda: self._desk.stop(why))
+        self._thread.call(lambda: self._desk.stop(_interrupted()))
 
     def status(self) -> Status:
         """Where the run stands; from any thread."""
@@ -185,6 +196,10 @@ class Teachers:
         await self._desk.close()
         for pool in self._pools.values():
             await pool.close()
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("interrupted", fix="everything answered is kept; run the same command to go on")
 
 
 def _first_of_ours(error: BaseException) -> VisionR1Error | None:
