@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import shutil
 import threading
 from pathlib import Path
+
+from PIL import Image
 
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import reported_writes
@@ -101,7 +104,9 @@ class ImageStore:
             digest = hashlib.sha256(data).hexdigest()
         else:
             picture = encode_picture(media)
-            digest, suffix, data = picture.name, picture.suffix, picture.data
+            image = Image.open(io.BytesIO(picture.data))
+            digest = hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
+            suffix, data = picture.suffix, picture.data
         name = f"{digest[:2]}/{digest}.{suffix}"
         if not _whole(self.root / name):
             with reported_writes(self.root):
