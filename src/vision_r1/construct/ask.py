@@ -15,7 +15,7 @@ from vision_r1.core.errors import InputError
 from vision_r1.core.progress import Progress
 from vision_r1.teachers.chat import Failure
 from vision_r1.teachers.config import RoleConfig
-from vision_r1.teachers.served import Teachers
+from vision_r1.teachers.served import Status, Teachers
 
 # After so many problems of which none can give a row, the construction stops.
 LOOK_AT = 50
@@ -85,7 +85,7 @@ async def ask_all(
             asked.done += 1
             _look(end.value, asked)
             status = teachers.status()
-            progress.advance(asked.done, requests=status.answered, cost=status.cost, failed=status.failed)
+            progress.advance(asked.done, **_fields(status))
 
     async def work() -> None:
         for chain in turns:  # shared: each takes the next one
@@ -96,6 +96,17 @@ async def ask_all(
     async with asyncio.TaskGroup() as group:
         for _ in range(width):
             group.create_task(work())
+
+
+def _fields(status: Status) -> dict[str, float]:
+    """What is shown beside the problems."""
+    fields: dict[str, float] = {
+        "answered": status.answered,
+        "from_log": status.from_log,
+        "failed": status.failed,
+        "in_flight": sum(endpoint.in_flight for endpoint in status.endpoints),
+    }
+    return fields | ({"cost": status.cost} if status.cost else {})
 
 
 def _look(made: Made, asked: Asked) -> None:

@@ -54,6 +54,7 @@ _FIELDS: dict[str, tuple[str, bool]] = {
     "accuracy": ("accuracy", True),
     "val_loss": ("val loss", False),
 }
+_COUNTS = ("answered", "from_log", "failed", "in_flight")
 
 
 def field_line(fields: Mapping[str, float]) -> str:
@@ -63,6 +64,9 @@ def field_line(fields: Mapping[str, float]) -> str:
         name, share = _FIELDS.get(key, (key.replace("_", " "), False))
         digits = 1 if name == "tokens" else 3 if "loss" in name else 2
         shown = number(value)
+        if key in _COUNTS:
+            parts.append(f"{name} {whole(shown)}")
+            continue
         parts.append(f"{name} {percent(shown, 0) if share else decimal(shown, digits)}")
     return " · ".join(parts)
 
