@@ -135,6 +135,7 @@ WRONG = {
     "refuses the key|asks for a key": Answer(status=401),
     "has no model 'm'": Answer(status=404, body={"error": {"message": "The model `m` does not exist."}}),
     "no chat completions": Answer(status=404, body=b"<html>not found</html>"),
+    "'m' takes no images": Answer(status=400, body={"error": {"message": "m is not a multimodal model"}}),
 }
 
 
@@ -477,6 +478,22 @@ def test_nothing_is_left_running(log):
             answers(teachers, asks(1, 2, media=(picture(1),)))
         assert threading.active_count() == inside
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.05, 0.15])
+def test_who_joins_a_request_that_others_leave_gets_its_answer(moment, log):
+    def script(body, before):
+        return Answer(status=500, delay=0.1) if before == 0 else echo(body, before)
+
+    async def drive(teachers):
+        first = asyncio.create_task(teachers.answer("a", asks("a")[0]))
+        await asyncio.sleep(moment)
+        first.cancel()
+        await asyncio.sleep(0)
+        return await teachers.answer("a", asks("a")[0])
+
+    with FaultyServer(script) as server, Teachers({"a": role(server)}, log) as teachers:
+        assert teachers.run(lambda: drive(teachers)).text == "echo a"
 
 
 def test_a_failure_of_the_work_itself_comes_through(log):
