@@ -119,21 +119,31 @@ class Desk:
         except InputError as error:
             return Failure("request", error.line())
         key = request_key(text)
-        fetch = self._fetches.get(key)
-        if fetch is None:
-            logged = self.log.get(key)
-            if logged is not None:
-                line.logged = line.logged + Estimate(0, 0).of(logged)
-                return logged
-            if self.stopped is not None:
-                raise self.stopped
-            fetch = self._begin(_Asked(request, text, key, pool, price, line))
+        while True:
+            fetch = self._fetches.get(key)
+            if fetch is None:
+                logged = self.log.get(key)
+                if logged is not None:
+                    line.logged += Estimate(0, 0).of(logged)
+                    return logged
+                if self.stopped is not None:
+                    raise self.stopped
+                fetch = self._begin(_Asked(request, text, key, pool, price, line))
+            found = await self._awaited(fetch)
+            if found is not None:
+                return found
+
+    async def _awaited(self, fetch: _Fetch) -> ChatReply | Failure | None:
+        """What a fetch comes to; None where it was dropped just when all others had left it."""
         fetch.waiting += 1
         try:
             return await asyncio.shield(fetch.task)
         except asyncio.CancelledError:
+            task = asyncio.current_task()
             if fetch.task.cancelled() and self.stopped is not None:
                 raise self.stopped from None
+            if fetch.task.cancelled() and task is not None and not task.cancelling():
+                return None
             raise
         finally:
             fetch.waiting -= 1

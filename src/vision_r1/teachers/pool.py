@@ -24,7 +24,7 @@ from vision_r1.teachers.wire import Fault
 MOST_FAILURES = 50
 _STRIKES = 8  # attempts that fail in a row before an endpoint is left out, where there are others
 # Only with a fault of this kind will no request ever succeed.
-_STOPPING = ("key", "model", "address", "quota")
+_STOPPING = ("key", "model", "images", "address", "quota")
 Health = Literal["well", "out", "probed"]
 
 
@@ -233,6 +233,7 @@ def _told(fault: Fault, config: EndpointConfig, model: str) -> InputError:
         ),
         "quota": ("the account has no quota left", "top it up and run again; " + kept),
         "model": (f"the endpoint has no model {model[:80]!r}", "name one that it lists under /models"),
+        "images": (f"the model {model[:80]!r} takes no images", "name one that does for this part"),
         "address": ("no chat completions at this address", "the url usually ends in /v1"),
         "row": (f"{MOST_FAILURES} requests in a row failed", "mend it and run again; " + kept),
         "throttled": ("the endpoint throttles every request", "run again later; " + kept),

@@ -20,7 +20,13 @@ _THROTTLED = (429, 503, 529)
 _NO_MODEL = re.compile(r"\bmodel\b.{0,200}\b(does not exist|not found|not exist|unknown model)", re.I | re.S)
 
 
-FaultKind = Literal["retry", "unreachable", "throttled", "row", "key", "model", "address", "quota"]
+# As vLLM, OpenAI, llama.cpp and DeepSeek say it; narrow, as one image may be refused for its own sake.
+_NO_IMAGES = re.compile(
+    r"not a multimodal model|does not support (?:image|vision|multimodal)|image input is not supported"
+    r"|image_url is only supported|unknown variant `image_url`|At most 0 image",
+    re.IGNORECASE,
+)
+FaultKind = Literal["retry", "unreachable", "throttled", "row", "key", "model", "images", "address", "quota"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class Fault:
     Attributes:
         kind: "retry": try again; "throttled": later, and fewer at a time; "row": this request never
             will; "unreachable": try again, then no request will;
-            "key", "model", "address", "quota": no request will.
+            "key", "model", "images", "address", "quota": no request will.
         reason: what happened.
         wait: seconds that the endpoint asks to wait, if it says so.
         worked: whether the endpoint may have written an answer, and may charge for it.
@@ -105,6 +111,7 @@ def _kind(status: int, said: str, code: str) -> FaultKind:
         (status in (401, 403), "key"),
         (status == 402 or code == "insufficient_quota", "quota"),
         (code == "model_not_found" or (400 <= status < 500 and bool(_NO_MODEL.search(said))), "model"),
+        (status >= 400 and bool(_NO_IMAGES.search(said)), "images"),
         (status in (404, 405) or status < 400, "address"),
         (status in _THROTTLED, "throttled"),
         (status >= 500 or status in (408, 409, 425), "retry"),
