@@ -24,7 +24,7 @@ import psutil
 from vision_r1.construct.config import FilterLimits
 from vision_r1.construct.filters import RULES, Candidate, Reading
 from vision_r1.construct.judge import judge, judge_rows
-from vision_r1.construct.rewrite import residual_talk, rewrite
+from vision_r1.construct.rewrite import leftover_talk, rewrite
 from vision_r1.grading import GradeSpec
 
 SEED = 11
@@ -113,11 +113,12 @@ def row(index: int) -> tuple[Candidate, str]:
 
 
 class Memory(threading.Thread):
-    """Watches the resident memory of this process and of all below it."""
+    """Watches the resident memory and the processor time of this process and of all below it."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.peak, self.ended = 0, threading.Event()
+        self._spent: dict[int, float] = {}
 
     def run(self) -> None:
         """Look twice a second."""
@@ -127,9 +128,16 @@ class Memory(threading.Thread):
             for process in (own, *own.children(recursive=True)):
                 try:
                     total += process.memory_info().rss
+                    times = process.cpu_times()
+                    self._spent[process.pid] = times.user + times.system
                 except psutil.NoSuchProcess:
                     continue
             self.peak = max(self.peak, total)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of all of them, as they were last seen."""
+        return sum(self._spent.values())
 
 
 def whole(rows: int, workers: int | None) -> dict[str, object]:
@@ -156,7 +164,8 @@ def whole(rows: int, workers: int | None) -> dict[str, object]:
     memory.join()
     return {
         "rows": rows, "seconds": round(seconds, 1), "rows_per_s": round(rows / seconds),
-        "peak_mib": round(memory.peak / 2**20), "rewritten": rewritten, "misjudged": misjudged,
+        "cpu_seconds": round(memory.cpu_seconds), "peak_mib": round(memory.peak / 2**20),
+        "rewritten": rewritten, "misjudged": misjudged,
         "reasons": dict(reasons.most_common()),
     }  # fmt: skip
 
@@ -175,7 +184,7 @@ def by_rule(rows: int) -> dict[str, float]:
         rewrite(candidate.thought)
         spent["rewrite, by itself"] += time.perf_counter() - begin
         begin = time.perf_counter()
-        residual_talk(reading.thought)
+        leftover_talk(reading.thought)
         spent["residual_talk"] += time.perf_counter() - begin
         begin = time.perf_counter()
         judge(candidate, LIMITS)

@@ -12,6 +12,7 @@ from construct_fakes import misread_facts, tiny_problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vision_r1.construct import arithmetic
 from vision_r1.construct.arithmetic import evaluate, sums, uncorrected
 from vision_r1.construct.config import FilterLimits
 from vision_r1.construct.filters import RULES, Candidate
@@ -304,6 +305,35 @@ def test_sums_are_worked_out_as_python_does(expression):
     assert uncorrected(right) is None
     assert uncorrected(wrong) is not None
     assert uncorrected(f"{wrong[:-1]}, wait, that is a mistake, {right[3:]}") is None
+
+
+PIECES = [
+    "1",
+    "12",
+    "3.5",
+    "1,200",
+    "+",
+    "-",
+    "*",
+    "/",
+    "=",
+    " ",
+    ". ",
+    ", ",
+    "x",
+    " x ",
+    "a",
+    "(",
+    "%",
+    "10",
+    "·",
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+def test_the_fast_search_finds_the_sums_that_a_plain_one_finds(text):
+    assert [m.span() for m in arithmetic._matches(text)] == [m.span() for m in arithmetic._SUM.finditer(text)]
 
 
 @settings(deadline=None)

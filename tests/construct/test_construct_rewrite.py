@@ -193,10 +193,10 @@ def test_what_passes_speaks_of_no_description(text):
 def test_time_grows_with_the_length_only(piece):
     def seconds(size):
         text = piece * (size // len(piece))
-        begin = time.perf_counter()
+        begin = time.process_time()
         residual_talk(rewrite(text))
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     seconds(2_000)
-    # Twice the slope of a line, and a floor for a machine that does other things as well.
-    assert seconds(200_000) < max(20 * min(seconds(20_000) for _ in range(3)), 1.0)
+    # Ten times the text in far less than a hundred times the time.
+    assert seconds(200_000) < max(40 * min(seconds(20_000) for _ in range(3)), 1.0)

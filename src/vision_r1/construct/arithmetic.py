@@ -67,7 +67,9 @@ def sums(text: str) -> Iterator[Sum]:
 def _matches(text: str) -> Iterator[re.Match[str]]:
     done = 0
     for stretch in _STRETCH.finditer(text):
-        for match in _SUM.finditer(text, max(done, stretch.start()), stretch.end() + _LONGEST_NUMBER):
+        # The value stands behind the stretch; a sum behind that is of the next one.
+        match = _SUM.search(text, max(done, stretch.start()), stretch.end() + _LONGEST_NUMBER)
+        if match is not None and match.start() < stretch.end():
             done = match.end()
             yield match
 

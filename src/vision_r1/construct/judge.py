@@ -15,7 +15,7 @@ from itertools import chain, islice
 from vision_r1.construct.config import FilterLimits
 from vision_r1.construct.filters import Candidate, Reading, apply_rules
 from vision_r1.construct.replies import Dropped
-from vision_r1.construct.rewrite import residual_talk
+from vision_r1.construct.rewrite import leftover_talk
 from vision_r1.core.errors import VisionR1Error
 from vision_r1.grading import Verdict, extract
 from vision_r1.grading.extract import strip_marks
@@ -61,7 +61,7 @@ def judge(row: Candidate, limits: FilterLimits) -> Judgement:
     if dropped:
         return Judgement(dropped, reading.verdict)
     before, thought = row.thought.strip(), reading.thought.strip()
-    left = residual_talk(thought)
+    left = leftover_talk(thought)  # what is missing is a rule's, and was looked for
     if left is not None:
         return Judgement((Dropped("residual_talk", f"still says: {left}"),), reading.verdict)
     return Judgement((), reading.verdict, final_text(thought, row.reply), thought != before)

@@ -86,9 +86,11 @@ _BEFORE_NOUN = (
     r"|trust(?:ing)?|misread|misinterpreted|match(?:es|ing)?|have|recall(?:ing)?|remember"
     r"|double-check(?:ing)?|visuali[sz](?:e|ing)|provided|gave|shared)"
 )
-_SUBJECT = (
-    r"(?!\s+(?:is|was|might|may|could|would|should|must|can|will|does|did|doesn|didn|isn|lacks?|needs?|omits?"
-    r"|never|calls?|seems|leaves)\b)"
+# What a description says, not what a part of it does: "the first sentence of the description says".
+_SUBJECT = rf"(?<!of )(?<!in )(?<!from )\b{_NOUN}"
+_NO_SUBJECT = (
+    r"(?!['’]s\b)(?!\s+(?:is|was|might|may|could|would|should|must|can|will|does|did|doesn|didn|isn|lacks?|needs?|omits?"
+    r"|never|calls?|seems|leaves|says|said|mentions|states|describes|reads)\b)"
 )
 
 
@@ -189,37 +191,44 @@ _SAID = (
     ),
     _phrase(
         _D,
-        rf"\bit(?:\s+(?:is|was)|['’]s)\s+(?:{_ADVERB}\s+)?{_WRITTEN}\s+(?:in|by)\s+{_NOUN}\s+that\s+",
+        rf"\b(?:it(?:\s+(?:is|was)|['’]s)|(?:we|I)(?:\s+(?:are|am|were|was)|['’](?:re|m)))\s+(?:{_ADVERB}\s+)?"
+        rf"(?:{_WRITTEN}|told|informed)\s+(?:in|by)\s+{_NOUN}\s+that\s+",
+        "the image shows that ",
+    ),
+    _phrase(
+        _D,
+        rf"\bit\s+(?:says|states|mentions)\s+in\s+{_NOUN}\s+(?:that\s+)?",
         "the image shows that ",
     ),
     # A clause follows: it stands without the lead, unless an adverb ties it to what was said before.
-    _phrase(_D, rf"\b{_NOUN}\s+{_SAYS}\s+that\s+(?P<rest>\w)", "{rest}"),
+    _phrase(_D, rf"{_SUBJECT}\s+{_SAYS}\s+that\s+(?P<rest>\w)", "{rest}"),
     _phrase(("text",), rf"\b{_TEXT}\s+{_SAYS}\s+that\s+(?P<rest>\w)", "{rest}"),
     _phrase(
         _D,
-        rf"\b{_NOUN}\s+{_SAYS}\s*(?:[:,]\s*|\s)(?P<rest>{_STARTS}\b(?=(?:\s+[\w-]+){{0,6}}\s+{_VERBS}\b)"
+        rf"(?<!as )(?<!what )(?<!like ){_SUBJECT}\s+{_SAYS}\s*(?:[:,]\s*|\s)(?P<rest>{_STARTS}\b"
+        rf"(?=(?:\s+[\w-]+){{0,6}}\s+{_VERBS}\b)"
         r"|there(?:['’]s|\s+is|\s+are)\b)",
         "{rest}",
     ),
-    _phrase(_D, rf"\b{_NOUN}\s+(?:is|was)\s+that\s+of\s+", "the image shows "),
-    _phrase(_D, rf"\b{_NOUN}(?P<adverb>\s+{_ADVERB})?\s+{_SAYS_THAT}\s+", "the image{adverb} shows that "),
+    _phrase(_D, rf"{_SUBJECT}\s+(?:is|was)\s+that\s+of\s+", "the image shows "),
+    _phrase(_D, rf"{_SUBJECT}(?P<adverb>\s+{_ADVERB})?\s+{_SAYS_THAT}\s+", "the image{adverb} shows that "),
     _phrase(
         _D,
-        rf"\b{_NOUN}\s+(?P<seems>seems|appears)\s+to\s+(?:say|suggest|indicate|show|mention|imply|describe|state)\b",
+        rf"{_SUBJECT}\s+(?P<seems>seems|appears)\s+to\s+(?:say|suggest|indicate|show|mention|imply|describe|state)\b",
         "the image {seems} to show",
     ),
     _phrase(
         _D,
-        rf"\b{_NOUN}\s+(?:does|did)\s+(?:say|state|mention|show|specify|note|describe|include|list)\b",
+        rf"{_SUBJECT}\s+(?:does|did)\s+(?:say|state|mention|show|specify|note|describe|include|list)\b",
         "the image does show",
     ),
     # A thing follows: the image shows it.
     _phrase(
-        _D, rf"\b{_NOUN}\s+(?:is|was)\s+(?:about|of|describing|showing|as\s+follows)\b", "the image shows"
+        _D, rf"{_SUBJECT}\s+(?:is|was)\s+(?:about|of|describing|showing|as\s+follows)\b", "the image shows"
     ),
     _phrase(
         _D,
-        rf"\b{_NOUN}(?P<adverb>\s+{_ADVERB})?\s+{_SHOWS}\b(?!\s+(?:that|{_SHOWS})\b)",
+        rf"{_SUBJECT}(?P<adverb>\s+{_ADVERB})?\s+{_SHOWS}\b(?!\s+(?:that|{_SHOWS}|an?\s+(?:typo|error|mistake))\b)",
         "the image{adverb} shows",
     ),
     _phrase(
@@ -229,18 +238,22 @@ _SAID = (
     ),
     _phrase(
         _D,
-        rf"\b{_NOUN}\s+(?=(?:suggests|implies|confirms|reveals|matches|makes|represents|illustrates)\b)",
+        rf"{_SUBJECT}\s+(?=(?:suggests|implies|confirms|reveals|matches|makes|represents|illustrates)\b)",
         "the image ",
     ),
-    _phrase(_D, rf"\b{_NOUN}(?=\s*:)", "the image shows"),
-    _phrase(_D, rf"\b{_NOUN}['’]s\s+", "the image's "),
+    _phrase(_D, rf"(?<!\w )\b{_NOUN}(?=\s*:)", "the image shows"),
+    _phrase(_D, rf"\b{_NOUN}['’]s\s+(?!(?:wording|phrasing|words|text|language)\b)", "the image's "),
 )
 _DESCRIBED = (
-    _phrase(_D, rf"\bas\s+(?:{_WRITTEN}|shown)\s+(?:in|by)\s+{_NOUN}", "as the image shows"),
+    _phrase(
+        _D,
+        rf"\bas\s+(?:{_WRITTEN}|shown)\s+(?:(?:earlier|before|above)\s+)?(?:in|by)\s+{_NOUN}(?!\s+{_SHOWS}\b)",
+        "as the image shows",
+    ),
     # "Not given in the description" says that something is missing.
     _phrase(
         _D,
-        rf"(?<!not )(?<!n't )(?<!n’t )(?<!never )\b{_WRITTEN}\s+(?:in|by)\s+{_NOUN}",
+        rf"(?<!not )(?<!n't )(?<!n’t )(?<!never )\b{_WRITTEN}\s+(?:in|by)\s+{_NOUN}(?!\s+{_SHOWS}\b)",
         "shown in the image",
     ),
     _phrase(("descri",), r"\bas\s+described\b(?!\s+(?:in|by)\b)", "as shown"),
@@ -254,6 +267,11 @@ _DESCRIBED = (
         ("descri",),
         rf"\b(?P<what>(?:the|this|that|these|those|each)\s+(?:\w+\s+)?{_THING})\s+described\b"
         r"(?!\s+(?:in|by|as|the|an?)\b)",
+        "{what} shown",
+    ),
+    _phrase(
+        ("descri",),
+        r"\b(?P<what>(?:what|it|this|that)(?:['’]s|\s+is|\s+was)(?:\s+being)?)\s+described\b(?!\s+(?:as|by|in)\b)",
         "{what} shown",
     ),
     _phrase(("descri",), r"\b(?P<be>is|are|was|were)\s+described\s+as\b", "{be} shown as"),
@@ -278,7 +296,7 @@ _LOOKED_AT = (
         "{lead} the image",
     ),
     _phrase(_D, rf"\b{_NOUN}(?=\s+and\s+the\s+(?:question|problem|options|choices|answer)\b)", "the image"),
-    _phrase(_D, rf"\b(?P<lead>{_BEFORE_NOUN})\s+{_NOUN}{_SUBJECT}", "{lead} the image"),
+    _phrase(_D, rf"\b(?P<lead>{_BEFORE_NOUN})\s+{_NOUN}{_NO_SUBJECT}", "{lead} the image"),
     _phrase(
         ("text",), rf"\b(?P<lead>according\s+to|based\s+on|from|(?:as\s+)?per)\s+{_TEXT}", "{lead} the image"
     ),

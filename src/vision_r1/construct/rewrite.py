@@ -20,12 +20,14 @@ _BREAK = re.compile(r"(\s(?<=[.!?]\s)\s*|\n\s*)")
 # Sentences of the reasoners that we know of are done in three passes.
 _MOST_PASSES = 8
 
-_RESIDUAL_STEMS = ("descri", "caption", "alt text", "alt-text", "transcription", "the user ", "image")
+_RESIDUAL_STEMS = ("descri", "caption", "alt text", "alt-text", "transcription", "the user ")
+_AFTER_IMAGE = ("based on", "according to", "from", "in", "of", "shows that")
+_IMAGE_TWICE = tuple(f"the image {words} the image" for words in _AFTER_IMAGE)
 _RESIDUAL = re.compile(
     r"\b(?:(?:description|caption)s?(?!\s+(?:column|field|label|box|row)\b)|captioned|describers?)\b"
     r"|\bas\s+described\b|\bdescribed\s+(?:above|below|in|by)\b|\balt[- ]text\b|\btranscription\b"
-    r"|\bthe\s+user\s+(?:also\s+|just\s+)?(?:says?|said|states?|stated|mentions?|mentioned|told|described?|describes)\b"
-    r"|\bthe\s+image\s+(?:based\s+on|according\s+to|from|in|of|shows\s+that)\s+the\s+image\b",
+    r"|\bthe\s+user\s+(?:also\s+|just\s+)?"
+    r"(?:says?|said|states?|stated|mentions?|mentioned|told|described?|describes)\b",
     _FLAGS,
 )
 _SHOWN = r"(?:depicts|displays|shows|presents|illustrates|says|states)"
@@ -67,8 +69,13 @@ def _rewrite_sentence(sentence: str) -> str:
 
 def residual_talk(thought: str) -> str | None:
     """What is left of a description, a caption or content that was not provided, if anything."""
+    return leftover_talk(thought) or missing_talk(thought)
+
+
+def leftover_talk(thought: str) -> str | None:
+    """What is left of a description or a caption, or came out doubled, if anything."""
     lowered = thought.lower()
     if any(stem in lowered for stem in _RESIDUAL_STEMS) and (match := _RESIDUAL.search(thought)):
         return match[0]
     doubled = _DOUBLED.search(lowered)
-    return doubled[0] if doubled else missing_talk(thought)
+    return doubled[0] if doubled else next((words for words in _IMAGE_TWICE if words in lowered), None)

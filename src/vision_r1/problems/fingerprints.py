@@ -135,8 +135,10 @@ def fingerprint(
     progress = progress or Silent()
     progress.start("images", len(media), "image")
     seen: dict[object, tuple[str, Look | None]] = {}
+    looks: dict[str, Look | None] = {}  # rows of a table often hold the same image again
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for place, found in zip(media, pool.map(_image_print, media.values()), strict=True):
+        results = pool.map(lambda image: _image_print(image, looks), media.values())
+        for place, found in zip(media, results, strict=True):
             seen[place] = found
             progress.advance(len(seen))
     progress.finish()
@@ -154,8 +156,11 @@ def _place(image: Media) -> object:
     return image.source if isinstance(image, FileImage) else id(image)
 
 
-def _image_print(image: Media) -> tuple[str, Look | None]:
+def _image_print(image: Media, looks: dict[str, Look | None]) -> tuple[str, Look | None]:
+    if isinstance(image, BytesImage) and image.key in looks:
+        return image.key[:DIGEST], looks[image.key]
     look = look_of(image.load()) if isinstance(image, FileImage | BytesImage) else None
+    looks[image.key] = look
     return image.key[:DIGEST], look
 
 
