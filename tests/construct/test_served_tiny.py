@@ -5,8 +5,8 @@ import random
 import re
 
 import pytest
-from faulty_server import Answer, FaultyServer, prompt_of, reply
 
+from faulty_server import Answer, FaultyServer, prompt_of, reply
 from vision_r1.construct.bridge import bridge
 from vision_r1.construct.build import Scope, construct
 from vision_r1.construct.config import Construction, ConstructSettings

@@ -13,12 +13,12 @@ import time
 from collections import Counter
 
 import pytest
-from faulty_server import Answer, FaultyServer, echo, events, prompt_of, reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_endpoint import PASSING, once
 from test_requests import picture
 
+from faulty_server import Answer, FaultyServer, echo, events, prompt_of, reply
 from vision_r1.core.errors import BudgetReached, ConfigError, InputError, Interrupted
 from vision_r1.teachers import pacing
 from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure
