@@ -21,6 +21,7 @@ from typing import Any
 from vision_r1.construct import leak
 from vision_r1.construct.bridge import Bridged, bridge, plain_captions
 from vision_r1.construct.config import ConstructSettings
+from vision_r1.construct.fidelity import fidelity
 from vision_r1.construct.mllm import Mllm, in_process
 from vision_r1.construct.reason import Reasoner, scripted
 from vision_r1.construct.rows import Row, finish
@@ -139,7 +140,7 @@ def _probes(
 ) -> dict[str, Any]:
     """The leak test and the caption control; the arm that the rows themselves are is not made again."""
     if not subset:
-        return {"leak_test": None, "caption_control": None}
+        return {"leak_test": None, "caption_control": None, "fidelity": None}
     true = [problem.answer for problem in subset]
     told: dict[str, Sequence[str | None]] = {"wrong": wrong, "right": true, "none": [None] * len(subset)}
     own = "right" if settings.answer_to_mllm else "none"
@@ -158,6 +159,9 @@ def _probes(
         for arm in leak.ARMS
     }
     return {
+        "fidelity": fidelity(
+            subset, {"caption": _descriptions(captions), "description": _descriptions(arms["none"])}
+        ),
         "leak_test": leak.leak_test(subset, wrong, texts),
         "caption_control": leak.caption_control(
             subset,
@@ -165,6 +169,10 @@ def _probes(
             _replies(subset, arms[own], nothing, reasoner),
         ),
     }
+
+
+def _descriptions(rows: Sequence[Bridged]) -> list[str | None]:
+    return [None if row.dropped is not None else row.description for row in rows]
 
 
 def _replies(
