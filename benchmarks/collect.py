@@ -3,11 +3,11 @@
     python benchmarks/collect.py [--rows 200000] [--out DIR] [--keep] [--json]
 
 Makes problems with an image of 14 KB each and a log that holds an answer to every request (thoughts of
-600 words, nine answers in ten plain and one symbolic; a tenth has a fault, see filtering.py), then runs the
-second pass as `vision-r1 construct --collect` does, and exports for LLaMA-Factory. Reading the sets and
-looking for duplicates, which happens before the first request, is timed apart. Exit code 1 where collecting takes over
-600 seconds, or all processes together over 2 GiB, for 200,000 rows, or where a row came to something else.
-The disk needs about 60 KB a row.
+600 words, nine answers in ten plain and one symbolic; a tenth has a fault, see filtering.py), then runs
+the second pass as `vision-r1 construct --collect` does, and exports for LLaMA-Factory. Reading the sets
+and looking for duplicates, which happens before the first request, is timed apart. Exit code 1
+where collecting takes over 600 seconds, or all processes together over 2 GiB, for 200,000 rows, or where
+a row came to something else. The disk needs about 60 KB a row.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ out/requests/log.sqlite    every answer; images beside it
 out/rows/                  every row, kept or dropped, and why (see `construct.record`)
 out/images/                images by content
 out/data/                  kept rows as a `datasets` directory
+out/construction.yaml      the settings
 out/quarantine.jsonl       requests that brought no answer, with their reasons
 out/summary.json           counts, ledger, controls; written last
 
@@ -38,8 +39,9 @@ from vision_r1.construct.row_files import read_rows, row_writer
 from vision_r1.construct.sources import load_source
 from vision_r1.construct.steps import build_steps, caption_step
 from vision_r1.construct.tally import Tally
+from vision_r1.core.config import dump_yaml, to_plain
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import read_json, write_json, write_jsonl
+from vision_r1.core.files import atomic_write_text, read_json, write_json, write_jsonl
 from vision_r1.core.progress import Progress
 from vision_r1.problems.faults import BadRow
 from vision_r1.problems.load import load_problems
@@ -51,7 +53,13 @@ from vision_r1.teachers.request_log import RequestLog
 from vision_r1.teachers.served import Teachers
 
 LOG = Path("requests") / "log.sqlite"
-ROWS, IMAGES, SUMMARY, QUARANTINE = "rows", "images", "summary.json", "quarantine.jsonl"
+CONFIG, ROWS, IMAGES, SUMMARY, QUARANTINE = (
+    "construction.yaml",
+    "rows",
+    "images",
+    "summary.json",
+    "quarantine.jsonl",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +152,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         prepared = prepared.first(scope.limit)
     work = Work(config, out, prepared, steps, controls)
     with RequestLog(out / LOG) as log:
+        atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
         asked = Asked() if scope.collect_only else _ask(work, log, progress)
         write_jsonl(out / QUARANTINE, (_quarantined(*each) for each in asked.failures))
         collect(work, log, progress)
@@ -296,6 +305,7 @@ def merge(folders: Sequence[Path], out: Path, config: Construction, progress: Pr
         InputError: parts that are damaged, or that disagree about a row.
     """
     merge_constructions(folders, out, config.rows_per_file, progress)
+    atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
     parts = [read_json(folder / SUMMARY) for folder in folders]
     spent: dict[tuple[str, str], Spent] = {}
     for line in (line for part in parts for line in part["ledger"]):

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from vision_r1.construct.config import Construction
-from vision_r1.core.config import apply_overrides, dump_yaml, parse_yaml, to_plain, validate
+from vision_r1.core.config import apply_overrides, parse_yaml, validate
 from vision_r1.core.errors import ConfigError, InputError
-from vision_r1.core.files import atomic_write_text, user_path
+from vision_r1.core.files import user_path
 from vision_r1.core.progress import Progress
 from vision_r1.problems.config import RlMixture, anchored
-
-CONFIG = "construction.yaml"
 
 
 def construction_config(path: Path, overrides: Sequence[str]) -> Construction:
@@ -108,8 +106,6 @@ def construct_command(
 
     if out.exists() and not out.is_dir():
         raise InputError("is a file, not a folder", where=str(out), fix="name another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
     return construct(config, out, Scope(part, limit, collect), progress)
 
 
@@ -119,26 +115,19 @@ def merge_command(folders: Sequence[Path], out: Path, progress: Progress) -> dic
     Raises:
         InputError: a folder that holds no part, parts of different settings, or a part that is missing.
     """
-    from vision_r1.construct.build import merge
+    from vision_r1.construct.build import CONFIG, SUMMARY, merge
 
     configs = []
     for folder in folders:
-        if not (folder / CONFIG).is_file() or not (folder / "summary.json").is_file():
-            raise InputError(
-                "holds no finished part", where=str(folder), fix="run its construction to the end"
-            )
-        configs.append(
-            validate(
-                Construction, parse_yaml((folder / CONFIG).read_text(encoding="utf-8"), str(folder / CONFIG))
-            )
-        )
+        if not (folder / CONFIG).is_file() or not (folder / SUMMARY).is_file():
+            fix = "run its construction to the end"
+            raise InputError("holds no finished part", where=str(folder), fix=fix)
+        configs.append(validate(Construction, _read(folder / CONFIG), str(folder / CONFIG)))
     for folder, config in zip(folders, configs, strict=True):
         if _settings(config) != _settings(configs[0]):
             fix = f"compare {CONFIG} of both"
             raise InputError(f"made with other settings than {folders[0]}", where=str(folder), fix=fix)
     _whole(folders)
-    out.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(out / CONFIG, dump_yaml(to_plain(configs[0])))
     return merge(folders, out, configs[0], progress)
 
 
