@@ -110,7 +110,7 @@ def test_a_second_process_on_the_same_folder_is_refused(running):
         assert first.poll() is None
         time.sleep(0.002)
     second = subprocess.run(command(config, out), capture_output=True, text=True, timeout=60, check=False)
-    assert second.returncode == 2 and "another process is working with this log" in second.stderr
+    assert second.returncode == 2 and "another process is working with this request log" in second.stderr
     server.script = script()
     assert "Traceback" not in second.stderr and first.wait(60) == 0
     assert rows_of(out) == rows_of(folder / "whole") and max(asked(server, since).values()) == 1
