@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vision_r1.construct.config import ConstructSettings
+from vision_r1.construct.config import Construction, ConstructSettings
 from vision_r1.core.config import NAME, FrozenConfig
 from vision_r1.core.errors import ConfigError
 from vision_r1.core.stage import StageSettings
@@ -19,6 +19,12 @@ class ConstructStage(StageSettings, ConstructSettings):
     """Modality bridging: problems in, cold-start rows out."""
 
     kind: Literal["construct"] = "construct"
+
+
+class TeachersStage(StageSettings, Construction):
+    """Modality bridging by served teachers: sets of problems in, cold-start rows out (docs/building.md)."""
+
+    kind: Literal["teachers"] = "teachers"
 
 
 class SftStage(StageSettings, SftSettings):
@@ -52,7 +58,11 @@ class EvaluateStage(StageSettings, EvaluateSettings):
     kind: Literal["evaluate"] = "evaluate"
 
 
-Stage = Annotated[ConstructStage | SftStage | GrpoStage | EvaluateStage, Field(discriminator="kind")]
+# Stages that make rows.
+RowsStage = ConstructStage | TeachersStage
+Stage = Annotated[
+    ConstructStage | TeachersStage | SftStage | GrpoStage | EvaluateStage, Field(discriminator="kind")
+]
 
 
 class GoldRows(FrozenConfig):

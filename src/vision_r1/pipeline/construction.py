@@ -10,9 +10,9 @@ from typing import Any
 from vision_r1.construct.config import Construction
 from vision_r1.core.config import apply_overrides, parse_yaml, validate
 from vision_r1.core.errors import ConfigError, InputError
-from vision_r1.core.files import user_path
 from vision_r1.core.progress import Progress
-from vision_r1.problems.config import RlMixture, anchored
+from vision_r1.pipeline.paths import anchored_data, anchored_teachers
+from vision_r1.problems.config import RlMixture
 
 
 def construction_config(path: Path, overrides: Sequence[str]) -> Construction:
@@ -21,38 +21,17 @@ def construction_config(path: Path, overrides: Sequence[str]) -> Construction:
     Raises:
         ConfigError: no such file, not YAML, or settings that are none.
     """
-    data, folder = _read(path), path.resolve().parent
-    for section in ("data", "evaluation"):
-        sets = data.get(section)
-        if isinstance(sets, dict):
-            data[section] = {
-                name: anchored(each, folder) if isinstance(each, dict) else each
-                for name, each in sets.items()
-            }
-    if isinstance(prompts := data.get("prompts"), str) and prompts not in ("full", "tiny"):
-        data["prompts"] = str(folder / user_path(prompts))
-    if isinstance(steps := data.get("steps"), list):
-        data["steps"] = [_anchored_step(step, folder) for step in steps]
-    return validate(Construction, apply_overrides(data, list(overrides)), str(path))
+    folder = path.resolve().parent
+    data = anchored_data(_read(path), folder)
+    data |= anchored_teachers(data, folder)
+    return validate(
+        Construction, anchored_data(apply_overrides(data, list(overrides)), Path.cwd()), str(path)
+    )
 
 
 def mixture_config(path: Path) -> RlMixture:
     """The settings of a mixture; paths are relative to the file. Raises ConfigError."""
-    data, folder = _read(path), path.resolve().parent
-    for section in ("sources", "against"):
-        if isinstance(sets := data.get(section), dict):
-            data[section] = {name: _anchored_source(each, folder) for name, each in sets.items()}
-    return validate(RlMixture, data, str(path))
-
-
-def _anchored_source(source: Any, folder: Path) -> Any:
-    """A set, or a source with a set inside it, with its paths joined to a folder."""
-    if not isinstance(source, dict):
-        return source
-    inner = source.get("data")
-    return (
-        {**source, "data": anchored(inner, folder)} if isinstance(inner, dict) else anchored(source, folder)
-    )
+    return validate(RlMixture, anchored_data(_read(path), path.resolve().parent), str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -62,13 +41,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError("no such file", where=str(path)) from None
     except (UnicodeDecodeError, OSError):
         raise ConfigError("not a YAML text file", where=str(path)) from None
-
-
-def _anchored_step(step: Any, folder: Path) -> Any:
-    if not isinstance(step, str) or ".py:" not in step:
-        return step
-    file, _, name = step.rpartition(":")
-    return f"{folder / user_path(file)}:{name}"
 
 
 def parse_shard(text: str | None) -> tuple[int, int] | None:

@@ -13,6 +13,9 @@ from vision_r1.core.run import RunDirectory
 from vision_r1.pipeline.config import Recipe
 from vision_r1.problems.config import anchored
 
+# Keys below which sets of problems or rows are described.
+_SETS = ("data", "evaluation", "sources", "against")
+
 
 def anchored_data(node: Any, folder: Path, *, in_data: bool = False) -> Any:
     """Plain data of a recipe with the relative paths of all data sections joined to `folder`."""
@@ -21,7 +24,7 @@ def anchored_data(node: Any, folder: Path, *, in_data: bool = False) -> Any:
     if not isinstance(node, dict):
         return node
     inside = {
-        key: anchored_data(value, folder, in_data=in_data or key == "data") for key, value in node.items()
+        key: anchored_data(value, folder, in_data=in_data or key in _SETS) for key, value in node.items()
     }
     return anchored(inside, folder) if in_data else inside
 
@@ -79,10 +82,27 @@ def here(recipe: Recipe) -> Recipe:
                 stage[key] = [_local(each, folder) for each in stage[key]]
             elif isinstance(stage.get(key), str):
                 stage[key] = _local(stage[key], folder)
+        if stage.get("kind") == "teachers":
+            stage |= anchored_teachers(stage, folder)
         file, colon, function = str(stage.get("reward", "")).rpartition(":")
         if colon:
             stage["reward"] = f"{_local(file, folder)}:{function}"
     return validate(Recipe, plain)
+
+
+def anchored_teachers(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What a construction takes from files of the user's own, with whole paths: prompts and steps."""
+    result: dict[str, Any] = {}
+    prompts, steps = settings.get("prompts"), settings.get("steps")
+    if isinstance(prompts, str) and prompts not in ("full", "tiny"):
+        result["prompts"] = str(folder / user_path(prompts))
+    if isinstance(steps, list):
+        places = [str(step).rpartition(":") for step in steps]
+        result["steps"] = [
+            f"{folder / user_path(file)}:{name}" if file.endswith(".py") else step
+            for step, (file, _, name) in zip(steps, places, strict=True)
+        ]
+    return result
 
 
 def _local(reference: str, folder: Path) -> str:

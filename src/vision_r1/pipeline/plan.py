@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from vision_r1.core.errors import ConfigError, InputError, RunStateError
 from vision_r1.core.files import is_file, is_folder, user_path
-from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
+from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, RowsStage, SftStage
 from vision_r1.train.config import CHANGEABLE
 
 ArtefactKind = Literal["model", "rows"]
@@ -52,6 +52,8 @@ def artefact(reference: str, where: str) -> tuple[ArtefactKind, str]:
         for candidate in (path, path / "model"):
             if (candidate / "config.json").exists():
                 return "model", str(candidate)
+        if (path / "rows").is_dir() and (path / "data").is_dir():
+            return "rows", str(path / "data")
         for name in ("vision_r1_cold.json", "rows.jsonl"):
             if (path / name).exists():
                 return "rows", str(path / name)
@@ -75,7 +77,7 @@ def sources(recipe: Recipe, name: str) -> dict[ArtefactKind, str]:
         kind, place = artefact(reference, key)
         if kind in found:
             raise ConfigError(f"two artefacts that are both a {kind}", where=key)
-        if isinstance(recipe.stages[name], ConstructStage):
+        if isinstance(recipe.stages[name], RowsStage):
             raise ConfigError(
                 "a construct stage starts from problems, not from an artefact",
                 where=key,
@@ -104,7 +106,7 @@ def plan(recipe: Recipe) -> list[Planned]:
                 rows_wanted, reason["rows"] = False, reason["model"]
             planned.append(Planned(name))
             continue
-        makes: ArtefactKind = "rows" if isinstance(stage, ConstructStage) else "model"
+        makes: ArtefactKind = "rows" if isinstance(stage, RowsStage) else "model"
         if not (rows_wanted if makes == "rows" else model_wanted):
             planned.append(Planned(name, reason[makes]))
             continue
@@ -127,7 +129,7 @@ def check_data(recipe: Recipe) -> None:
     """
     data = recipe.data
     stages = [recipe.stages[p.name] for p in plan(recipe) if not p.skip]
-    constructs = any(isinstance(stage, ConstructStage) for stage in stages)
+    constructs = any(isinstance(stage, RowsStage) for stage in stages)
     for p in plan(recipe):
         stage = recipe.stages[p.name]
         if p.skip:

@@ -9,7 +9,7 @@ from pathlib import Path
 from vision_r1.core.errors import ConfigError
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
-from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
+from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, RowsStage, SftStage
 from vision_r1.pipeline.evaluation import common_cap
 from vision_r1.pipeline.plan import plan, sources
 from vision_r1.problems.config import ProblemsConfig
@@ -31,7 +31,7 @@ def preflight(recipe: Recipe, progress: Progress | None = None) -> None:
     data = recipe.data
     models, needed = [recipe.model], dict[str, ProblemsConfig | None]()
     running = [p.name for p in plan(recipe) if not p.skip]
-    constructs = any(isinstance(recipe.stages[name], ConstructStage) for name in running)
+    constructs = any(isinstance(recipe.stages[name], RowsStage) for name in running)
     for name in running:
         stage, given = recipe.stages[name], sources(recipe, name)
         models += [given["model"]] if "model" in given else []
@@ -95,10 +95,9 @@ def _inside(key: str) -> Iterator[None]:
 
 
 def _check_rows(recipe: Recipe, name: str, stage: SftStage, given: str | None) -> None:
-    from vision_r1.pipeline.rows import rows_file, section_rows, split_rows
-    from vision_r1.problems.chat import load_chat_rows
+    from vision_r1.pipeline.rows import section_rows, split_rows, stored_rows
 
-    rows = load_chat_rows(rows_file(Path(given))) if given else section_rows(recipe.data)
+    rows = stored_rows(Path(given)) if given else section_rows(recipe.data)
     split_rows(rows, stage.validation_share, derive_seed(recipe.seed, name))
 
 

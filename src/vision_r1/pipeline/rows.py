@@ -21,6 +21,20 @@ def rows_file(path: Path) -> ChatData:
     return ChatData(path=path, layout="plain")
 
 
+def stored_rows(path: Path) -> list[ChatRow]:
+    """The rows of a file, or of the folder `data` of a construction.
+
+    Raises:
+        InputError: a folder without rows, or rows that cannot be used.
+    """
+    if not path.is_dir():
+        return load_chat_rows(rows_file(path))
+    files = sorted(path.glob("*.parquet"))
+    if not files:
+        raise InputError("holds no rows", where=str(path), fix="run the construction to its end")
+    return [row for file in files for row in load_chat_rows(rows_file(file))]
+
+
 def gold_rows(config: GoldRows) -> list[ChatRow]:
     """Each problem with its gold answer in the form that the reward asks for."""
     return [

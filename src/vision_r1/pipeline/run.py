@@ -18,7 +18,14 @@ from vision_r1.core.files import atomic_write_text, read_json, reported_writes, 
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.run import RunDirectory, Ticking, exclusive, open_run, versions
 from vision_r1.core.seeds import derive_seed
-from vision_r1.pipeline.config import ConstructStage, EvaluateStage, GrpoStage, Recipe, SftStage
+from vision_r1.pipeline.config import (
+    ConstructStage,
+    EvaluateStage,
+    GrpoStage,
+    Recipe,
+    SftStage,
+    TeachersStage,
+)
 from vision_r1.pipeline.paths import here, input_digests, stored_recipe
 from vision_r1.pipeline.plan import check_continuation, check_data, plan, sources
 from vision_r1.pipeline.preflight import preflight
@@ -166,7 +173,9 @@ def _stage(run: RunDirectory, recipe: Recipe, name: str, state: State, progress:
         state.model = given["model"]
     if "rows" in given:
         state.rows = Path(given["rows"])
-    if isinstance(stage, ConstructStage):
+    if isinstance(stage, TeachersStage):
+        _teachers(run, name, stage, state, progress)
+    elif isinstance(stage, ConstructStage):
         _construct(run, recipe, name, stage, state, progress)
     elif isinstance(stage, SftStage):
         _sft(run, recipe, name, stage, state, progress)
@@ -199,17 +208,28 @@ def _construct(
     state.rows = run.stage(name) / "vision_r1_cold.json"
 
 
+def _teachers(run: RunDirectory, name: str, stage: TeachersStage, state: State, progress: Progress) -> None:
+    out = run.stage(name)
+    if run.done(name) is None:
+        from vision_r1.construct.build import Scope, construct
+
+        watch = run.clock(name)
+        run.finish(name, construct(stage, out, Scope(), Ticking(progress, watch)), watch.seconds())
+    else:
+        progress.say(f"{name}: done already")
+    state.rows = out / "data"
+
+
 def _sft(
     run: RunDirectory, recipe: Recipe, name: str, stage: SftStage, state: State, progress: Progress
 ) -> None:
     if run.done(name) is None:
         from vision_r1.pipeline.evaluation import check_image_use
-        from vision_r1.pipeline.rows import rows_file, section_rows, split_rows
-        from vision_r1.problems.chat import load_chat_rows
+        from vision_r1.pipeline.rows import section_rows, split_rows, stored_rows
         from vision_r1.train.sft import run_sft
 
         watch = run.clock(name)
-        rows = load_chat_rows(rows_file(state.rows)) if state.rows else section_rows(recipe.data)
+        rows = stored_rows(state.rows) if state.rows else section_rows(recipe.data)
         training, validation = split_rows(rows, stage.validation_share, derive_seed(recipe.seed, name))
         check_image_use(state.model, [row.as_problem() for row in training])
         seed = derive_seed(recipe.seed, name, "train")
