@@ -1,19 +1,23 @@
 """Data construction with served teachers, from a table of problems to shards."""
 
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
-from served_teachers import MIND, said_by, script, settings, write_problems
+import yaml
 
-from faulty_server import Answer, FaultyServer
-from vision_r1.construct.build import Scope, construct, merge
+from faulty_server import Answer, FaultyServer, prompt_of, reply
+from served_teachers import MIND, said_by, script, settings, write_problems
+from vision_r1.construct.build import Scope, check_kept, construct
 from vision_r1.construct.config import Construction
+from vision_r1.construct.merge import merge
 from vision_r1.construct.pilot import projection
 from vision_r1.construct.row_files import read_rows
 from vision_r1.core.config import validate
-from vision_r1.core.errors import BudgetReached, InputError
+from vision_r1.core.errors import BudgetReached, ConfigError, InputError
 from vision_r1.core.progress import Silent
+from vision_r1.pipeline.construction import construction_config
 
 
 def build(url, table, out, scope=None, **changes):
@@ -93,12 +97,59 @@ def test_parts_put_together_are_what_one_process_gives(server, table, built, tmp
     parts = [tmp_path / f"{index}" for index in (1, 2, 3)]
     sizes = [build(server.url, table, part, Scope(part=(i, 3)))["n"] for i, part in enumerate(parts, start=1)]
     assert sum(sizes) == 60 and min(sizes) > 5
-    config = validate(Construction, settings(server.url, table))
-    merged = merge(parts, tmp_path / "all", config, Silent())
+    merged = merge(parts, tmp_path / "all", Silent())
     assert shard_bytes(tmp_path / "all") == shard_bytes(out)
     assert merged["ledger"] == summary["ledger"] and merged["kept"] == summary["kept"]
     images = {path.name for path in (out / "images").rglob("*.png")}
     assert {path.name for path in (tmp_path / "all" / "images").rglob("*.png")} == images
+    asked = len(server.bodies)
+    build(server.url, table, tmp_path / "all")
+    assert len(server.bodies) == asked, "the parts' answers were not taken over"
+
+
+def test_parts_that_are_not_one_construction_are_refused(server, table, tmp_path):
+    def part(name, index, of, **changes):
+        out = tmp_path / name
+        build(server.url, table, out, Scope(part=(index, of)), **changes)
+        return out
+
+    one, two = part("a", 1, 2), part("b", 2, 2)
+    whole = tmp_path / "whole"
+    for folders, what in (
+        ([one], "part 2/2 is missing"),
+        ([one, one, two], "named twice"),
+        ([one, part("c", 2, 2, seed=5)], "other settings"),
+        ([one, part("d", 2, 2, filter={"max_tokens": 9})], "other settings"),
+    ):
+        with pytest.raises(InputError, match=what):
+            merge(folders, whole, Silent())
+    limited, unasked = tmp_path / "e", tmp_path / "f"
+    build(server.url, table, limited, Scope(part=(2, 2), limit=3))
+    build(server.url, table, unasked, Scope(part=(2, 2), collect_only=True))
+    for folder, what in ((limited, "is no part"), (unasked, "not asked yet"), (tmp_path, "no finished part")):
+        with pytest.raises(InputError, match=what):
+            merge([one, folder], whole, Silent())
+    with pytest.raises(BudgetReached):
+        build(server.url, table, two, Scope(part=(2, 2)), seed=6, budget={"max_requests": 150})
+    with pytest.raises(InputError, match="no finished part"):
+        merge([one, two], whole, Silent())
+
+
+def test_parts_may_have_read_their_sets_from_other_places(server, table, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(table.parent, moved)
+    build(server.url, table, tmp_path / "a", Scope(part=(1, 2)))
+    build(server.url, moved / table.name, tmp_path / "b", Scope(part=(2, 2)))
+    assert merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all", Silent())["n"] == 60
+
+
+def test_a_part_without_problems_is_no_failure(server, tmp_path):
+    table = write_problems(tmp_path, 2, seed=8)
+    summaries = [build(server.url, table, tmp_path / str(i), Scope(part=(i, 4))) for i in (1, 2, 3, 4)]
+    assert sorted(summary["n"] for summary in summaries)[:2] == [0, 0]
+    for summary in summaries:
+        check_kept(summary, tmp_path)
+    assert merge([tmp_path / str(i) for i in (1, 2, 3, 4)], tmp_path / "all", Silent())["n"] == 2
 
 
 def test_several_samples_and_a_keep_rule(server, table, tmp_path):
@@ -117,17 +168,27 @@ def test_several_samples_and_a_keep_rule(server, table, tmp_path):
 
 def test_a_pilot_projects_the_whole_set(server, table, tmp_path):
     price = {"prompt": 1000.0, "completion": 2000.0}
-    role = {"endpoints": [{"url": server.url}], "price": price}
+    role = {"endpoints": [{"url": server.url, "max_in_flight": 4}], "price": price}
     changes = {"mllm": {"model": "eyes", "temperature": 0, **role}, "reasoner": {"model": MIND, **role}}
-    config = validate(Construction, settings(server.url, table, **changes))
-    summary = construct(config, tmp_path, Scope(limit=15), Silent())
+    config = validate(Construction, settings(server.url, table, controls_n=10, **changes))
+    pilot = Scope(limit=15, log=tmp_path / "log.sqlite")
+    asked = len(server.bodies)
+    server.script = script(delay=0.05)
+    summary = construct(config, tmp_path / "pilot", pilot, Silent())
+    server.script = script()
+    asked = len(server.bodies) - asked
     whole = projection(summary, config)
     assert (whole["sample"], whole["problems"]) == (15, 60)
-    spent = summary["ledger"]
-    assert whole["requests"] == 4 * sum(line["replies"] for line in spent)
-    assert whole["prompt_tokens"] == 11 * whole["requests"]
-    assert whole["cost"] == pytest.approx(whole["requests"] * (11 * 1000 + 3 * 2000) / 1e6, rel=0.01)
-    assert whole["hours"] is not None
+    assert whole["requests"] == 4 * asked, "the controls are no part of it"
+    assert whole["prompt_tokens"] == 11 * 4 * asked
+    assert whole["cost"] == pytest.approx(4 * asked * (11 * 1000 + 3 * 2000) / 1e6, rel=0.01)
+    assert 3600 * whole["hours"] == pytest.approx(30 / 15 * 60 / 4 * 0.05, rel=0.8)
+    again = projection(construct(config, tmp_path / "pilot", pilot, Silent()), config)
+    assert again == {**whole, "hours": None}
+    before = len(server.bodies)
+    construct(config, tmp_path / "whole", Scope(log=tmp_path / "log.sqlite"), Silent())
+    bodies = [json.dumps(body) for body in server.bodies[before - asked :]]
+    assert len(set(bodies)) == len(bodies), "the whole set asked again what the pilot had asked"
 
 
 def test_a_budget_stops_before_it_is_passed_and_more_of_it_goes_on(table, tmp_path):
@@ -159,6 +220,100 @@ def test_an_endpoint_that_fails_for_some_rows_quarantines_them(table, tmp_path):
     assert lines and len(lines) == summary["quarantined"] == summary["reasons"]["pseudo_cot_unanswered"]
     assert all(line["kind"] == "transport" and "502" in line["reason"] for line in lines)
     assert summary["n"] == 60
+    lost = [row for row in read_rows(tmp_path / "rows") if row.reason == "pseudo_cot_unanswered"]
+    assert len(lost) == len(lines) and all("HTTP 502" in row.detail for row in lost)
+    assert summary["outcomes"]["steps"]
+    changes = {"mllm": {"model": "eyes", **role}, "reasoner": {"model": MIND, **role}}
+    collected = build(server.url, table, tmp_path, Scope(collect_only=True), **changes)
+    assert collected["quarantined"] == len(lines) and collected["reasons"] == summary["reasons"]
+
+
+def test_a_pass_that_is_stopped_has_its_quarantine(table, tmp_path):
+    def failing(body, before):
+        return Answer(b"no", status=422) if "plus 1" in json.dumps(body) else Answer(said_by(body))
+
+    with FaultyServer(failing) as server, pytest.raises(BudgetReached):
+        build(server.url, table, tmp_path, budget={"max_requests": 120})
+    assert "422" in (tmp_path / "quarantine.jsonl").read_text()
+
+
+def test_many_early_failures_do_not_hide_the_others(tmp_path):
+    """What fails at the first step ends long before anything else: that is no sign of a wrong setting."""
+    table = write_problems(tmp_path, 150, seed=4)
+
+    def uneven(body, before):
+        number = int("".join(mark for mark in prompt_of(body) if mark.isdigit())[:3])
+        if "under its heading" in prompt_of(body):
+            return Answer(reply("No headings here.") if number % 5 < 2 else said_by(body))
+        return Answer(said_by(body), delay=0.7)
+
+    role = {"max_tokens": 64}
+    with FaultyServer(uneven) as server:
+        role["endpoints"] = [{"url": server.url, "max_in_flight": 256}]
+        changes = {"mllm": {"model": "eyes", "temperature": 0, **role}, "reasoner": {"model": MIND, **role}}
+        summary = build(server.url, table, tmp_path / "out", answer_retries=0, **changes)
+    assert summary["reasons"]["pseudo_cot_headings"] > 50 and summary["kept"] > 30
+
+
+USER_STEP = """
+from vision_r1.construct.chain import Step
+CHECK = Step("check", "mllm", "check@1", lambda p, notes, told: p.question, lambda said: {function})
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [("{}['x']", "parse of the step check raised KeyError"), ("{'description': None}", "is no text")],
+)
+def test_a_step_of_the_users_own_that_fails_is_one_line(server, table, tmp_path, function, what):
+    (tmp_path / "mine.py").write_text(USER_STEP.replace("{function}", function))
+    steps = ["pseudo_cot", "describe", f"{tmp_path / 'mine.py'}:CHECK", "reason"]
+    with pytest.raises(InputError, match=what) as error:
+        build(server.url, table, tmp_path / "out", steps=steps)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"keep": "hardest"}, "several samples"),
+        ({"keep": "all_right"}, "several samples"),
+        (
+            {
+                "samples": 2,
+                "reasoner": {"model": "m", "temperature": 0, "endpoints": [{"url": "http://h/v1"}]},
+            },
+            "greedy",
+        ),
+        ({"export": ["vision_r1_cold"]}, "export"),
+        ({"sampels": 2}, "did you mean 'samples'"),
+    ],
+)
+def test_settings_that_can_only_waste_money_are_refused(table, changes, what):
+    with pytest.raises(ConfigError, match=what):
+        validate(Construction, settings("http://127.0.0.1:9/v1", table, **changes))
+
+
+def test_overrides_reach_what_the_file_leaves_out(table, tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(yaml.safe_dump(settings("http://127.0.0.1:9/v1", table)))
+    config = construction_config(file, ["budget.max_tokens=7", "filter.max_tokens=99", "samples=3"])
+    assert (config.budget.max_tokens, config.filter.max_tokens, config.samples) == (7, 99, 3)
+
+
+def test_a_key_that_is_not_set_is_told_before_the_sets_are_read(table, tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    role = {"model": "m", "endpoints": [{"url": "http://127.0.0.1:9/v1", "key_env": "NO_SUCH_KEY"}]}
+    told = []
+
+    class Watching(Silent):
+        def start(self, stage, total, unit="step"):
+            told.append(stage)
+
+    config = validate(Construction, settings("http://127.0.0.1:9/v1", table, mllm=role))
+    with pytest.raises(InputError, match="NO_SUCH_KEY"):
+        construct(config, tmp_path / "out", Scope(), Watching())
+    assert not told
 
 
 def test_bad_problems_are_rows_with_a_reason_and_cost_nothing(server, tmp_path):
@@ -197,7 +352,7 @@ def test_a_reasoner_that_shows_no_thoughts_is_noticed_before_it_costs_much(table
 
 
 def test_leak_test_and_fidelity_on_served_models(server, table, tmp_path):
-    summary = build(server.url, table, tmp_path, Scope(limit=12), controls_n=10)
+    summary = build(server.url, table, tmp_path, controls_n=10)
     arms = summary["controls"]["leak_test"]["arms"]
     assert set(arms) == {"wrong", "none", "right"}
     assert arms["wrong"]["returns_wrong"]["share"] <= 0.3

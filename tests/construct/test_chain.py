@@ -224,15 +224,21 @@ def test_a_prompt_of_another_name_is_refused(tmp_path):
         from_folder(tmp_path / "none")
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=8), st.integers(1, 4))
+@given(
+    st.lists(st.tuples(st.sampled_from([(True, True), (False, True), (False, False), (False, None)]), st.integers(0, 9)),
+             min_size=1, max_size=8),
+    st.none() | st.integers(1, 4),
+)  # fmt: skip
 def test_keep_rules(samples, at_most):
-    good, tokens = zip(*samples, strict=True)
-    right = [place for place, passed in enumerate(good) if passed]
-    assert chosen(good, tokens, "first_right", at_most) == set(right[:1])
-    assert chosen(good, tokens, "all_right", at_most) == set(right[:at_most])
-    shortest = chosen(good, tokens, "shortest_right", at_most)
-    assert len(shortest) == min(1, len(right)) and all(
-        tokens[place] <= tokens[other] for place, other in itertools.product(shortest, right)
+    outcomes, tokens = zip(*samples, strict=True)
+    good, right = zip(*outcomes, strict=True)
+    passed = [place for place, each in enumerate(good) if each]
+    assert chosen(good, right, tokens, "first_right", at_most) == set(passed[:1])
+    assert chosen(good, right, tokens, "all_right", at_most) == set(passed[:at_most])
+    shortest = chosen(good, right, tokens, "shortest_right", at_most)
+    assert len(shortest) == min(1, len(passed)) and all(
+        tokens[place] <= tokens[other] for place, other in itertools.product(shortest, passed)
     )
-    hard = chosen(good, tokens, "hardest", at_most)
-    assert hard == (set(right[:at_most]) if len(right) <= len(good) / 2 else set())
+    hard = chosen(good, right, tokens, "hardest", at_most)
+    answers = [each for each in right if each is not None]
+    assert hard == (set(passed[:at_most]) if sum(answers) <= len(answers) / 2 else set())

@@ -38,7 +38,6 @@ RECORD = st.builds(
     family=st.none() | TEXT, images=st.lists(TEXT, max_size=2).map(tuple), thought=TEXT, tokens=st.integers(0, 2**31 - 1),
     kept=st.booleans(), fired=st.lists(TEXT, max_size=2).map(tuple), extracted=st.none() | TEXT,
     requests=st.lists(st.builds(RequestNote, TEXT, TEXT, TEXT, TEXT, st.integers(0, 9)), max_size=2).map(tuple),
-    fault=st.none() | TEXT, misread=st.none() | st.booleans(),
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import click
 import typer
 
 from vision_r1.cli import construction, evaluation
@@ -259,10 +260,14 @@ def main() -> None:
     from vision_r1.core.errors import VisionR1Error
 
     try:
-        app(standalone_mode=True)
+        # Not standalone: click would swallow Ctrl-C without a word of how to go on.
+        code = app(standalone_mode=False)
     except VisionR1Error as error:
         _refuse(error.line(), error.exit_code)
-    except KeyboardInterrupt:
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
         sys.stderr.write("vision-r1: interrupted; run the same command again to continue\n")
         sys.exit(130)
     except Exception as error:
@@ -277,3 +282,4 @@ def main() -> None:
         if type(error).__name__ == "SafetensorError":
             _refuse(" ".join(f"cannot read or write weights: {error}".split()), 2)
         raise  # a fault of ours: its traceback is wanted
+    sys.exit(code if isinstance(code, int) else 0)

@@ -26,6 +26,8 @@ def construct(
     collect: Annotated[bool, typer.Option("--collect", help="Ask nobody; write what is answered.")] = False,
 ) -> None:
     """Build chain-of-thought rows with served teachers; run it again to go on where it was."""
+    from vision_r1.construct.build import check_kept
+    from vision_r1.construct.pilot import projection
     from vision_r1.core.errors import ConfigError
     from vision_r1.core.files import reported_writes
     from vision_r1.pipeline.construction import (
@@ -45,16 +47,15 @@ def construct(
     folder = shard_folder(out, part, pilot)
     with reported_writes(out), RichProgress() as progress:
         summary = construct_command(
-            settings, folder, part=part, limit=pilot or limit, collect=collect, progress=progress
+            settings, out, part=part, limit=limit, pilot=pilot, collect=collect, progress=progress
         )
         pages = write_review(folder)
     _print(summary)
-    if pilot is not None:
-        from vision_r1.construct.pilot import projection
-
+    if pilot is not None or limit is not None:
         for line in projection_lines(projection(summary, settings)):
             typer.echo(line)
     typer.echo(f"rows:   {folder / 'rows'}\ndata:   {folder / 'data'}\nreview: {pages}")
+    check_kept(summary, folder)
 
 
 def _print(summary: dict[str, Any]) -> None:
@@ -70,16 +71,18 @@ def merge(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
 ) -> None:
     """Put the parts of a construction together; gives what one process gives."""
+    from vision_r1.construct.build import check_kept
+    from vision_r1.construct.merge import merge as merge_parts
     from vision_r1.core.files import reported_writes
-    from vision_r1.pipeline.construction import merge_command
     from vision_r1.report.review.pages import write_review
     from vision_r1.report.terminal import RichProgress
 
     with reported_writes(out), RichProgress() as progress:
-        summary = merge_command(folders, out, progress)
+        summary = merge_parts(folders, out, progress)
         pages = write_review(out)
     _print(summary)
     typer.echo(f"rows:   {out / 'rows'}\ndata:   {out / 'data'}\nreview: {pages}")
+    check_kept(summary, out)
 
 
 @data_app.command("join")

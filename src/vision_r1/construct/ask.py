@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -27,17 +26,14 @@ class Asked:
 
     Attributes:
         done: problems whose chain came to its end.
-        useless: of those, by reason, the ones that can give no row.
         failures: (problem, step, kind, reason) of every request that brought no reply.
-        seconds: for each role, seconds that its requests took, waiting for a slot included.
-        requests: for each role, how many took that time.
+        first: of the first `LOOK_AT` chains that were begun, those that ended: why they can give no row,
+            "" where they can.
     """
 
     done: int = 0
-    useless: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str, str, str]] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    requests: Counter[str] = field(default_factory=Counter)
+    first: dict[int, str] = field(default_factory=dict)
 
 
 async def ask_all(
@@ -57,21 +53,21 @@ async def ask_all(
         seed: of the sampling.
         asked: filled in on the way, and right whenever this ends.
         progress: told of every problem.
+
+    Raises:
+        InputError: none of the first problems can give a row.
     """
-    turns = iter(chains)
+    turns = enumerate(chains)
 
     async def say(ask: Ask) -> Said:
         role = roles[ask.role]
-        started = time.monotonic()
         request = chat_request(ask, role, seed)
         outcome = await teachers.answer(ask.role, request)
         if isinstance(outcome, Failure):
             asked.failures.append((ask.problem, ask.step, outcome.kind, outcome.reason))
-        asked.seconds[ask.role] += time.monotonic() - started
-        asked.requests[ask.role] += 1
         return said_of(outcome, "", role)
 
-    async def follow(chain: Chain) -> None:
+    async def follow(index: int, chain: Chain) -> None:
         try:
             asks = next(chain)
             while True:
@@ -83,13 +79,13 @@ async def ask_all(
                 asks = chain.send(list(said))
         except StopIteration as end:
             asked.done += 1
-            _look(end.value, asked)
+            _look(index, end.value, asked)
             status = teachers.status()
             progress.advance(asked.done, **_fields(status))
 
     async def work() -> None:
-        for chain in turns:  # shared: each takes the next one
-            await follow(chain)
+        for index, chain in turns:  # shared: each takes the next one
+            await follow(index, chain)
 
     # Every slot busy, and some chains more that read, parse and wait.
     width = 2 * sum(endpoint.max_in_flight for role in roles.values() for endpoint in role.endpoints)
@@ -109,19 +105,22 @@ def _fields(status: Status) -> dict[str, float]:
     return fields | ({"cost": status.cost} if status.cost else {})
 
 
-def _look(made: Made, asked: Asked) -> None:
-    """Count a problem that can give no row; where the first ones all cannot, no other will.
+def _look(index: int, made: Made, asked: Asked) -> None:
+    """Where the problems that were begun first all cannot give a row, no other will.
+
+    Not those that ended first: what fails early ends early.
 
     Raises:
-        InputError: what befell the first problems.
+        InputError: what befell them.
     """
-    reason = _why_useless(made)
-    if reason:
-        asked.useless[reason] += 1
-    if asked.done == LOOK_AT and asked.useless.total() == asked.done:
-        reasons = ", ".join(f"{name} {count}" for name, count in asked.useless.most_common(3))
+    if index >= LOOK_AT:
+        return
+    asked.first[index] = _why_useless(made)
+    if len(asked.first) == LOOK_AT and all(asked.first.values()):
+        counts = Counter(asked.first.values()).most_common(3)
         raise InputError(
-            f"none of the first {asked.done} problems can give a row: {reasons}",
+            f"none of the first {LOOK_AT} problems can give a row: "
+            + ", ".join(f"{name} {count}" for name, count in counts),
             fix="try it with --pilot 10 and look at the review page; what was answered is kept",
         )
 

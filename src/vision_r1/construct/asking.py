@@ -38,7 +38,7 @@ def chat_request(ask: Ask, role: RoleConfig, seed: int) -> ChatRequest:
 def said_of(outcome: ChatReply | Failure, key: str, role: RoleConfig) -> Said:
     """What was said, thought and rest apart."""
     if isinstance(outcome, Failure):
-        return Said("", stop_reason="error", error=outcome.kind, key=key, model=role.model)
+        return Said("", stop_reason="error", error=outcome.reason, key=key, model=role.model)
     if outcome.finish_reason in _HELD_BACK:
         error = f"held back: {outcome.finish_reason}"
         return Said("", stop_reason="error", error=error, key=key, model=role.model)

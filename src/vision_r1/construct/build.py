@@ -15,9 +15,10 @@ writes the rows. So a killed construction goes on where it was, and ends with th
 from __future__ import annotations
 
 import functools
-import shutil
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,17 +32,16 @@ from vision_r1.construct.dataset import write_dataset
 from vision_r1.construct.export import export_construction
 from vision_r1.construct.images import ImageStore
 from vision_r1.construct.judge import judge_rows
-from vision_r1.construct.merge import merge_constructions
 from vision_r1.construct.prepare import Prepared, Rejected, prepare
 from vision_r1.construct.record import Record
-from vision_r1.construct.replay import replay
+from vision_r1.construct.replay import Replayer
 from vision_r1.construct.row_files import read_rows, row_writer
 from vision_r1.construct.sources import load_source
 from vision_r1.construct.steps import build_steps, caption_step
 from vision_r1.construct.tally import Tally
 from vision_r1.core.config import dump_yaml, to_plain
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import atomic_write_text, read_json, write_json, write_jsonl
+from vision_r1.core.files import atomic_write_text, read_jsonl, write_json, write_jsonl
 from vision_r1.core.progress import Progress
 from vision_r1.problems.faults import BadRow
 from vision_r1.problems.load import load_problems
@@ -68,13 +68,15 @@ class Scope:
 
     Attributes:
         part: (index from 1, how many): one part of the problems, by their keys.
-        limit: at most so many problems, chosen by their keys.
+        limit: at most so many problems, chosen by their keys; the controls are then left out.
         collect_only: ask nobody; write what the answers so far give.
+        log: the log of answers; None for the folder's own.
     """
 
     part: tuple[int, int] | None = None
     limit: int | None = None
     collect_only: bool = False
+    log: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +144,79 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
     """
     prompts = open_prompts(config.prompts)
     steps = build_steps(config.steps, prompts)
-    prepared = read_sets(config, out, progress)
-    whole = len(prepared.problems)
-    first = scope.part is None or scope.part[0] == 1
-    controls = _controls(config, prepared, steps, prompts) if first else None
-    if scope.part is not None:
-        prepared = prepared.part(*scope.part)
-    if scope.limit is not None:
-        prepared = prepared.first(scope.limit)
-    work = Work(config, out, prepared, steps, controls)
-    with RequestLog(out / LOG) as log:
+    log_path = scope.log or out / LOG
+    with ExitStack() as stack:
+        # First what can fail at once: a log that another process has, a key that is not set.
+        log = stack.enter_context(RequestLog(log_path))
+        roles = {"mllm": config.mllm, "reasoner": config.reasoner}
+        teachers = None if scope.collect_only else stack.enter_context(Teachers(roles, log, config.budget))
+        out.mkdir(parents=True, exist_ok=True)
+        (out / SUMMARY).unlink(missing_ok=True)
         atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
-        asked = Asked() if scope.collect_only else _ask(work, log, progress)
-        write_jsonl(out / QUARANTINE, (_quarantined(*each) for each in asked.failures))
-        collect(work, log, progress)
-        tests = _tests(work, log)
+        whole = read_sets(config, out, progress)
+        work = _work(config, out, whole, scope, steps, prompts)
+        outcomes = _ask(work, teachers, progress) if teachers is not None else None
+        replayer = Replayer(log, roles, config.seed, _reasons(out))
+        collect(work, replayer, progress)
+        tests = _tests(work, Replayer(log, roles, config.seed))
         spent = log.ledger_by_step()
     return finish(out, config, progress, {
+        "scope": {
+            "part": list(scope.part) if scope.part else None, "limit": scope.limit,
+            "unasked": replayer.unasked, "of": len(whole.problems), "digest": digest(config, steps, whole),
+        },
         "ledger": ledger_lines(spent),
-        "quarantined": len(asked.failures),
+        "rows_spent": {role: asdict(each) for role, each in sorted(replayer.spent.items())},
+        "quarantined": sum(1 for _ in read_jsonl(out / QUARANTINE)) if (out / QUARANTINE).exists() else 0,
+        "outcomes": outcomes,
         "controls": tests,
-        "asked": {"seconds": dict(asked.seconds), "requests": dict(asked.requests)},
-        "whole": whole,
     })  # fmt: skip
+
+
+def digest(config: Construction, steps: Sequence[Step], whole: Prepared) -> str:
+    """Names what decides the rows: problems, models, sampling, steps and filter, and not where anything lies.
+
+    A user's step counts with its template alone.
+    """
+    roles = [
+        role.model_dump(mode="json", exclude={"endpoints", "price"})
+        for role in (config.mllm, config.reasoner)
+    ]
+    settings = config.model_dump(
+        mode="json",
+        exclude={"data", "evaluation", "mllm", "reasoner", "prompts", "steps", "budget", "export"},
+    )
+    names = [[step.name, step.role, step.template] for step in steps]
+    found = hashlib.sha256(json.dumps([roles, settings, names], sort_keys=True).encode())
+    for problem in whole.problems:
+        found.update(problem.id.encode())
+    for row in whole.rejected:
+        found.update(f"{row.key} {row.reason}".encode())
+    return found.hexdigest()[:32]
+
+
+def _work(
+    config: Construction,
+    out: Path,
+    whole: Prepared,
+    scope: Scope,
+    steps: Sequence[Step],
+    prompts: Prompts,
+) -> Work:
+    """What is to be done; the controls are of the whole set, and the first of several parts asks them."""
+    mine = scope.limit is None and (scope.part is None or scope.part[0] == 1)
+    controls = _controls(config, whole, steps, prompts) if mine else None
+    prepared = whole if scope.part is None else whole.part(*scope.part)
+    return Work(
+        config, out, prepared if scope.limit is None else prepared.first(scope.limit), steps, controls
+    )
+
+
+def _reasons(out: Path) -> dict[tuple[str, str], str]:
+    """(problem, step) -> why a request brought no answer, from the quarantine."""
+    path = out / QUARANTINE
+    rows = (row for _, row in read_jsonl(path)) if path.exists() else ()
+    return {(row["problem"], row["step"]): f"{row['kind']}: {row['reason']}" for row in rows}
 
 
 def ledger_lines(spent: Mapping[tuple[str, str], Spent]) -> list[dict[str, Any]]:
@@ -199,26 +251,32 @@ def _controls(
     )  # fmt: skip
 
 
-def _ask(work: Work, log: RequestLog, progress: Progress) -> Asked:
-    """The first pass. What is in flight is answered and kept whatever ends it."""
+def _ask(work: Work, teachers: Teachers, progress: Progress) -> dict[str, Any]:
+    """The first pass; gives what came of the requests. What failed is in the quarantine whatever ends it."""
     asked = Asked()
     progress.start("ask", work.total, "problem")
-    with Teachers(work.roles, log, work.config.budget) as teachers:
-        teachers.run(lambda: ask_all(work.chains(), teachers, work.roles, work.config.seed, asked, progress))
+    try:
+        teachers.run(
+            lambda: ask_all(work.chains(), teachers, work.roles, work.config.seed, asked, progress),
+            lambda waiting: progress.say(
+                f"stopping: waiting for {waiting} requests in flight (Ctrl-C again drops them)"
+            ),
+        )
+    finally:
+        write_jsonl(work.out / QUARANTINE, (_quarantined(*each) for each in asked.failures))
     progress.finish()
-    return asked
+    return teachers.summary()
 
 
-def collect(work: Work, log: RequestLog, progress: Progress) -> None:
+def collect(work: Work, replayer: Replayer, progress: Progress) -> None:
     """The second pass: every row, from the answers in the log."""
-    config, folder = work.config, work.out / ROWS
+    config = work.config
     store = ImageStore(work.out / IMAGES)
-    shutil.rmtree(folder, ignore_errors=True)
     progress.start("collect", len(work.prepared.problems), "problem")
 
     def items() -> Iterator[Item]:
         for done, problem in enumerate(work.prepared.problems, start=1):
-            yield from items_of(problem, replay(work.chain(problem), log, work.roles, config.seed))
+            yield from items_of(problem, replayer.replay(work.chain(problem)))
             progress.advance(done)
 
     judged = functools.partial(judge_rows, limits=config.filter)
@@ -226,7 +284,7 @@ def collect(work: Work, log: RequestLog, progress: Progress) -> None:
         items(), judged, work.prepared.origins, functools.partial(_stored, store), config.keep,
         config.keep_at_most,
     )  # fmt: skip
-    with row_writer(folder, config.rows_per_file) as rows, closing(made):
+    with row_writer(work.out / ROWS, config.rows_per_file) as rows, closing(made):
         for row in _merged(made, work.prepared.rejected, store):
             rows.write(row)
     progress.finish()
@@ -261,12 +319,11 @@ def _readable(store: ImageStore, row: Problem | BadRow) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _tests(work: Work, log: RequestLog) -> dict[str, Any] | None:
+def _tests(work: Work, replayer: Replayer) -> dict[str, Any] | None:
     if work.tests is None or not work.tests.problems:
         return None
     made: Mapping[str, list[Made]] = {
-        arm: [replay(begin(), log, work.roles, work.config.seed) for begin in begins]
-        for arm, begins in work.tests.chains().items()
+        arm: [replayer.replay(begin()) for begin in begins] for arm, begins in work.tests.chains().items()
     }
     return work.tests.result(made)
 
@@ -276,44 +333,28 @@ def _quarantined(problem: str, step: str, kind: str, reason: str) -> dict[str, s
 
 
 def finish(out: Path, config: Construction, progress: Progress, further: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that is made of the rows: data set, exports, pages, and at the end the summary.
-
-    Raises:
-        InputError: no row was kept; the rows say why.
-    """
+    """Everything that is made of the rows: data set, exports, and at the end the summary."""
     tally = Tally()
     for row in read_rows(out / ROWS):
         tally.add(row)
+    if tally.kept:
+        write_dataset(out, progress)
+        for name in config.export:
+            export_construction(out, name, out / "export" / name, progress)
     summary = {**tally.summary(), **further}
-    if tally.kept == 0:
-        reasons = ", ".join(f"{name} {count}" for name, count in tally.reasons.most_common(5))
-        write_json(out / SUMMARY, summary)
-        raise InputError(
-            f"no row of {tally.n} was kept: {reasons}", where=str(out / ROWS), fix="read the reasons there"
-        )
-    write_dataset(out, progress)
-    for name in config.export:
-        export_construction(out, name, out / "export" / name, progress)
     write_json(out / SUMMARY, summary)
     return summary
 
 
-def merge(folders: Sequence[Path], out: Path, config: Construction, progress: Progress) -> dict[str, Any]:
-    """The parts of a construction as one, with the rows that one process would have written.
+def check_kept(summary: Mapping[str, Any], out: Path) -> None:
+    """Refuse to call a construction done that kept nothing; a part of one may.
 
     Raises:
-        InputError: parts that are damaged, or that disagree about a row.
+        InputError: with the reasons.
     """
-    merge_constructions(folders, out, config.rows_per_file, progress)
-    atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
-    parts = [read_json(folder / SUMMARY) for folder in folders]
-    spent: dict[tuple[str, str], Spent] = {}
-    for line in (line for part in parts for line in part["ledger"]):
-        key = (line.pop("step"), line.pop("model"))
-        spent[key] = spent.get(key, Spent()) + Spent(**line)
-    return finish(out, config, progress, {
-        "ledger": ledger_lines(spent),
-        "quarantined": sum(part["quarantined"] for part in parts),
-        "controls": next((part["controls"] for part in parts if part["controls"]), None),
-        "whole": parts[0]["whole"],
-    })  # fmt: skip
+    if summary["kept"] or summary["scope"]["part"]:
+        return
+    reasons = ", ".join(f"{name} {count}" for name, count in list(summary["reasons"].items())[:5])
+    raise InputError(
+        f"no row of {summary['n']} was kept: {reasons}", where=str(out / ROWS), fix="read the reasons there"
+    )

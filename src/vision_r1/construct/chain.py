@@ -209,7 +209,9 @@ def _settle(
     patience of the client, the second would end no sooner.
     """
     replies = yield asks
-    settled = [(said, step.parse(said), 0) for step, said in zip(steps, replies, strict=True)]
+    settled = [
+        (said, _parsed(step, said, ask), 0) for step, said, ask in zip(steps, replies, asks, strict=True)
+    ]
     for attempt in range(1, retries + 1):
         again = [
             place
@@ -220,19 +222,46 @@ def _settle(
             break
         replies = yield [replace(asks[place], attempt=attempt) for place in again]
         for place, said in zip(again, replies, strict=True):
-            settled[place] = (said, steps[place].parse(said), attempt)
+            settled[place] = (said, _parsed(steps[place], said, asks[place]), attempt)
     return settled
 
 
 def _ask(step: Step, problem: Problem, notes: Notes, told: Told) -> Ask | Dropped:
     """A step's request; a prompt that cannot be sent is a dropped row."""
-    prompt = step.render(problem, notes, told.mllm if step.role == "mllm" else told.reasoner)
+    try:
+        prompt = step.render(problem, notes, told.mllm if step.role == "mllm" else told.reasoner)
+    except Exception as error:  # a user's own function may raise anything
+        raise _broken(step, "render", problem.id, error) from error
     media = problem.media if step.sees_image else ()
     try:
         user_content(prompt, len(media))
     except InputError as error:
         return Dropped("prompt_refused", error.what)
     return Ask(problem.id, step.name, step.role, step.template, prompt, media)
+
+
+def _parsed(step: Step, said: Said, ask: Ask) -> Mapping[str, str] | Dropped:
+    """What a step makes of a reply.
+
+    Raises:
+        InputError: a user's own function failed, or gave notes that are no texts.
+    """
+    try:
+        parsed = step.parse(said)
+        if not isinstance(parsed, Dropped):
+            wrong = next((name for name, text in parsed.items() if not isinstance(text, str)), None)
+            if wrong is not None:
+                raise TypeError(f"the note {wrong!r} is no text")
+    except Exception as error:  # a user's own function may raise anything
+        raise _broken(step, "parse", ask.problem, error) from error
+    return parsed
+
+
+def _broken(step: Step, function: str, problem: str, error: Exception) -> InputError:
+    what = f"{function} of the step {step.name} raised {type(error).__name__}: {error}"
+    return InputError(
+        " ".join(what.split())[:300], where=f"problem {problem}", fix="mend the step; answers are kept"
+    )
 
 
 def _note(ask: Ask, said: Said, attempt: int) -> RequestNote:

@@ -73,7 +73,7 @@ def records(
     origins: Mapping[str, Origin],
     images: Callable[[Problem], tuple[str, ...]],
     rule: KeepRule,
-    at_most: int,
+    at_most: int | None,
 ) -> Generator[Record]:
     """The rows of all items, in order.
 
@@ -89,7 +89,8 @@ def records(
         pairs = list(group)
         good = [judgement is not None and judgement.kept for _, judgement in pairs]
         tokens = [item.sample.said.tokens if item.sample else 0 for item, _ in pairs]
-        keep = chosen(good, tokens, rule, at_most)
+        right = [None if judgement is None else judgement.verdict.correct for _, judgement in pairs]
+        keep = chosen(good, right, tokens, rule, at_most)
         names = images(pairs[0][0].problem)
         for place, (item, judgement) in enumerate(pairs):
             why = item.dropped

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from vision_r1.construct.keep import KeepRule
 from vision_r1.core.config import FrozenConfig
 from vision_r1.problems.config import ProblemsConfig
 from vision_r1.teachers.config import Budget, ReasonerRates, RoleConfig
 
+ExportForm = Literal["vision-r1-cold", "trl", "easyr1", "verl"]
+
 
 class FilterLimits(FrozenConfig):
     """Thresholds of the filter rules (see `construct.filters`).
 
     Attributes:
-        max_tokens: longer replies are dropped, in tokens of the MLLM's tokenizer.
+        max_tokens: longer replies are dropped; in tokens of the tiny teacher's tokenizer for the scripted
+            reasoner, as the endpoint counts for a served one.
         repeat_words: length, in words, of the phrases looked at for repetition.
         max_repeats: a phrase may occur this often; once more is a loop.
     """
@@ -68,7 +73,7 @@ class Construction(FrozenConfig):
             (Osilly/Vision-R1, issue 17); then the answer filter proves little.
         samples: of the reasoner, for each problem.
         keep: which of the right ones become rows, see `construct.keep`.
-        keep_at_most: of one problem, for `all_right` and `hardest`.
+        keep_at_most: of one problem, for `all_right` and `hardest`; None for all of them.
         answer_retries: further samples where a reply cannot be parsed.
         seed: of the sampling and of the choice of the controls' problems.
         budget: what may be spent in all.
@@ -89,7 +94,7 @@ class Construction(FrozenConfig):
     answer_to_reasoner: bool = False
     samples: int = Field(default=1, ge=1, le=64)
     keep: KeepRule = "first_right"
-    keep_at_most: int = Field(default=1, ge=1)
+    keep_at_most: int | None = Field(default=None, ge=1)
     answer_retries: int = Field(default=2, ge=0, le=20)
     seed: int = Field(default=0, ge=0)
     budget: Budget = Budget()
@@ -98,4 +103,12 @@ class Construction(FrozenConfig):
     evaluation: dict[str, ProblemsConfig] = Field(default_factory=dict)
     controls_n: int = Field(default=0, ge=0)
     rows_per_file: int = Field(default=5000, ge=1)
-    export: tuple[str, ...] = ()
+    export: tuple[ExportForm, ...] = ()
+
+    @model_validator(mode="after")
+    def _worth_its_money(self) -> Construction:
+        if self.samples == 1 and self.keep in ("all_right", "hardest"):
+            raise ValueError(f"keep: {self.keep} is for several samples; set samples")
+        if self.samples > 1 and self.reasoner.temperature == 0:
+            raise ValueError("several samples of a greedy reasoner are one; set reasoner.temperature")
+        return self

@@ -20,7 +20,7 @@ from vision_r1.core.files import atomic_directory, atomic_write_text, reported_w
 from vision_r1.core.progress import Progress, Silent
 
 # Columns of the rows that say nothing of a kept row, or are for scripted teachers only.
-_LEFT_OUT = ("kept", "reason", "detail", "reply", "fault", "misread")
+_LEFT_OUT = ("kept", "reason", "detail", "reply")
 # What the columns are called here: what users and loaders look for.
 _RENAMED = {"final_text": "response", "problem": "problem_key"}
 

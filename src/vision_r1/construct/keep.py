@@ -8,27 +8,35 @@ from typing import Literal
 KeepRule = Literal["first_right", "shortest_right", "all_right", "hardest"]
 
 
-def chosen(good: Sequence[bool], tokens: Sequence[int], rule: KeepRule, at_most: int) -> set[int]:
+def chosen(
+    good: Sequence[bool],
+    right: Sequence[bool | None],
+    tokens: Sequence[int],
+    rule: KeepRule,
+    at_most: int | None,
+) -> set[int]:
     """The samples of one question that are kept, among those that passed every filter.
 
     `first_right` and `shortest_right` keep one; `all_right` the first `at_most`; `hardest` the first
-    `at_most`, of questions alone that were got right by at most half of their samples, so that what the
+    `at_most`, of questions alone to which at most half of the answers were right, so that what the
     reasoner always solves does not fill the set.
 
     Args:
         good: for each sample, whether it passed.
+        right: whether its answer was right; None where there was none.
         tokens: its length.
         rule: as above.
-        at_most: the most kept of one question.
+        at_most: the most kept of one question; None for all.
 
     Returns:
         Their places.
     """
-    right = [place for place, passed in enumerate(good) if passed]
+    places = [place for place, passed in enumerate(good) if passed]
     if rule == "hardest":
-        return set(right[:at_most]) if 2 * len(right) <= len(good) else set()
+        answers = [each for each in right if each is not None]
+        return set(places[:at_most]) if 2 * sum(answers) <= len(answers) else set()
     if rule == "all_right":
-        return set(right[:at_most])
+        return set(places[:at_most])
     if rule == "shortest_right":
-        right.sort(key=lambda place: (tokens[place], place))
-    return set(right[:1])
+        places.sort(key=lambda place: (tokens[place], place))
+    return set(places[:1])

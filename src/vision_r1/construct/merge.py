@@ -1,14 +1,22 @@
-"""Shards of a construction, made by several processes or hosts, as one construction."""
+"""Parts of a construction, made by several processes or hosts, as one construction."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from vision_r1.construct.build import CONFIG, LOG, QUARANTINE, SUMMARY, finish, ledger_lines
+from vision_r1.construct.config import Construction
 from vision_r1.construct.images import ImageStore
 from vision_r1.construct.row_files import ROWS_PER_FILE, count_rows, merge_rows, read_tables
+from vision_r1.core.config import dump_yaml, parse_yaml, to_plain, validate
 from vision_r1.core.errors import InputError
+from vision_r1.core.files import atomic_write_text, read_json, read_jsonl, write_jsonl
 from vision_r1.core.progress import Progress, Silent
+from vision_r1.teachers.ledger import Spent
+from vision_r1.teachers.request_log import RequestLog
 
 
 def merge_constructions(
@@ -39,3 +47,79 @@ def merge_constructions(
             progress.advance(done)
     progress.finish()
     return merge_rows([shard / "rows" for shard in shards], out / "rows", rows_per_file)
+
+
+def merge(folders: Sequence[Path], out: Path, progress: Progress) -> dict[str, Any]:
+    """The parts of a construction as one: rows, images and the answers in their logs.
+
+    Args:
+        folders: of all parts, each run to its end.
+        out: another folder.
+        progress: told of the rows.
+
+    Raises:
+        InputError: parts that are unfinished, missing, of other settings or problems, or that disagree
+            about a row.
+    """
+    parts = [part_summary(folder) for folder in folders]
+    check_parts(folders, parts)
+    config = validate(Construction, parse_yaml((folders[0] / CONFIG).read_text(encoding="utf-8"), CONFIG))
+    with RequestLog(out / LOG) as log:
+        for folder in folders:
+            log.absorb(folder / LOG)
+        spent = log.ledger_by_step()
+    atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
+    merge_constructions(folders, out, config.rows_per_file, progress)
+    reasons = [row for folder in folders for _, row in read_jsonl(folder / QUARANTINE)]
+    write_jsonl(out / QUARANTINE, reasons)
+    return finish(out, config, progress, {
+        "scope": {**parts[0]["scope"], "part": None},
+        "ledger": ledger_lines(spent),
+        "rows_spent": _together([part["rows_spent"] for part in parts]),
+        "quarantined": len(reasons),
+        "outcomes": None,
+        "controls": next((part["controls"] for part in parts if part["controls"]), None),
+    })  # fmt: skip
+
+
+def part_summary(folder: Path) -> dict[str, Any]:
+    """The summary of a finished part. Raises InputError where there is none."""
+    if not (folder / CONFIG).is_file() or not (folder / SUMMARY).is_file():
+        raise InputError("holds no finished part", where=str(folder), fix="run its construction to the end")
+    return dict(read_json(folder / SUMMARY))
+
+
+def check_parts(folders: Sequence[Path], parts: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse parts that are not all of one construction, each once and whole.
+
+    Raises:
+        InputError: which one, and why.
+    """
+    scopes = [part["scope"] for part in parts]
+    for folder, scope in zip(folders, scopes, strict=True):
+        if scope["part"] is None or scope["limit"] is not None:
+            raise InputError(
+                "is no part", where=str(folder), fix="run it with --shard i/n and without --limit"
+            )
+        if scope["unasked"]:
+            fix = "run it without --collect, and with budget enough"
+            raise InputError(f"{scope['unasked']} requests were not asked yet", where=str(folder), fix=fix)
+        if (scope["digest"], scope["part"][1]) != (scopes[0]["digest"], scopes[0]["part"][1]):
+            fix = f"compare the {CONFIG} of both, and the sets that they read"
+            raise InputError(f"of other settings or problems than {folders[0]}", where=str(folder), fix=fix)
+    found, of = [scope["part"][0] for scope in scopes], scopes[0]["part"][1]
+    twice = next((index for index in found if found.count(index) > 1), None)
+    if twice is not None:
+        raise InputError(f"part {twice}/{of} is named twice", where="FOLDERS")
+    missing = sorted(set(range(1, of + 1)) - set(found))
+    if missing:
+        what = f"part {missing[0]}/{of} is missing ({len(missing)} of {of} are)"
+        raise InputError(what, where="FOLDERS", fix=f"vision-r1 construct ... --shard {missing[0]}/{of}")
+
+
+def _together(parts: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    spent: dict[str, Spent] = {}
+    for part in parts:
+        for role, each in part.items():
+            spent[role] = spent.get(role, Spent()) + Spent(**each)
+    return {role: asdict(each) for role, each in sorted(spent.items())}

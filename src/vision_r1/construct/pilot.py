@@ -10,36 +10,40 @@ from vision_r1.teachers.ledger import Spent
 
 
 def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, Any]:
-    """What the whole set will come to, if it is like the sample.
+    """What the rows of the whole set will come to, if it is like the sample; controls come on top.
 
-    Tokens and money grow with the problems. Hours: every request holds a slot of an endpoint for as long
-    as it takes, so the slots of the busier role bound the time from below; endpoints that slow down
-    under load take longer. Hours are None where all answers came from the log.
+    Requests, tokens and money are those that the sample's rows rest on, whenever they were asked, and grow
+    with the problems. Hours: a request holds a slot of an endpoint for as long as it takes, so the slots of
+    the busier role bound the time from below. They are None where a role was asked nothing in this pass.
 
     Args:
         summary: of the sample.
         config: the construction's settings.
     """
-    sample, whole = summary["problems"], summary["whole"]
+    sample, whole = summary["problems"], summary["scope"]["of"]
     scale = whole / sample
-    seconds, requests = summary["asked"]["seconds"], summary["asked"]["requests"]
-    slots = {
-        name: sum(endpoint.max_in_flight for endpoint in role.endpoints)
-        for name, role in (("mllm", config.mllm), ("reasoner", config.reasoner))
-    }
-    busy = [seconds[name] * scale / slots[name] for name in slots if requests.get(name)]
-    lines = [dict(line) for line in summary["ledger"]]
-    spent = sum(
-        (Spent(**{k: v for k, v in line.items() if k not in ("step", "model")}) for line in lines), Spent()
-    )
+    spent = {role: Spent(**each) for role, each in summary["rows_spent"].items()}
+    total = sum(spent.values(), Spent())
     return {
         "sample": sample,
         "problems": whole,
         "kept": summary["problems_kept"],
         "rows": round(summary["kept"] * scale),
-        "requests": round(spent.replies * scale),
-        "prompt_tokens": round(spent.prompt_tokens * scale),
-        "completion_tokens": round(spent.completion_tokens * scale),
-        "cost": round(spent.cost * scale, 2),
-        "hours": round(max(busy) / 3600, 2) if busy else None,
+        "requests": round(total.replies * scale),
+        "prompt_tokens": round(total.prompt_tokens * scale),
+        "completion_tokens": round(total.completion_tokens * scale),
+        "cost": round(total.cost * scale, 2),
+        "hours": _hours(summary, config, {role: each.replies * scale for role, each in spent.items()}),
     }
+
+
+def _hours(summary: Mapping[str, Any], config: Construction, requests: Mapping[str, float]) -> float | None:
+    pace = (summary["outcomes"] or {}).get("roles", {})
+    busy = []
+    for name, role in (("mllm", config.mllm), ("reasoner", config.reasoner)):
+        if requests.get(name):
+            if not pace.get(name, {}).get("answered"):
+                return None
+            slots = sum(endpoint.max_in_flight for endpoint in role.endpoints)
+            busy.append(requests[name] * pace[name]["seconds"] / pace[name]["answered"] / slots)
+    return round(max(busy) / 3600, 4) if busy else None

@@ -44,8 +44,6 @@ SCHEMA = pa.schema([
         pa.field("step", pa.string()), pa.field("key", pa.string()), pa.field("model", pa.string()),
         pa.field("template", pa.string()), pa.field("attempt", pa.int32()),
     ])), nullable=False),
-    pa.field("fault", pa.string()),
-    pa.field("misread", pa.bool_()),
 ])  # fmt: skip
 
 
@@ -98,8 +96,6 @@ class Record:
         verdict: the grader's status, "" where there was nothing to grade.
         final_text: the assistant's turn of a kept row.
         requests: what was asked to make it.
-        fault: the fault that a scripted reasoner was told to make; None for a real one.
-        misread: whether the description differs from the scene; None where that is not known.
     """
 
     id: str
@@ -129,8 +125,6 @@ class Record:
     verdict: str = ""
     final_text: str = ""
     requests: tuple[RequestNote, ...] = ()
-    fault: str | None = None
-    misread: bool | None = None
 
     def plain(self) -> dict[str, Any]:
         """The row as `SCHEMA` takes it."""

@@ -3,29 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from vision_r1.construct.asking import chat_request, said_of
 from vision_r1.construct.chain import Ask, Chain, Made
 from vision_r1.construct.replies import Said
-from vision_r1.teachers.chat import Failure
+from vision_r1.teachers.chat import ChatReply, Failure
 from vision_r1.teachers.config import RoleConfig
+from vision_r1.teachers.ledger import Spent, money
 from vision_r1.teachers.request_log import RequestLog
 
-UNASKED = "unasked"
+UNASKED = "not asked yet"
 
 
-def replay(chain: Chain, log: RequestLog, roles: Mapping[str, RoleConfig], seed: int) -> Made:
-    """What a chain makes of the answers in a log; a request without an answer never came."""
+@dataclass(slots=True)
+class Replayer:
+    """Goes over chains with the answers of a log.
 
-    def said(ask: Ask) -> Said:
-        role = roles[ask.role]
-        key = chat_request(ask, role, seed).key
-        return said_of(log.get(key) or Failure("transport", UNASKED), key, role)
+    Attributes:
+        log: the answers.
+        roles: how each role was asked.
+        seed: of the sampling.
+        reasons: (problem, step) -> why a request brought no answer.
+        spent: by role, what the answers that chains went through came to, whenever they were asked for.
+        unasked: requests that nobody has asked yet.
+    """
 
-    try:
-        asks = next(chain)
-        while True:
-            asks = chain.send([said(ask) for ask in asks])
-    except StopIteration as end:
-        made: Made = end.value
-        return made
+    log: RequestLog
+    roles: Mapping[str, RoleConfig]
+    seed: int
+    reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    spent: dict[str, Spent] = field(default_factory=dict)
+    unasked: int = 0
+
+    def replay(self, chain: Chain) -> Made:
+        """What a chain makes of the answers; a request without an answer never came."""
+        try:
+            asks = next(chain)
+            while True:
+                asks = chain.send([self._said(ask) for ask in asks])
+        except StopIteration as end:
+            made: Made = end.value
+            return made
+
+    def _said(self, ask: Ask) -> Said:
+        role = self.roles[ask.role]
+        key = chat_request(ask, role, self.seed).key
+        reply = self.log.get(key)
+        if reply is not None:
+            self._count(ask.role, reply)
+            return said_of(reply, key, role)
+        why = self.reasons.get((ask.problem, ask.step))
+        self.unasked += why is None
+        return said_of(Failure("transport", UNASKED if why is None else why), key, role)
+
+    def _count(self, name: str, reply: ChatReply) -> None:
+        prompt, completion = reply.prompt_tokens or 0, reply.completion_tokens or 0
+        cost = money(self.roles[name].price, prompt, completion)
+        spent = Spent(1, prompt, completion, reply.reasoning_tokens or 0, prompt + completion, cost)
+        self.spent[name] = self.spent.get(name, Spent()) + spent

@@ -1,4 +1,4 @@
-"""What `construct` and `data merge` do, apart from printing."""
+"""What `construct` and `data mix` do, apart from printing."""
 
 from __future__ import annotations
 
@@ -70,57 +70,19 @@ def construct_command(
     *,
     part: tuple[int, int] | None,
     limit: int | None,
+    pilot: int | None,
     collect: bool,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Run a construction; see `construct.build.construct`."""
-    from vision_r1.construct.build import Scope, construct
+    """Run a construction in `shard_folder(out, part, pilot)`; see `construct.build.construct`.
 
-    if out.exists() and not out.is_dir():
-        raise InputError("is a file, not a folder", where=str(out), fix="name another --out")
-    return construct(config, out, Scope(part, limit, collect), progress)
-
-
-def merge_command(folders: Sequence[Path], out: Path, progress: Progress) -> dict[str, Any]:
-    """Put the parts of a construction together; see `construct.build.merge`.
-
-    Raises:
-        InputError: a folder that holds no part, parts of different settings, or a part that is missing.
+    A pilot writes its answers into the log of the whole, which then asks nothing of it again.
     """
-    from vision_r1.construct.build import CONFIG, SUMMARY, merge
+    from vision_r1.construct.build import LOG, Scope, construct
 
-    configs = []
-    for folder in folders:
-        if not (folder / CONFIG).is_file() or not (folder / SUMMARY).is_file():
-            fix = "run its construction to the end"
-            raise InputError("holds no finished part", where=str(folder), fix=fix)
-        configs.append(validate(Construction, _read(folder / CONFIG), str(folder / CONFIG)))
-    for folder, config in zip(folders, configs, strict=True):
-        if _settings(config) != _settings(configs[0]):
-            fix = f"compare {CONFIG} of both"
-            raise InputError(f"made with other settings than {folders[0]}", where=str(folder), fix=fix)
-    _whole(folders)
-    return merge(folders, out, configs[0], progress)
-
-
-def _settings(config: Construction) -> Construction:
-    """What decides the rows: not where the teachers stand, nor what may be spent."""
-    roles = {
-        name: role.model_copy(update={"endpoints": (), "price": None})
-        for name, role in (("mllm", config.mllm), ("reasoner", config.reasoner))
-    }
-    return config.model_copy(update={**roles, "budget": type(config.budget)(), "export": ()})
-
-
-def _whole(folders: Sequence[Path]) -> None:
-    """Refuse to merge parts of which some are missing, where their folders' names tell."""
-    found = [re.fullmatch(r"shard-(\d+)-of-(\d+)", folder.resolve().name) for folder in folders]
-    parts = {(int(each[1]), int(each[2])) for each in found if each}
-    for of in {of for _, of in parts}:
-        missing = sorted(set(range(1, of + 1)) - {index for index, other in parts if other == of})
-        if missing:
-            raise InputError(
-                f"part {missing[0]}/{of} is missing ({len(missing)} of {of} are)",
-                where="FOLDERS",
-                fix=f"run it: vision-r1 construct ... --shard {missing[0]}/{of}",
-            )
+    folder = shard_folder(out, part, pilot)
+    for place in (out, folder):
+        if place.exists() and not place.is_dir():
+            raise InputError("is a file, not a folder", where=str(place), fix="name another --out")
+    scope = Scope(part, pilot or limit, collect, out / LOG if pilot else None)
+    return construct(config, folder, scope, progress)

@@ -211,10 +211,12 @@ def _construct(
 def _teachers(run: RunDirectory, name: str, stage: TeachersStage, state: State, progress: Progress) -> None:
     out = run.stage(name)
     if run.done(name) is None:
-        from vision_r1.construct.build import Scope, construct
+        from vision_r1.construct.build import Scope, check_kept, construct
 
         watch = run.clock(name)
-        run.finish(name, construct(stage, out, Scope(), Ticking(progress, watch)), watch.seconds())
+        summary = construct(stage, out, Scope(), Ticking(progress, watch))
+        check_kept(summary, out)
+        run.finish(name, summary, watch.seconds())
     else:
         progress.say(f"{name}: done already")
     state.rows = out / "data"
