@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
+from multiprocessing import connection
 
 from vision_r1.construct.config import FilterLimits
 from vision_r1.construct.filters import Candidate, Reading, apply_rules
@@ -103,7 +105,7 @@ def judge_rows(
             yield from (judge(row, limits) for row in chunk)
         return
     context = multiprocessing.get_context("forkserver" if CAN_FORK else "spawn")
-    pool = ProcessPoolExecutor(count, context, initializer=_leave_signals)
+    pool = ProcessPoolExecutor(count, context, initializer=_serve)
     waiting: deque[Future[list[Judgement]]] = deque()
     try:
         for chunk in chain([first], chunks):
@@ -129,6 +131,18 @@ def _judge_all(rows: Sequence[Candidate], limits: FilterLimits) -> list[Judgemen
     return [judge(row, limits) for row in rows]
 
 
-def _leave_signals() -> None:
-    """Ctrl-C is for the process that was started; it ends the others."""
+def _serve() -> None:
+    """Begin a process that judges: Ctrl-C is for the one that was started, and so is the end of all.
+
+    A pool's process that waits for work does not notice that nobody is there any more to give it any, as
+    its siblings hold the same pipe open.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
