@@ -382,3 +382,21 @@ def test_a_key_is_nowhere_in_the_folder(server, table, tmp_path, monkeypatch):
     assert server.headers[-1]["Authorization"] == "Bearer sk-very-secret-0123456789"
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or b"very-secret" not in path.read_bytes()
+
+
+def test_a_folder_with_other_files_is_left_alone(server, table, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.jsonl").write_text("{}")
+    with pytest.raises(InputError, match=r"holds other files \(data\)"):
+        build(server.url, table, tmp_path)
+    assert (tmp_path / "data" / "mine.jsonl").read_text() == "{}"
+
+
+def test_what_was_made_of_other_settings_does_not_stay(server, table, tmp_path):
+    build(server.url, table, tmp_path, Scope(limit=10), export=["trl", "verl"])
+    assert (tmp_path / "export" / "verl").exists() and (tmp_path / "data").exists()
+    build(server.url, table, tmp_path, Scope(limit=10), export=["trl"])
+    assert not (tmp_path / "export" / "verl").exists()
+    summary = build(server.url, table, tmp_path, Scope(limit=10), filter={"max_tokens": 1})
+    assert summary["kept"] == 0 and not (tmp_path / "export" / "trl").exists()
+    assert not (tmp_path / "data").exists()

@@ -97,9 +97,12 @@ def join(
     from vision_r1.report.terminal import RichProgress
 
     with RichProgress() as progress:
-        joined = join_cold(
-            cold_files(folder), images, out, lambda file, rows: progress.say(f"{file}: {rows:,} rows")
-        )
+
+        def report(file: Any, rows: int) -> None:
+            if rows % 10_000 == 0:
+                progress.say(f"{file}: {rows:,} rows")
+
+        joined = join_cold(cold_files(folder), images, out, report)
     for layout, result in joined.items():
         for line in join_lines(FILES[layout].name, result.plain()):
             typer.echo(line)

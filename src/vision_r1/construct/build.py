@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
@@ -29,7 +30,7 @@ from vision_r1.construct.chain import REASON, Chain, Made, Step, Told, chain
 from vision_r1.construct.collect import Item, items_of, records
 from vision_r1.construct.config import Construction
 from vision_r1.construct.dataset import write_dataset
-from vision_r1.construct.export import export_construction
+from vision_r1.construct.export import FORMS, export_construction
 from vision_r1.construct.images import ImageStore
 from vision_r1.construct.judge import judge_rows
 from vision_r1.construct.prepare import Prepared, Rejected, prepare
@@ -142,6 +143,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         BudgetReached: the budget would not hold another request; what was answered is kept.
         Interrupted: by Ctrl-C, after what was in flight has been answered and kept.
     """
+    refuse_foreign(out)
     prompts = open_prompts(config.prompts)
     steps = build_steps(config.steps, prompts)
     log_path = scope.log or out / LOG
@@ -171,6 +173,24 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         "outcomes": outcomes,
         "controls": tests,
     })  # fmt: skip
+
+
+def refuse_foreign(out: Path) -> None:
+    """Refuse a folder with anything but a construction in it: rows, data and exports are replaced.
+
+    Raises:
+        InputError: it holds other files.
+    """
+    if not out.is_dir() or (out / CONFIG).is_file():
+        return
+    ours = (LOG.parts[0], "pilot", "shard-*-of-*", "*.sqlite*")
+    foreign = sorted(each.name for each in out.iterdir() if not any(each.match(name) for name in ours))
+    if foreign:
+        raise InputError(
+            f"holds other files ({foreign[0][:60]}), which a construction could replace",
+            where=str(out),
+            fix="name a new folder",
+        )
 
 
 def digest(config: Construction, steps: Sequence[Step], whole: Prepared) -> str:
@@ -337,10 +357,15 @@ def finish(out: Path, config: Construction, progress: Progress, further: Mapping
     tally = Tally()
     for row in read_rows(out / ROWS):
         tally.add(row)
+    wanted = set(config.export) if tally.kept else set()
+    for name in FORMS.keys() - wanted:
+        shutil.rmtree(out / EXPORTS / name, ignore_errors=True)  # of other settings
     if tally.kept:
         write_dataset(out, progress)
-        for name in config.export:
-            export_construction(out, name, out / "export" / name, progress)
+    else:
+        shutil.rmtree(out / DATA, ignore_errors=True)
+    for name in sorted(wanted):
+        export_construction(out, name, out / EXPORTS / name, progress)
     summary = {**tally.summary(), **further}
     write_json(out / SUMMARY, summary)
     return summary

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vision_r1.construct.build import CONFIG, LOG, QUARANTINE, SUMMARY, finish, ledger_lines
+from vision_r1.construct.build import CONFIG, LOG, QUARANTINE, SUMMARY, finish, ledger_lines, refuse_foreign
 from vision_r1.construct.config import Construction
 from vision_r1.construct.images import ImageStore
 from vision_r1.construct.row_files import ROWS_PER_FILE, count_rows, merge_rows, read_tables
@@ -63,6 +63,11 @@ def merge(folders: Sequence[Path], out: Path, progress: Progress) -> dict[str, A
     """
     parts = [part_summary(folder) for folder in folders]
     check_parts(folders, parts)
+    refuse_foreign(out)
+    if (out / SUMMARY).is_file() and read_json(out / SUMMARY)["scope"]["digest"] != parts[0]["scope"][
+        "digest"
+    ]:
+        raise InputError("holds another construction", where=str(out), fix="merge into a new folder")
     config = validate(Construction, parse_yaml((folders[0] / CONFIG).read_text(encoding="utf-8"), CONFIG))
     with RequestLog(out / LOG) as log:
         for folder in folders:

@@ -15,7 +15,7 @@ from typing import Any
 
 from vision_r1.construct.sources import load_source
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import reported_writes, write_json
+from vision_r1.core.files import is_file, reported_writes, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.problems.chat import explicit_marks
 from vision_r1.problems.config import RlMixture, TableData
@@ -94,6 +94,8 @@ def build_rl_mixture(config: RlMixture, out: Path, progress: Progress | None = N
         InputError: a set that cannot be read, fewer problems than are to be drawn, or a full disk.
     """
     progress = progress or Silent()
+    if is_file(out / TABLE) and not is_file(out / REPORT):
+        raise InputError(f"holds a {TABLE} that no mixture wrote", where=str(out), fix="name a new folder")
     with reported_writes(out):
         out.mkdir(parents=True, exist_ok=True)
         reports = {name: SourceReport() for name in config.sources}

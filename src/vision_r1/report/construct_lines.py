@@ -16,16 +16,20 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         f"kept {summary['kept']:,} of {summary['n']:,} rows "
         f"({100 * (rate['share'] or 0):.1f}%, 95% {low:.1f}-{high:.1f})"
     )
+    problems = summary["problems_kept"]
+    yield f"problems with a row: {problems['count']:,} of {problems['n']:,}"
     for reason, count in summary["reasons"].items():
         yield f"  {clean(str(reason)):<24} {count:>9,}"
+    if summary["ledger"]:
+        yield "in the log, of all settings so far:"
     for step in summary["ledger"]:
         yield (
-            f"{clean(step['step']):<12} {clean(step['model'])}: {step['replies']:,} replies, "
+            f"  {clean(step['step']):<12} {clean(step['model'])}: {step['replies']:,} replies, "
             f"{step['prompt_tokens']:,} + {step['completion_tokens']:,} tokens, cost {step['cost']:.2f}"
         )
     if summary.get("quarantined"):
         count = summary["quarantined"]
-        yield f"{count:,} requests brought no answer: see quarantine.jsonl; run again to ask again"
+        yield f"{count:,} requests brought no answer: see quarantine.jsonl in its folder; run again to ask again"
 
 
 def projection_lines(projection: Mapping[str, Any]) -> Iterator[str]:
