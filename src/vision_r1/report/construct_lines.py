@@ -29,7 +29,7 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         )
     if summary.get("quarantined"):
         count = summary["quarantined"]
-        yield f"{count:,} requests brought no answer: see quarantine.jsonl in its folder; run again to ask again"
+        yield f"{count:,} requests brought no answer: see quarantine.jsonl in its folder; run again to ask"
 
 
 def projection_lines(projection: Mapping[str, Any]) -> Iterator[str]:
