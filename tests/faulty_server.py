@@ -135,7 +135,8 @@ class FaultyServer:
     async def _pieces(
         self, request: web.Request, prompt: str, answer: Answer, pieces: list[bytes]
     ) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **answer.headers})
+        headers = {"Content-Type": "text/event-stream", **answer.headers}
+        response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
         for index, piece in enumerate(pieces):
             if index == answer.cut_after:

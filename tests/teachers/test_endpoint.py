@@ -105,10 +105,46 @@ def test_a_refused_request_is_not_sent_again(log):
     assert "prompt is too long" in found.reason
 
 
+def test_a_key_shown_in_part_is_blotted_and_a_refusal_says_why(log, monkeypatch):
+    monkeypatch.setenv("A_KEY", KEY)
+    cut = "a" * 190 + KEY  # the message is cut in the middle of it
+
+    def script(body, before):
+        said = {"masked": f"no right for {KEY[:9]}****6789 here", "cut": cut}.get(prompt_of(body))
+        return echo(body, before) if said is None else Answer(status=403, body={"error": {"message": said}})
+
+    with FaultyServer(script) as server, client_of(server, log, key_env="A_KEY") as client:
+        masked, cut = client.complete(ask("masked", "cut"))
+    assert masked.reason == "HTTP 403: no right for *** here"
+    assert "sk-V" not in cut.reason and cut.reason.startswith("HTTP 403: aaa")
+
+
+def test_the_key_is_in_no_part_of_a_reply(log, monkeypatch):
+    monkeypatch.setenv("A_KEY", KEY)
+    body = reply([{"text": KEY[:9]}, {"text": KEY[9:]}], reasoning=f"({KEY})")
+    body["model"], body["choices"][0]["finish_reason"] = KEY, "x" * 30 + KEY
+    pieces = [
+        {"model": KEY, "choices": [{"delta": {"content": part, "reasoning": part}}]}
+        for part in (KEY[:7], KEY[7:])
+    ] + [{"choices": [{"delta": {}, "finish_reason": "x" * 30 + KEY}]}]
+    lines = [b"data: %b\n\n" % json.dumps(piece).encode() for piece in pieces]
+    for stream, answer in ((False, Answer(body)), (True, Answer(lines))):
+        with (
+            FaultyServer(always(answer)) as server,
+            client_of(server, log, key_env="A_KEY", stream=stream) as client,
+        ):
+            (found,) = client.complete(ask(f"stream {stream}"))
+        assert isinstance(found, ChatReply) and found.text == "***" and "***" in found.finish_reason
+        assert "sk-V" not in repr(found)
+
+
 STOPPING = {
     "the endpoint refuses the key": Answer(status=401, body={"error": {"message": f"Incorrect key {KEY}"}}),
     "has no model": Answer(status=404, body={"error": {"message": "The model `m` does not exist."}}),
     "no chat completions": Answer(status=404, body=b"<html>not found</html>"),
+    "refuses what it is asked .HTTP 403: no .*: .* right": Answer(
+        status=403, body={"error": {"message": f"no {KEY}: it has no right"}}
+    ),
     "no quota": Answer(status=429, body={"error": {"code": "insufficient_quota", "message": KEY}}),
 }
 
@@ -120,7 +156,10 @@ def test_what_befalls_every_request_stops_at_once(words, log, monkeypatch):
         client = client_of(server, log, key_env="A_KEY", max_in_flight=4)
         with client, pytest.raises(InputError, match=words) as raised:
             client.complete(ask(*map(str, range(100))))
-        assert len(server.bodies) <= 8  # those under way, and those that stepped in while it was told
+        asked = server.asked.copy()
+        short = asked.pop("Hi", 0)  # of an endpoint that has answered nothing yet
+        assert asked.total() <= 8  # those under way, and those that stepped in while it was told
+        assert short <= asked.total()
     assert KEY not in str(raised.value) and server.url in str(raised.value)
 
 

@@ -1,5 +1,6 @@
 """What was answered stays answered: across threads, processes, kills and versions."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -16,10 +17,15 @@ from test_requests import picture
 
 from vision_r1.core.errors import InputError, RunStateError
 from vision_r1.problems.images import BytesImage
+from vision_r1.teachers import database, request_log
 from vision_r1.teachers.chat import ChatReply, ChatRequest, encode_picture, request_text
 from vision_r1.teachers.request_log import VERSION, Answered, RequestLog, Spent
 
 REPLY = ChatReply("four\x00 \u2603", "because", "stop", 10, 2, "m-1")
+
+
+def saying(text: str) -> ChatReply:
+    return dataclasses.replace(REPLY, text=text)
 
 
 def put(log, request, reply=REPLY, pictures=(), key=None):
@@ -112,6 +118,124 @@ def test_a_log_of_version_1_is_brought_up_to_date(tmp_path):
             assert log.ledger()["m"].replies == 6
             db = log._log._db
             db.execute("DELETE FROM replies WHERE key NOT IN ('a', 'b', 'c', 'd')")
+
+
+# ---- another log's answers
+
+
+def test_another_logs_answers_and_images_are_taken_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(request_log, "_BATCH_ROWS", 7)
+    media = [picture(i) for i in range(10)]
+    for name, numbers, text in (("mine", range(30), "mine"), ("other", range(20, 70), "other")):
+        with RequestLog(tmp_path / name) as log:
+            for i in numbers:
+                request = dataclasses.replace(ask(i), media=(media[i % 10],), template="see@1")
+                answer = Answered(f"k{i}", "m", request_text(request), saying(text), "see", 12, 0.5)
+                log.keep([encode_picture(media[i % 10])])
+                log.put([answer])
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("other*")}
+    with RequestLog(tmp_path / "mine") as log:
+        assert log.absorb(tmp_path / "other") == 40
+        assert log.absorb(tmp_path / "other") == 0
+        assert [log.get(f"k{i}").text for i in range(70)] == ["mine"] * 30 + ["other"] * 40
+        assert log.ledger_by_step() == {("see", "m"): Spent(70, 700, 140, 0, 70 * 12, 35.0)}
+    with RequestLog(tmp_path / "third") as log:
+        assert log.absorb(tmp_path / "other") == 50
+        assert [log.picture(each.key).data for each in media] == [each.read() for each in media]
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_a_log_without_images_is_taken_over(tmp_path):
+    with RequestLog(tmp_path / "other") as log:
+        put(log, ask())
+    with RequestLog(tmp_path / "mine") as log:
+        assert log.absorb(tmp_path / "other") == 1
+    assert not (tmp_path / "mine.pictures").exists()
+
+
+def test_what_a_killed_process_left_is_taken_over(tmp_path):
+    script = """
+        import os, sys
+        from pathlib import Path
+        from vision_r1.teachers.chat import ChatReply, Picture
+        from vision_r1.teachers.request_log import Answered, RequestLog
+        log = RequestLog(Path(sys.argv[1]))
+        for i in range(20):
+            log.keep([Picture(f"p{i}", "png", b"x", (1, 1))])
+            log.put([Answered(f"k{i}", "m", "{}", ChatReply("t", "", "stop", 1, 1, "m"))])
+        os._exit(9)
+    """
+    other = tmp_path / "other"
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(other)], check=False)
+    assert (tmp_path / "other-wal").stat().st_size > 0  # not yet in the file itself
+    with RequestLog(tmp_path / "mine") as log:
+        assert log.absorb(other) == 20 and log.picture("p19") is not None
+
+
+def test_a_log_of_version_1_is_taken_over_and_left_as_it_is(tmp_path):
+    path = tmp_path / "old"
+    db = sqlite3.connect(path)
+    db.execute(VERSION_1)
+    for key, request in (("a", '{"template": "describe@1-0a"}'), ("b", "{}"), ("c", "no JSON")):
+        row = (key, "m", request, json.dumps(dataclasses.asdict(REPLY)), 3, None, 1.0)
+        db.execute("INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    db.execute(f"PRAGMA application_id={0x56523151}")
+    db.execute("PRAGMA user_version=1")
+    db.commit()
+    db.close()
+    before = path.read_bytes()
+    with RequestLog(tmp_path / "mine") as log:
+        assert log.absorb(path) == 3 and log.get("c") == REPLY
+        assert log.ledger_by_step() == {
+            ("describe", "m"): Spent(1, 3, 0, 0, 3), ("", "m"): Spent(2, 6, 0, 0, 6),
+        }  # fmt: skip
+    assert path.read_bytes() == before
+
+
+def test_what_cannot_be_taken_over_is_one_line(tmp_path):
+    newer, text, held, empty = (tmp_path / name for name in ("newer", "text", "held", "empty"))
+    RequestLog(newer).close()
+    with contextlib.closing(sqlite3.connect(newer)) as db:
+        db.execute(f"PRAGMA user_version={VERSION + 1}")
+    text.write_text("not a database " * 100)
+    empty.touch()
+    with RequestLog(tmp_path / "mine") as log, RequestLog(held):
+        for path, words in (
+            (newer, "newer version"), (text, "not a request log"), (held, "another process"),
+            (empty, "an empty file"), (tmp_path / "nothing", "no request log here"), (tmp_path, "no request log"),
+        ):  # fmt: skip
+            with pytest.raises(InputError, match=words) as raised:
+                log.absorb(path)
+            assert str(path) in str(raised.value) and "\n" not in str(raised.value)
+        put(log, ask())
+        assert log.ledger()["m"].replies == 1
+    assert not (tmp_path / "nothing").exists() and empty.stat().st_size == 0
+
+
+def test_nobody_writes_to_a_log_while_it_is_taken_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "_LOCK_SECONDS", 0.05)
+    other = tmp_path / "other"
+    with RequestLog(other) as log:
+        put(log, ask())
+    tried = []
+
+    def write(self, statement, rows):
+        with pytest.raises(RunStateError, match="another process"):
+            RequestLog(other)
+        tried.append(len(rows))
+        return 0
+
+    with RequestLog(tmp_path / "mine") as log:
+        monkeypatch.setattr(database.Database, "write", write)
+        log.absorb(other)
+    assert tried == [1]
+
+
+def test_another_log_is_read_in_small_parts(monkeypatch):
+    monkeypatch.setattr(request_log, "_BATCH_BYTES", 100)
+    rows = [("k", b"x" * size) for size in (10, 10, 500, 99, 1, 1)]
+    found = [[len(row[1]) for row in batch] for batch in request_log._batches(iter(rows))]
+    assert found == [[10, 10, 500], [99], [1, 1]]
 
 
 def test_new_fields_come_back(tmp_path):

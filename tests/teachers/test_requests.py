@@ -15,14 +15,16 @@ from PIL import Image
 from vision_r1.core.errors import InputError
 from vision_r1.problems.images import BytesImage, decode_image
 from vision_r1.teachers.chat import (
+    ChatReply,
     ChatRequest,
     encode_picture,
+    estimated_tokens,
     messages,
     picture_name,
     request_text,
     scaled_down,
 )
-from vision_r1.teachers.wire import request_body
+from vision_r1.teachers.wire import begun_body
 
 
 def picture(shade: int = 0, suffix: str = "PNG", mode: str = "RGB", **save) -> BytesImage:
@@ -157,7 +159,13 @@ def test_images_stand_where_their_marks_stand():
         assert head == "data:image/png;base64" and base64.b64decode(data) == picture(shade).read()
     leading = messages(dataclasses.replace(request, user="Alike?"), pictures)[-1]["content"]
     assert [part["type"] for part in leading] == ["image_url", "image_url", "text"]
-    json.loads(request_body(request, pictures))
+    assert json.loads(begun_body(request, pictures) + b"}")["messages"][-1]["content"] == content
+
+
+def test_tokens_are_estimated_from_both_texts():
+    reply = ChatReply("four" * 10, "\u2603" * 20, "stop", None, None, "m")
+    assert estimated_tokens(reply) == 25
+    assert estimated_tokens(dataclasses.replace(reply, text="", reasoning="")) == 1
 
 
 def test_a_mark_without_images_is_text_and_control_tokens_are_refused():

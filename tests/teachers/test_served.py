@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import signal
 import socket
@@ -131,6 +132,61 @@ def test_one_of_two_that_is_not_there_is_left_out_and_both_gone_is_told(log):
         assert sum(each.traffic.sent for each in teachers.status().endpoints) < 250
 
 
+REFUSALS = {
+    "moderation": Answer(status=403, body={"error": {"message": "flagged by moderation"}}),
+    "not found": Answer(status=404, body={"error": {"message": "no such item"}}),
+    "no model for it": Answer(status=404, body={"error": {"message": "No model not found for it"}}),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSALS)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_refusal_of_one_item_is_its_own_failure(fault, first, log):
+    """Also where it comes before any answer, as refusals are faster: the endpoint is then asked another thing."""
+
+    def script(body, before):
+        if prompt_of(body) in ("7", "23"):
+            return REFUSALS[fault]
+        return Answer(echo(body, before).body, delay=0.0 if prompt_of(body) == "Hi" else 0.1)
+
+    with FaultyServer(script) as server, Teachers({"a": role(server, max_in_flight=8)}, log) as teachers:
+        if not first:
+            answers(teachers, asks("before"))
+        found = answers(teachers, asks(*range(40)))
+        (steps,) = teachers.summary()["steps"]
+        assert steps["sent"] == len(server.bodies) == teachers.status().endpoints[0].traffic.sent
+    failed = {i: each for i, each in enumerate(found) if isinstance(each, Failure)}
+    assert set(failed) == {7, 23} and steps["failures"] == {"request": 2}
+    words = REFUSALS[fault].body["error"]["message"]
+    assert all(each.kind == "request" and words in each.reason for each in failed.values())
+    assert server.asked["7"] == server.asked["23"] == 1
+    assert server.asked["Hi"] == (1 if first else 0)
+
+
+def test_fifty_refusals_in_a_row_stop_the_run(log):
+    def script(body, before):
+        return echo(body, before) if prompt_of(body) == "before" else REFUSALS["moderation"]
+
+    with FaultyServer(script) as server, Teachers({"a": role(server, max_in_flight=4)}, log) as teachers:
+        answers(teachers, asks("before"))
+        with pytest.raises(InputError, match=r"50 requests in a row failed .*flagged by moderation"):
+            answers(teachers, asks(*range(300)))
+        assert 50 <= len(server.bodies) - 1 <= 60
+
+
+def test_what_was_refused_leaves_no_budget_short_and_passes_none(log):
+    def script(body, before):
+        return echo(body, before) if prompt_of(body) == "Hi" else REFUSALS["moderation"]
+
+    with FaultyServer(script) as server:
+        config = role(server, max_in_flight=8)
+        with Teachers({"a": config}, log, Budget(max_requests=8)) as teachers:
+            # All that may be sent is under way: the short questions have to fit into what was set aside.
+            found = answers(teachers, asks(*range(8)))
+            assert all(isinstance(each, Failure) for each in found)
+            assert teachers.status().requests == 8
+
+
 WRONG = {
     "refuses the key|asks for a key": Answer(status=401),
     "has no model 'm'": Answer(status=404, body={"error": {"message": "The model `m` does not exist."}}),
@@ -149,7 +205,8 @@ def test_a_wrong_setting_at_one_of_two_stops_at_once_and_says_which(words, log):
         with pytest.raises(InputError, match=words) as raised:
             answers(teachers, asks(*range(200)))
         assert wrong.url in str(raised.value)
-        assert len(wrong.bodies) <= 8
+        asked = wrong.asked.copy()
+        assert asked.pop("Hi", 0) <= asked.total() <= 8
 
 
 # ---- every outcome is counted, none is lost
@@ -171,7 +228,7 @@ def test_every_fault_is_met_counted_and_got_over(log):
         assert traffic.sent == len(server.bodies) == 2 * count
         assert traffic.sent == traffic.answered + traffic.throttled + traffic.failed + traffic.refused
         assert (traffic.answered, traffic.throttled) == (count, 3 * 10)
-        assert line.transport_retries == count and line.failures == {}
+        assert (line.transport_retries, line.throttled, line.failures) == (count - 3 * 10, 3 * 10, {})
         assert line.fresh.replies == count == log.ledger()["m"].replies
 
 
@@ -246,6 +303,42 @@ def test_answers_of_the_log_are_counted_apart(tmp_path):
         assert list(log.ledger_by_step()) == [("describe", "m")]
 
 
+def test_a_summary_says_what_became_of_every_attempt(tmp_path):
+    def script(body, before):
+        bad = {"1": Answer(status=429), "2": Answer(status=500), "3": Answer(status=400)}
+        slow = Answer(echo(body, before).body, delay=0.1)
+        return slow if before and prompt_of(body) != "3" else bad.get(prompt_of(body), slow)
+
+    with FaultyServer(script) as server:
+        for prompts in (range(3), range(6)):
+            with RequestLog(tmp_path / "log") as log:
+                roles = {"a": role(server, max_in_flight=2), "b": role(server)}
+                with Teachers(roles, log) as teachers:
+                    answers(teachers, asks(*prompts, template="describe@1-0a"))
+                    found = teachers.summary()
+    assert json.loads(json.dumps(found)) == found
+    assert found["steps"] == [
+        {
+            "step": "describe", "model": "m", "from_log": 3, "answered": 2, "sent": 3, "transport_retries": 0,
+            "throttled": 0, "answer_retries": 0, "failures": {"request": 1},
+        }
+    ]  # fmt: skip
+    host = server.url.removeprefix("http://").removesuffix("/v1")
+    assert found["endpoints"] == [
+        {"role": "a", "host": host, "sent": 3, "answered": 2, "throttled": 0, "failed": 0, "refused": 1},
+        {"role": "b", "host": host, "sent": 0, "answered": 0, "throttled": 0, "failed": 0, "refused": 0},
+    ]
+    assert found["roles"]["b"] == {"answered": 0, "seconds": 0.0} and found["roles"]["a"]["answered"] == 2
+
+
+def test_seconds_of_a_role_are_those_in_a_slot(log):
+    slow = lambda body, before: Answer(reply("x"), delay=0.1)  # noqa: E731
+    with FaultyServer(slow) as server, Teachers({"a": role(server, max_in_flight=2)}, log) as teachers:
+        answers(teachers, asks(*range(20)))  # the last one waits 0.9 s for its slot
+        took = teachers.summary()["roles"]["a"]
+    assert took["answered"] == 20 and 2.0 <= took["seconds"] < 6.0
+
+
 # ---- budgets
 
 
@@ -280,6 +373,18 @@ def test_failed_attempts_count_as_requests(log):
         ):
             answers(teachers, asks(*range(100)))
         assert len(server.bodies) == 21
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_being_throttled_uses_up_no_requests(status, log):
+    with FaultyServer(once(Answer(status=status))) as server:
+        with Teachers({"a": role(server)}, log, Budget(max_requests=21)) as teachers:
+            found = answers(teachers, asks(*range(21)))
+            assert all(isinstance(each, ChatReply) for each in found)
+            assert teachers.status().requests == 21
+            with pytest.raises(BudgetReached):
+                answers(teachers, asks("one more"))
+        assert len(server.bodies) == 42
 
 
 def test_money_needs_prices(log):
@@ -438,7 +543,32 @@ STREAMS = {
     "an error in it": Answer([events("The answer")[0], b'data: {"error": {"message": "died"}}\n\n']),
     "ends early": Answer(events("The answer")[:3]),
     "refused": Answer(status=500, body=b"<html>oops</html>"),
+    "done, but not how": Answer([*events("The answer is 4.")[:4], b"data: [DONE]\n\n"]),
+    "throttled as a stream": Answer([b'data: {"error": {"message": "slow down"}}\n\n'], status=429),
 }
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "asks for a key"), (400, "'m' takes no images"), (402, "no quota")]
+)
+def test_an_error_sent_as_a_stream_is_an_error(status, words, log):
+    lines = [b'data: {"error": {"message": "m is not a multimodal model"}}\n\n']
+    with (
+        FaultyServer(lambda body, before: Answer(lines, status=status)) as server,
+        Teachers({"a": role(server, stream=True)}, log) as teachers,
+        pytest.raises(InputError, match=words),
+    ):
+        answers(teachers, asks("a"))
+
+
+def test_an_answer_sent_with_an_error_is_none(log):
+    answer = Answer(events("The answer is 4."), status=400)
+    with (
+        FaultyServer(lambda body, before: answer) as server,
+        Teachers({"a": role(server, stream=True)}, log) as teachers,
+    ):
+        (found,) = answers(teachers, asks("a"))
+    assert isinstance(found, Failure) and found.kind == "request"
 
 
 @pytest.mark.parametrize("fault", STREAMS)

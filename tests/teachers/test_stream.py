@@ -54,6 +54,7 @@ def test_what_servers_do_differently():
     assert streamed(b": keep-alive\n\n", *lines).text == "four"
     assert streamed(*(line.replace(b"reasoning_content", b"reasoning") for line in lines)).reasoning == "two"
     assert streamed(*lines[:-1]).text == "four"  # no [DONE]: the finish reason has said it
+    assert isinstance(streamed(*lines[:-3], lines[-1]), Fault)  # [DONE], but nothing says how it ended
     assert streamed(*lines[:-2]).prompt_tokens is None  # no counts
 
 

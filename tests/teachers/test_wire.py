@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from faulty_server import reply
 from vision_r1.teachers.chat import ChatReply, ChatRequest
-from vision_r1.teachers.wire import Fault, read_answer, request_body
+from vision_r1.teachers.wire import Fault, begun_body, finished_body, read_answer
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -87,7 +87,15 @@ def test_shapes_of_a_message():
         (500, b"<html>oops</html>", "retry"),
         (502, b"", "retry"),
         (401, {"error": {"message": "Incorrect API key: sk-12"}}, "key"),
-        (403, b"", "key"),
+        (403, b"", "forbidden"),
+        (403, {"error": {"message": "refused by the content policy"}}, "forbidden"),
+        (403, {"error": {"code": "model_not_found", "message": "no access"}}, "model"),
+        (401, b'data: {"error": {"message": "no"}}\n\n', "key"),
+        (429, b'data: {"error": {"code": "insufficient_quota"}}\n\n', "quota"),
+        (400, b'event: error\ndata: {"error": {"code": "model_not_found"}}\n\n', "model"),
+        (200, {"choices": [{"message": {"content": None}, "finish_reason": None}]}, "retry"),
+        (200, {"choices": [{"message": {"content": ""}}]}, "retry"),
+        (200, {"choices": [{"message": {"content": "", "reasoning": "so"}, "finish_reason": None}]}, "retry"),
         (404, {"error": {"message": "The model `x` does not exist."}}, "model"),
         (400, {"object": "error", "message": "At most 0 image(s) may be provided in one prompt."}, "images"),
         (400, {"error": {"message": "Invalid content type. image_url is only supported by certain models."}}, "images"),
@@ -106,6 +114,36 @@ def test_faults_are_told_apart(status, body, kind):
     assert read(status, body).kind == kind
 
 
+@given(st.sampled_from([200, 400, 401, 403, 404, 429, 500, 503]), JSON)
+def test_only_403_and_404_may_be_about_one_request(status, body):
+    found = read(status, body)
+    if isinstance(found, Fault) and found.perhaps_own:
+        assert status in (403, 404) and found.kind in ("forbidden", "model", "address")
+    elif status in (403, 404):
+        assert found.kind in ("quota", "images")
+
+
+@given(JSON, st.integers(150, 210))
+def test_the_key_is_in_nothing_whatever_the_answer(body, before):
+    key = "k3y/" + "x" * 60
+    blot = lambda text: text.replace(key, "***")  # noqa: E731
+    padded = "a" * before + key
+    wholes = (
+        {
+            "choices": [{"message": {"content": padded, "reasoning": key}, "finish_reason": key}],
+            "model": padded,
+        },
+        {"error": {"message": padded, "code": key}},
+        {"choices": [], "more": [body, {"x": padded}]},
+        padded,
+    )
+    for whole in wholes:
+        for status in (200, 400, 403, 500):
+            data = json.dumps(whole).replace("/", "\\/").encode() if whole is not padded else padded.encode()
+            found = read_answer(status, data, None, 0.0, blot)
+            assert "k3y" not in repr(found)
+
+
 def test_a_refused_key_is_not_repeated():
     assert "sk-12" not in read(401, {"error": {"message": "Incorrect API key: sk-12"}}).reason
 
@@ -122,11 +160,13 @@ def test_the_body_says_what_was_asked():
     request = ChatRequest(
         "m", "2+2?", system="Be brief.", max_tokens=9, temperature=0.7, top_p=0.9, stop=("\n",), seed=4
     )
-    body = json.loads(request_body(request, []))
+    body = json.loads(finished_body(begun_body(request, []), 9, "max_tokens", stream=False))
     assert body == {
         "model": "m", "max_tokens": 9, "temperature": 0.7, "top_p": 0.9, "stop": ["\n"], "seed": 4, "stream": False,
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+2?"}],
     }  # fmt: skip
-    bare = json.loads(request_body(ChatRequest("m", "x", temperature=None), [], "max_completion_tokens"))
+    begun = begun_body(ChatRequest("m", "x", temperature=None), [])
+    bare = json.loads(finished_body(begun, 1024, "max_completion_tokens", stream=True))
+    assert bare["stream"] and bare["stream_options"] == {"include_usage": True}
     assert not {"temperature", "top_p", "seed", "stop", "max_tokens"} & set(bare)
     assert bare["max_completion_tokens"] == 1024

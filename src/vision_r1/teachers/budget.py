@@ -50,7 +50,7 @@ class Purse:
             raise
 
     def settle(self, most: Estimate, spent: Spent | None) -> None:
-        """A request that was set aside has ended, and came to `spent`; None where it was never sent."""
+        """A request that was set aside has ended, and came to `spent`; None where that is nothing."""
         requests, tokens, cost = self._aside
         self._aside = (requests - 1, tokens - most.tokens, cost - most.cost)
         self._under_way -= 1

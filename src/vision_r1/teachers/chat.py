@@ -104,6 +104,11 @@ class ChatReply:
     hidden: str = ""
 
 
+def estimated_tokens(reply: ChatReply) -> int:
+    """About how many tokens a reply has, where the endpoint does not count: a quarter of its bytes."""
+    return max(1, len(f"{reply.reasoning}{reply.text}".encode()) // 4)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why there is no reply.

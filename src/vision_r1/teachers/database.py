@@ -54,13 +54,13 @@ class Database:
         """
         self.path, self._schema = path, schema
         self._lock = threading.Lock()
-        with self._explained():
+        with _explained(path, schema):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
                 path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
             )
         try:
-            with self._explained():
+            with _explained(path, schema):
                 self._open()
         except BaseException:
             self._db.close()
@@ -68,20 +68,25 @@ class Database:
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """What a query finds."""
-        with self._lock, self._explained():
+        with self._lock, _explained(self.path, self._schema):
             return self._db.execute(query, values).fetchall()
 
-    def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
         """Execute a statement for each row, in one transaction; they are on file when this returns.
+
+        Returns:
+            How many rows of the file are new or changed.
 
         Raises:
             InputError: the file cannot be written to.
         """
-        with self._lock, self._explained():
+        with self._lock, _explained(self.path, self._schema):
             self._db.execute("BEGIN")
             try:
+                before = self._db.total_changes
                 self._db.executemany(statement, rows)
                 self._db.execute("COMMIT")
+                return self._db.total_changes - before
             except sqlite3.Error:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
@@ -97,21 +102,8 @@ class Database:
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.execute("BEGIN EXCLUSIVE")
         schema = self._schema
-        application = self._db.execute("PRAGMA application_id").fetchone()[0]
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-        if application != schema.application and not (empty and application == version == 0):
-            raise InputError(
-                f"a database, but not a {schema.what}", where=str(self.path), fix="name another file"
-            )
-        if version > schema.version:
-            raise RunStateError(
-                "written by a newer version of the software "
-                f"({schema.what} version {version}, known {schema.version})",
-                where=str(self.path),
-                fix="update vision-r1, or name another file",
-            )
-        changes = [schema.tables] if empty else schema.changes[version - 1 :]
+        version = _version(self._db, self.path, schema)
+        changes = [schema.tables] if version is None else schema.changes[version - 1 :]
         for statement in (each for change in changes for each in change):
             self._db.execute(statement)
         self._db.execute(f"PRAGMA application_id={schema.application}")
@@ -121,24 +113,72 @@ class Database:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what SQLite and the file system raise into one line."""
-        place, what = str(self.path), self._schema.what
+
+@contextmanager
+def opened_for_reading(path: Path, schema: Schema) -> Iterator[tuple[int, sqlite3.Connection]]:
+    """A file that others may read and nobody may write to meanwhile: its version and a connection.
+
+    It stays as it is, also where its version is an older one.
+
+    Raises:
+        RunStateError: another process works on it, or a newer version of the software wrote it.
+        InputError: there is no such file, or it is no such database or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"no {schema.what} here", where=str(path), fix="name the file of one")
+    with _explained(path, schema):
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        db = sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS, isolation_level=None)
         try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorname", "")
-            if code.startswith("SQLITE_BUSY"):
-                raise RunStateError(
-                    f"another process is working with this {what}",
-                    where=place,
-                    fix="wait for it, or name another",
-                ) from None
-            if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-                raise InputError(
-                    f"not a {what}, or damaged ({error})", where=place, fix="move the file away"
-                ) from None
-            raise InputError(f"the {what} cannot be used: {error}", where=place, fix=_FIX) from None
-        except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror}", where=place, fix=_FIX) from None
+            db.execute("BEGIN")  # the first look at it takes the lock, which is kept until the end
+            version = _version(db, path, schema)
+            if version is None:
+                raise InputError(f"an empty file, not a {schema.what}", where=str(path), fix="name another")
+            yield version, db
+        finally:
+            db.close()
+
+
+def _version(db: sqlite3.Connection, path: Path, schema: Schema) -> int | None:
+    """The version of a file; None where nothing is in it yet.
+
+    Raises:
+        InputError, RunStateError: it is another database, or a newer version than is known.
+    """
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    ours = application == schema.application and (empty or version > 0)
+    if not ours and not (empty and application == version == 0):
+        raise InputError(f"a database, but not a {schema.what}", where=str(path), fix="name another file")
+    if version > schema.version:
+        raise RunStateError(
+            "written by a newer version of the software "
+            f"({schema.what} version {version}, known {schema.version})",
+            where=str(path),
+            fix="update vision-r1, or name another file",
+        )
+    return None if empty else version
+
+
+@contextmanager
+def _explained(path: Path, schema: Schema) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into one line."""
+    place, what = str(path), schema.what
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorname", "")
+        if code.startswith("SQLITE_BUSY"):
+            raise RunStateError(
+                f"another process is working with this {what}",
+                where=place,
+                fix="wait for it, or name another",
+            ) from None
+        if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            raise InputError(
+                f"not a {what}, or damaged ({error})", where=place, fix="move the file away"
+            ) from None
+        raise InputError(f"the {what} cannot be used: {error}", where=place, fix=_FIX) from None
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=place, fix=_FIX) from None

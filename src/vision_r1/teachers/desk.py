@@ -26,7 +26,7 @@ from vision_r1.teachers.pacing import Patience
 from vision_r1.teachers.pool import Member, Pool, is_stopping
 from vision_r1.teachers.prepare import Preparer
 from vision_r1.teachers.request_log import Answered, RequestLog
-from vision_r1.teachers.wire import Fault, finished_body
+from vision_r1.teachers.wire import Fault, begun_body, finished_body
 
 Usable = Callable[[str], bool]
 _TOO_LONG = re.compile(r"context|too long|(?:max|exceed)[^.]{0,60}(?:length|tokens?)", re.IGNORECASE)
@@ -35,6 +35,15 @@ _TOO_LONG = re.compile(r"context|too long|(?:max|exceed)[^.]{0,60}(?:length|toke
 def any_text(text: str) -> bool:
     """Every answer can be used."""
     return True
+
+
+def _spent(outcome: ChatReply | Fault, most: Estimate) -> Spent | None:
+    """What an attempt came to; None where it did not get as far as to count as a request."""
+    if isinstance(outcome, ChatReply):
+        return most.of(outcome)
+    if outcome.worked:
+        return Spent(1, charged=most.tokens, cost=most.cost)
+    return None if outcome.kind in ("throttled", "unreachable") else Spent(1)
 
 
 @dataclass(frozen=True)
@@ -177,12 +186,13 @@ class Desk:
             member, outcome = attempt
             if isinstance(outcome, ChatReply):
                 return outcome
+            asked.line.throttled += outcome.kind == "throttled"
             found = self._verdict(asked, member, outcome, patience)
             if isinstance(found, Failure):
                 return found
             if fetch.abandoned:
                 raise asyncio.CancelledError
-            asked.line.transport_retries += 1
+            asked.line.transport_retries += outcome.kind != "throttled"
             avoid = member
             if found:
                 await asyncio.sleep(found)
@@ -194,7 +204,7 @@ class Desk:
             raise pool.stop(fault, member, model)
         if fault.kind == "row":
             # The longest prompts come first in an evaluation: that they do not fit is each one's own fault.
-            counts = not _TOO_LONG.search(fault.reason)
+            counts = fault.perhaps_own or not _TOO_LONG.search(fault.reason)
             return pool.give_up("request", fault, counts=counts, member=member)
         if pool.all_dead():
             raise pool.stop(fault, member, model)
@@ -229,19 +239,49 @@ class Desk:
                     cap = asked.request.max_tokens
                     body = finished_body(ready.begun, cap, config.cap_field, config.stream)
                     spent = Spent(1, charged=most.tokens, cost=most.cost)  # should it be dropped
-                    started = asyncio.get_running_loop().time()
+                    clock = asyncio.get_running_loop().time
+                    started = clock()
+                    asked.line.sent += 1
                     outcome = await member.endpoint.post(body)
+                    if isinstance(outcome, Fault) and outcome.perhaps_own:
+                        outcome, spent = await self._told_apart(asked, member, outcome, most)
+                    else:
+                        spent = _spent(outcome, most)
                     asked.pool.settle(member, started, outcome)
                     if isinstance(outcome, ChatReply):
-                        spent = most.of(outcome)
-                        await self._write(asked, outcome, spent)
-                        asked.line.fresh = asked.line.fresh + spent
-                    elif not outcome.worked:
-                        spent = Spent(1)
+                        member.serves.add(asked.request.model)
+                        await self._write(asked, outcome, most.of(outcome))
+                        asked.line.fresh = asked.line.fresh + most.of(outcome)
+                        asked.pool.answered += 1
+                        asked.pool.seconds += clock() - started
                     return member, outcome
             finally:
                 fetch.under_way = False
                 self.purse.settle(most, spent)
+
+    async def _told_apart(
+        self, asked: _Asked, member: Member, fault: Fault, most: Estimate
+    ) -> tuple[Fault, Spent | None]:
+        """Whether a refusal is about this request alone, and what it cost to know.
+
+        It is where the endpoint answers others. One that has answered none yet is asked a short question,
+        within what was set aside for the request: the refused attempt itself came to nothing.
+        """
+        request, spent = asked.request, _spent(fault, most)
+        if request.model not in member.serves:
+            short = replace(
+                request, system=None, user="Hi", media=(), stop=(), max_tokens=min(16, request.max_tokens)
+            )
+            config = member.endpoint.config
+            body = finished_body(begun_body(short, []), short.max_tokens, config.cap_field, config.stream)
+            asked.line.sent += 1
+            outcome = await member.endpoint.post(body)
+            spent = _spent(outcome, most) or spent
+            if isinstance(outcome, ChatReply):
+                member.serves.add(request.model)
+            elif is_stopping(outcome):
+                return fault, spent
+        return replace(fault, kind="row"), spent
 
     # ---- the log
 

@@ -105,14 +105,18 @@ class Line:
     Attributes:
         logged: answers that were in the log.
         fresh: answers that were sent for now.
-        transport_retries: further attempts after the endpoint failed or throttled.
+        sent: attempts, a short question to an endpoint that refuses (`Desk`) among them.
+        transport_retries: further attempts after the endpoint failed.
+        throttled: attempts that were asked to come later.
         answer_retries: further samples after an answer that could not be used.
         failures: requests without a usable answer, by `Failure.kind`.
     """
 
     logged: Spent = Spent()
     fresh: Spent = Spent()
+    sent: int = 0
     transport_retries: int = 0
+    throttled: int = 0
     answer_retries: int = 0
     failures: dict[str, int] = field(default_factory=dict)
 

@@ -24,7 +24,7 @@ from vision_r1.teachers.wire import Fault
 MOST_FAILURES = 50
 _STRIKES = 8  # attempts that fail in a row before an endpoint is left out, where there are others
 # Only with a fault of this kind will no request ever succeed.
-_STOPPING = ("key", "model", "images", "address", "quota")
+_STOPPING = ("key", "forbidden", "model", "images", "address", "quota")
 Health = Literal["well", "out", "probed"]
 
 
@@ -36,12 +36,14 @@ class Member:
         pace: how many at a time.
         health: "well"; "out" until `opens`; "probed" while one request tries it.
         probes: how often in a row it was found dead.
+        serves: models that it has answered for.
     """
 
     def __init__(self, config: EndpointConfig) -> None:
         self.endpoint = Endpoint(config)
         self.pace = Pace(config.max_in_flight)
         self.health: Health = "well"
+        self.serves: set[str] = set()
         self.probes = self.strikes = 0
         self.opens = self._out_since = float("-inf")
 
@@ -88,6 +90,8 @@ class Pool:
     Attributes:
         members: one for each endpoint.
         last_answered: when a request was last answered, on the event loop's clock.
+        answered: requests that were answered.
+        seconds: how long those held their slots, until the answer was on file.
         gate: holds back requests until they are about to be sent, so that few are held ready.
     """
 
@@ -96,6 +100,7 @@ class Pool:
         most = sum(config.max_in_flight for config in configs)
         self.gate = asyncio.Semaphore(most + most // 4 + 4)
         self.last_answered = float("-inf")
+        self.answered, self.seconds = 0, 0.0
         self.answer_retries = configs[0].answer_retries
         self._failed_in_a_row = 0
         self._waiting: deque[tuple[asyncio.Future[Member], Member | None]] = deque()
@@ -230,6 +235,10 @@ def _told(fault: Fault, config: EndpointConfig, model: str) -> InputError:
         "key": (
             "the endpoint refuses the key" if name else "the endpoint asks for a key",
             f"put a valid key into {name}" if name else "set key_env to the variable that holds it",
+        ),
+        "forbidden": (
+            "the endpoint refuses what it is asked",
+            "the key may lack the right to this model; " + kept,
         ),
         "quota": ("the account has no quota left", "top it up and run again; " + kept),
         "model": (f"the endpoint has no model {model[:80]!r}", "name one that it lists under /models"),

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from vision_r1.teachers.chat import ChatReply, Picture
-from vision_r1.teachers.database import Database, Schema
+from vision_r1.teachers.database import Database, Schema, opened_for_reading
 from vision_r1.teachers.ledger import Spent
 
 _JSON = json.JSONEncoder()
@@ -62,6 +62,14 @@ _LOG = Schema(
         ),
     ),
 )
+_READ = {
+    1: "SELECT key, model, request, reply, prompt_tokens, completion_tokens, written FROM replies",
+    2: """
+        SELECT key, model, request, reply, prompt_tokens, completion_tokens, written, step, reasoning_tokens,
+            charged, cost
+        FROM replies
+        """,
+}
 _INSERT = "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PICTURES = Schema(
     "store of images",
@@ -79,6 +87,8 @@ _PICTURES = Schema(
     ),
 )
 _KEEP = "INSERT OR IGNORE INTO pictures VALUES (?, ?, ?, ?, ?)"
+_READ_PICTURES = "SELECT name, suffix, width, height, data FROM pictures"
+_BATCH_ROWS, _BATCH_BYTES = 1000, 16 * 2**20  # of another log that are written together
 VERSION = _LOG.version
 
 
@@ -163,11 +173,31 @@ class RequestLog:
         suffix, width, height, data = found[0]
         return Picture(name, suffix, data, (width, height))
 
+    def absorb(self, other: Path) -> int:
+        """Take over all answers and images of another log, which stays as it is; what is here already stays.
+
+        Returns:
+            How many answers are new here.
+
+        Raises:
+            RunStateError: another process works on it, or a newer version of the software wrote it.
+            InputError: there is no such log, it is damaged, or this one cannot be written to.
+        """
+        pictures = _pictures_of(other)
+        with opened_for_reading(other, _LOG) as (version, db):
+            # The images first: those of an answer that is on file are there.
+            if pictures.exists():
+                with opened_for_reading(pictures, _PICTURES) as (_, store):
+                    for batch in _batches(store.execute(_READ_PICTURES)):
+                        self._store().write(_KEEP, batch)
+            rows = map(_as_of_now, db.execute(_READ[version]))
+            return sum(self._log.write(_INSERT, batch) for batch in _batches(rows))
+
     def _store(self) -> Database:
         # Work without images needs none. The log's own lock keeps other processes away meanwhile.
         with self._opening:
             if self._pictures is None:
-                self._pictures = Database(self.path.with_name(self.path.name + ".pictures"), _PICTURES)
+                self._pictures = Database(_pictures_of(self.path), _PICTURES)
             return self._pictures
 
     def ledger(self) -> dict[str, Spent]:
@@ -200,6 +230,36 @@ class RequestLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _pictures_of(log: Path) -> Path:
+    return log.with_name(log.name + ".pictures")
+
+
+def _as_of_now(row: Sequence[Any]) -> Sequence[Any]:
+    """A row of any version as one of the newest; version 1 had no step and counted no reasoning."""
+    if len(row) > 7:
+        return row
+    request, prompt, completion = row[2], row[4], row[5]
+    try:
+        step = str(json.loads(request)["template"]).partition("@")[0]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        step = ""
+    return (*row, step, None, (prompt or 0) + (completion or 0), 0.0)
+
+
+def _batches(rows: Iterable[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
+    """Rows as they come, so many at a time that they fit into memory whatever they hold."""
+    batch: list[Sequence[Any]] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if len(batch) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _reply_text(reply: ChatReply) -> str:

@@ -10,8 +10,9 @@ request)`. The first Ctrl-C sends nothing new and finishes what is under way; th
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from vision_r1.core.errors import BudgetReached, ConfigError, InputError, Interrupted, VisionR1Error
 from vision_r1.teachers.budget import Purse
@@ -168,6 +169,39 @@ class Teachers:
             failed=sum(sum(line.failures.values()) for line in lines),
             requests=requests, tokens=tokens, cost=cost,
         )  # fmt: skip
+
+    def summary(self) -> dict[str, list[dict[str, Any]] | dict[str, dict[str, Any]]]:
+        """What became of this run's requests, as plain data; from any thread.
+
+        Returns:
+            "steps": for each step and model, answers that were in the log, answers that were sent
+            for, attempts, retries, throttled attempts, further samples and failures by kind;
+            "endpoints": for each endpoint of a role, by its host alone, how its attempts ended;
+            "roles": for each role, how many answers were sent for and how long those requests held a
+            slot, in seconds.
+        """
+        return {
+            "steps": [
+                {
+                    "step": step, "model": model, "from_log": line.logged.replies,
+                    "answered": line.fresh.replies, "sent": line.sent,
+                    "transport_retries": line.transport_retries, "throttled": line.throttled,
+                    "answer_retries": line.answer_retries, "failures": dict(line.failures),
+                }
+                for (step, model), line in list(self.ledger.items())
+            ],
+            "endpoints": [
+                {
+                    "role": role, "host": urlsplit(each.endpoint.config.url).netloc,
+                    **asdict(each.endpoint.traffic),
+                }
+                for role, pool in self._pools.items() for each in pool.members
+            ],
+            "roles": {
+                role: {"answered": pool.answered, "seconds": pool.seconds}
+                for role, pool in self._pools.items()
+            },
+        }  # fmt: skip
 
     def close(self) -> None:
         """Drop what is under way and end the thread; the log stays open."""

@@ -78,14 +78,16 @@ class ReplyStream:
         self._details += details if isinstance(details, list) else []
 
     def body(self) -> dict[str, Any] | None:
-        """The answer in the form of one that was not streamed; None where the stream ended too early."""
-        if self.fault or (self._finish is None and not self.done):
+        """The answer in the form of one that was not streamed; None where the stream ended too early.
+
+        Only a finish reason says that the reply has ended: gateways send `[DONE]` also where the server
+        behind them died.
+        """
+        if self.fault or self._finish is None:
             return None
         message = {
             "content": "".join(self._text),
             "reasoning_content": "".join(self._reasoning),
             "reasoning_details": self._details,
         }
-        if not self._text and not self._reasoning and self._finish is None:
-            return None
         return {**self._body, "choices": [{"message": message, "finish_reason": self._finish}]}

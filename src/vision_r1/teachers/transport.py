@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from vision_r1.teachers.stream import ReplyStream
 from vision_r1.teachers.wire import Fault, read_answer, read_stream
 
 _MOST_BYTES = 64 * 2**20  # of an answer
+_SECRET, _START = 16, 6  # a key of so many characters is known by its first ones
 
 
 @dataclass
@@ -98,7 +100,8 @@ class Endpoint:
                 asyncio.timeout(limit) as deadline,
                 self._connected().post(self._url, data=body, allow_redirects=False) as response,
             ):
-                if self.config.stream and response.content_type == "text/event-stream":
+                events = response.status == 200 and response.content_type == "text/event-stream"
+                if self.config.stream and events:
                     return await self._streamed(response, deadline)
                 return await self._whole(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -117,7 +120,7 @@ class Endpoint:
             if size > _MOST_BYTES:
                 return _flood()
         return read_answer(
-            response.status, b"".join(chunks), response.headers.get("Retry-After"), time.time()
+            response.status, b"".join(chunks), response.headers.get("Retry-After"), time.time(), self.clean
         )
 
     async def _streamed(
@@ -133,7 +136,7 @@ class Endpoint:
                 deadline.reschedule(clock() + self.config.idle_seconds)
             if stream.done or stream.fault:
                 break
-        return read_stream(stream)
+        return read_stream(stream, self.clean)
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -156,8 +159,15 @@ class Endpoint:
         if not self._key:
             return outcome
         if isinstance(outcome, Fault):
-            return replace(outcome, reason=self.clean(outcome.reason))
-        texts = {name: self.clean(getattr(outcome, name)) for name in ("text", "reasoning", "model")}
+            reason = self.clean(outcome.reason)
+            if len(self._key) >= _SECRET:  # shown in part, or cut off with the message
+                reason = re.sub(re.escape(self._key[:_START]) + r"[^\s\"']*", "***", reason)
+            return replace(outcome, reason=reason)
+        texts = {
+            name: self.clean(value)
+            for name in ChatReply.__slots__
+            if isinstance(value := getattr(outcome, name), str)
+        }
         return replace(outcome, **texts)  # type: ignore[arg-type]
 
 

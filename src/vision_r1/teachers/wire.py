@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from vision_r1.teachers.thoughts import why_hidden
 _SHOWN = 200  # characters of an endpoint's own words that are repeated
 _MOST_TOKENS = 2**53
 _THROTTLED = (429, 503, 529)
+_EVENT = re.compile(rb"\A\s*(?:event:[^\n]*\n)?data:([^\n]*)")
 _NO_MODEL = re.compile(r"\bmodel\b.{0,200}\b(does not exist|not found|not exist|unknown model)", re.I | re.S)
 
 
@@ -26,7 +28,10 @@ _NO_IMAGES = re.compile(
     r"|image_url is only supported|unknown variant `image_url`|At most 0 image",
     re.IGNORECASE,
 )
-FaultKind = Literal["retry", "unreachable", "throttled", "row", "key", "model", "images", "address", "quota"]
+FaultKind = Literal[
+    "retry", "unreachable", "throttled", "row", "key", "forbidden", "model", "images", "address", "quota"
+]
+Clean = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +41,26 @@ class Fault:
     Attributes:
         kind: "retry": try again; "throttled": later, and fewer at a time; "row": this request never
             will; "unreachable": try again, then no request will;
-            "key", "model", "images", "address", "quota": no request will.
+            "key", "forbidden", "model", "images", "address", "quota": no request will.
         reason: what happened.
         wait: seconds that the endpoint asks to wait, if it says so.
         worked: whether the endpoint may have written an answer, and may charge for it.
+        perhaps_own: whether it may be about this request alone (HTTP 403, 404), whatever its kind says;
+            other requests show it.
     """
 
     kind: FaultKind
     reason: str
     wait: float | None = None
     worked: bool = False
-
-
-def request_body(
-    request: ChatRequest, pictures: list[Picture], cap_field: str = "max_tokens", stream: bool = False
-) -> bytes:
-    """The JSON to send.
-
-    Raises:
-        InputError: the prompt cannot be asked, see `chat.messages`.
-    """
-    return finished_body(begun_body(request, pictures), request.max_tokens, cap_field, stream)
+    perhaps_own: bool = False
 
 
 def begun_body(request: ChatRequest, pictures: list[Picture]) -> bytes:
     """The part of the JSON that is the same for every endpoint; `finished_body` takes it.
 
     Raises:
-        InputError: see `request_body`.
+        InputError: the prompt cannot be asked, see `chat.messages`.
     """
     body: dict[str, Any] = {"model": request.model, "messages": messages(request, pictures)}
     if request.temperature is not None:
@@ -88,7 +85,9 @@ def _rest_of_body(max_tokens: int, cap_field: str, stream: bool) -> bytes:
     return b", " + json.dumps(rest)[1:].encode()
 
 
-def read_answer(status: int, data: bytes, retry_after: str | None, now: float) -> ChatReply | Fault:
+def read_answer(
+    status: int, data: bytes, retry_after: str | None, now: float, clean: Clean = str
+) -> ChatReply | Fault:
     """What an HTTP answer says.
 
     Args:
@@ -96,22 +95,26 @@ def read_answer(status: int, data: bytes, retry_after: str | None, now: float) -
         data: the whole body.
         retry_after: that header.
         now: seconds since the epoch, to read a date in it.
+        clean: blots the key out of every text, before any is cut short.
     """
     if status == 200:
-        return _read_reply(data)
-    said, code = _error_words(data)
+        return _read_reply(data, clean)
+    said, code = _error_words(data, clean)
     kind = _kind(status, said, code)
     if kind == "key":
         return Fault("key", f"HTTP {status}")  # the endpoint's words may hold a part of the key
-    return Fault(kind, f"HTTP {status}" + (f": {said}" if said else ""), _seconds(retry_after, now))
+    reason = f"HTTP {status}" + (f": {said}" if said else "")
+    own = status in (403, 404) and kind in ("forbidden", "model", "address")
+    return Fault(kind, reason, _seconds(retry_after, now), perhaps_own=own)
 
 
 def _kind(status: int, said: str, code: str) -> FaultKind:
     rules: tuple[tuple[bool, FaultKind], ...] = (
-        (status in (401, 403), "key"),
+        (status == 401, "key"),
         (status == 402 or code == "insufficient_quota", "quota"),
         (code == "model_not_found" or (400 <= status < 500 and bool(_NO_MODEL.search(said))), "model"),
         (status >= 400 and bool(_NO_IMAGES.search(said)), "images"),
+        (status == 403, "forbidden"),
         (status in (404, 405) or status < 400, "address"),
         (status in _THROTTLED, "throttled"),
         (status >= 500 or status in (408, 409, 425), "retry"),
@@ -119,25 +122,26 @@ def _kind(status: int, said: str, code: str) -> FaultKind:
     return next((kind for holds, kind in rules if holds), "row")
 
 
-def read_stream(stream: ReplyStream) -> ChatReply | Fault:
-    """What a stream of events came to."""
-    body = stream.body()
+def read_stream(stream: ReplyStream, clean: Clean = str) -> ChatReply | Fault:
+    """What a stream of events came to; `clean` as for `read_answer`."""
+    body = _cleaned(stream.body(), clean)
     found = None if body is None else _reply_of(body)
     if found is None:
-        return Fault("retry", _shown(stream.fault) or "the stream ended before the reply did", worked=True)
+        said = _shown(clean(stream.fault)) or "the stream ended before the reply did"
+        return Fault("retry", said, worked=True)
     return found
 
 
-def _read_reply(data: bytes) -> ChatReply | Fault:
-    body = _parse(data)
+def _read_reply(data: bytes, clean: Clean) -> ChatReply | Fault:
+    body = _cleaned(_parse(data), clean)
     if not isinstance(body, dict):
-        shown = _shown(data.decode(errors="replace"))
-        return Fault("retry", f"HTTP 200, but not a JSON object: {shown}", worked=True)
+        shown = data.decode(errors="replace") if body is None else json.dumps(body)
+        return Fault("retry", f"HTTP 200, but not a JSON object: {_shown(clean(shown))}", worked=True)
     if "choices" not in body and "error" in body:
-        return Fault("retry", f"HTTP 200 with an error: {_error_words(data)[0]}", worked=True)
+        return Fault("retry", f"HTTP 200 with an error: {_error_words(data, clean)[0]}", worked=True)
     found = _reply_of(body)
-    if found is None:
-        shown = _shown(data.decode(errors="replace"))
+    if found is None or not (found.text or found.finish_reason):
+        shown = _shown(json.dumps(body))
         return Fault("retry", f"HTTP 200 without an answer in it: {shown}", worked=True)
     return found
 
@@ -205,16 +209,35 @@ def _count(value: Any) -> int | None:
     return value if whole and 0 <= value <= _MOST_TOKENS else None
 
 
-def _error_words(data: bytes) -> tuple[str, str]:
+def _cleaned(value: Any, clean: Clean) -> Any:
+    """A JSON value with every text in it cleaned; None for one that is nested without end."""
+
+    def cleaned(value: Any) -> Any:
+        if isinstance(value, str):
+            return clean(value)
+        if isinstance(value, list):
+            return [cleaned(each) for each in value]
+        if isinstance(value, dict):
+            return {clean(name): cleaned(each) for name, each in value.items()}
+        return value
+
+    try:
+        return cleaned(value)
+    except RecursionError:
+        return None
+
+
+def _error_words(data: bytes, clean: Clean) -> tuple[str, str]:
     """An error's message and code, from the shapes that endpoints use; an HTML page gives its text."""
-    body = _parse(data)
+    event = _EVENT.search(data)  # an endpoint that streams may wrap its errors as it wraps its answers
+    body = _cleaned(_parse(event[1] if event else data), clean)
     error = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(error, str):
         return _shown(error), ""
     if isinstance(error, dict):
         said = error.get("message") or error.get("detail") or ""
         return _shown(said if isinstance(said, str) else json.dumps(said)), str(error.get("code") or "")[:40]
-    return _shown(re.sub(r"<[^<>]{0,500}>", " ", data[:5000].decode(errors="replace"))), ""
+    return _shown(clean(re.sub(r"<[^<>]{0,500}>", " ", data[:5000].decode(errors="replace")))), ""
 
 
 def _shown(text: str) -> str:
