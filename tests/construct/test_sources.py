@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vision_r1.construct.sources import choice_gold, free_gold, gradeable, load_source, settled_gold
+from vision_r1.construct.sources import Loading, choice_gold, free_gold, gradeable, load_source, settled_gold
 from vision_r1.core.config import validate
+from vision_r1.core.progress import Silent
 from vision_r1.grading import GradeSpec, grade_response
 from vision_r1.problems import Problem
 from vision_r1.problems.choices import choices_in
@@ -139,7 +140,7 @@ def test_a_source_is_problems_and_rows_with_reasons(tmp_path):
     ]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = validate(FileData, {"path": str(tmp_path / "train.jsonl"), "layout": "llava_cot"})
-    problems, bad = load_source(config)
+    problems, bad = load_source("set", config, Loading(Silent()))
     assert [(p.id, p.answer, p.answer_type) for p in problems] == [
         ("one", "B", "choice"),
         ("two", "3", "auto"),
@@ -150,7 +151,7 @@ def test_a_source_is_problems_and_rows_with_reasons(tmp_path):
 
 
 def test_other_sources_keep_their_golds(tmp_path):
-    problems, bad = load_source(TinyWorldData(split="train", n=5))
+    problems, bad = load_source("set", TinyWorldData(split="train", n=5), Loading(Silent()))
     assert len(problems) == 5 and bad == []
 
 

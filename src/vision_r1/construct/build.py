@@ -3,6 +3,7 @@
 out/requests/log.sqlite    every answer; images beside it
 out/rows/                  every row, kept or dropped, and why (see `construct.record`)
 out/images/                images by content
+out/images_seen.sqlite     what is known of every image of the sets, so that none is decoded again
 out/data/                  kept rows as a `datasets` directory
 out/construction.yaml      the settings
 out/quarantine.jsonl       requests that brought no answer, with their reasons
@@ -17,10 +18,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ from vision_r1.construct.prepare import Prepared, Rejected, prepare
 from vision_r1.construct.record import Record
 from vision_r1.construct.replay import Replayer
 from vision_r1.construct.row_files import read_rows, row_writer
-from vision_r1.construct.sources import load_source
+from vision_r1.construct.sources import Loading, load_evaluation, load_source
 from vision_r1.construct.steps import build_steps, caption_step
 from vision_r1.construct.tally import Tally
 from vision_r1.core.config import dump_yaml, to_plain
@@ -45,8 +47,8 @@ from vision_r1.core.errors import InputError
 from vision_r1.core.files import atomic_write_text, read_jsonl, write_json, write_jsonl
 from vision_r1.core.progress import Progress
 from vision_r1.problems.faults import BadRow
-from vision_r1.problems.load import load_problems
 from vision_r1.problems.problem import Problem
+from vision_r1.problems.seen import SeenImages
 from vision_r1.teachers.config import RoleConfig
 from vision_r1.teachers.ledger import Spent
 from vision_r1.teachers.prompts import Prompts, open_prompts
@@ -54,13 +56,9 @@ from vision_r1.teachers.request_log import RequestLog
 from vision_r1.teachers.served import Teachers
 
 LOG = Path("requests") / "log.sqlite"
-CONFIG, ROWS, IMAGES, SUMMARY, QUARANTINE = (
-    "construction.yaml",
-    "rows",
-    "images",
-    "summary.json",
-    "quarantine.jsonl",
-)
+SEEN = "images_seen.sqlite"
+ROWS, IMAGES, DATA, EXPORTS = "rows", "images", "data", "export"
+CONFIG, SUMMARY, QUARANTINE = "construction.yaml", "summary.json", "quarantine.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +170,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         "quarantined": sum(1 for _ in read_jsonl(out / QUARANTINE)) if (out / QUARANTINE).exists() else 0,
         "outcomes": outcomes,
         "controls": tests,
+        "evaluation_unread": whole.unread,
     })  # fmt: skip
 
 
@@ -246,15 +245,21 @@ def ledger_lines(spent: Mapping[tuple[str, str], Spent]) -> list[dict[str, Any]]
 
 def read_sets(config: Construction, out: Path, progress: Progress) -> Prepared:
     """All problems of all sets, named by content, the bad and double ones set aside."""
-    report: Callable[[int, int], None] = functools.partial(_images, progress)
-    sets = {name: load_source(section, report, out) for name, section in config.data.items()}
-    evaluation = {name: load_problems(section) for name, section in config.evaluation.items()}
-    return prepare(sets, evaluation, config.near_duplicates, progress)
-
-
-def _images(progress: Progress, done: int, total: int) -> None:
-    if done % 1000 == 0 or done == total:
-        progress.say(f"images checked: {done:,} of {total:,}") if done == total else None
+    # Parts and pilots share what one of them saw, in the folder around theirs.
+    home = out.parent if re.fullmatch(r"shard-\d+-of-\d+|pilot", out.name) else out
+    looks_wanted = config.near_duplicates or bool(config.evaluation)
+    with SeenImages(home / SEEN, looks_wanted, progress.say) as seen:
+        loading = Loading(progress, out, seen.faults)
+        sets = {name: load_source(name, section, loading) for name, section in config.data.items()}
+        evaluation = {
+            name: load_evaluation(name, section, loading) for name, section in config.evaluation.items()
+        }
+        looks = seen.looks
+    asked = {name: problems for name, (problems, _) in evaluation.items()}
+    prepared = prepare(sets, asked, config.near_duplicates, progress, looks)
+    return replace(
+        prepared, unread={name: dict(sorted(bad.items())) for name, (_, bad) in evaluation.items()}
+    )
 
 
 def _controls(

@@ -83,6 +83,7 @@ def merge(folders: Sequence[Path], out: Path, progress: Progress) -> dict[str, A
         "rows_spent": _together([part["rows_spent"] for part in parts]),
         "quarantined": len(reasons),
         "outcomes": None,
+        "evaluation_unread": parts[0]["evaluation_unread"],
         "controls": next((part["controls"] for part in parts if part["controls"]), None),
     })  # fmt: skip
 

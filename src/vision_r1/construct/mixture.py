@@ -13,16 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vision_r1.construct.sources import load_source
+from vision_r1.construct.sources import Loading, load_evaluation, load_source
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import is_file, reported_writes, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.problems.chat import explicit_marks
-from vision_r1.problems.config import RlMixture, TableData
+from vision_r1.problems.config import RlMixture
 from vision_r1.problems.contamination import Match, TrainingRecord, find_overlaps
 from vision_r1.problems.faults import BadRow
 from vision_r1.problems.fingerprints import fingerprint
-from vision_r1.problems.lenient import load_problems_leniently
 from vision_r1.problems.problem import Problem, content_key
 from vision_r1.problems.split import position
 from vision_r1.teachers.chat import encode_picture
@@ -99,10 +98,9 @@ def build_rl_mixture(config: RlMixture, out: Path, progress: Progress | None = N
     with reported_writes(out):
         out.mkdir(parents=True, exist_ok=True)
         reports = {name: SourceReport() for name in config.sources}
-        sets = _read(config, reports, out, progress)
-        evaluation = {
-            name: _loaded(name, data, out, progress, graded=False)[0] for name, data in config.against.items()
-        }
+        loading = Loading(progress, out)
+        sets = _read(config, reports, loading)
+        evaluation = {name: load_evaluation(name, data, loading)[0] for name, data in config.against.items()}
         sets = _clean(sets, evaluation, reports)
         drawn = list(_drawn(config, sets, reports))
         _write(drawn, out / TABLE, progress)
@@ -114,13 +112,13 @@ def build_rl_mixture(config: RlMixture, out: Path, progress: Progress | None = N
 
 
 def _read(
-    config: RlMixture, reports: Mapping[str, SourceReport], out: Path, progress: Progress
+    config: RlMixture, reports: Mapping[str, SourceReport], loading: Loading
 ) -> dict[str, list[Problem]]:
     """The problems of each source under their content keys; the first of equal ones stays."""
     sets: dict[str, list[Problem]] = {}
     seen: set[str] = set()
     for name, source in config.sources.items():
-        problems, bad = _loaded(name, source.data, out, progress, graded=True)
+        problems, bad = load_source(name, source.data, loading)
         report = reports[name]
         report.problems = len(problems)
         report.note_bad(bad)
@@ -132,25 +130,6 @@ def _read(
                 sets[name].append(replace(problem, id=key, meta={**problem.meta, "source_id": problem.id}))
         report.repeated = len(problems) - len(sets[name])
     return sets
-
-
-def _loaded(
-    name: str, data: TableData, out: Path, progress: Progress, *, graded: bool
-) -> tuple[list[Problem], list[BadRow]]:
-    # Of an evaluation set also what cannot be graded counts: it is asked all the same.
-    begun = False
-
-    def advance(done: int, total: int) -> None:
-        nonlocal begun
-        if not begun:
-            progress.start(f"read {name}", total, "image")
-            begun = True
-        progress.advance(done)
-
-    problems, bad = (load_source if graded else load_problems_leniently)(data, advance, out)
-    if begun:
-        progress.finish()
-    return problems, bad
 
 
 def _clean(

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from vision_r1.construct.dedupe import find_contaminated, find_duplicates
+from vision_r1.construct.dedupe import Duplicate, find_contaminated, find_duplicates
 from vision_r1.construct.record import Record
 from vision_r1.core.errors import InputError
 from vision_r1.core.progress import Progress
 from vision_r1.problems.faults import BadRow
-from vision_r1.problems.fingerprints import fingerprint
+from vision_r1.problems.fingerprints import Look, fingerprint
 from vision_r1.problems.problem import Problem, content_key
 
 # How a row is counted that says the same as another one.
@@ -88,25 +88,34 @@ class Prepared:
         problems: sorted by their ids, which are their content keys.
         origins: of each id.
         rejected: sorted by key.
+        unread: of each evaluation set, how many rows could not be read, by reason.
     """
 
     problems: tuple[Problem, ...]
     origins: Mapping[str, Origin]
     rejected: tuple[Rejected, ...]
+    unread: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def part(self, index: int, of: int) -> Prepared:
         """Part `index` (from 1) of `of`: a problem belongs to one part by its key alone."""
         mine = [problem for problem in self.problems if _part(problem.id, of) == index]
         rejected = tuple(row for row in self.rejected if _part(row.key, of) == index)
-        return Prepared(tuple(mine), self.origins, rejected)
+        return replace(self, problems=tuple(mine), rejected=rejected)
 
     def first(self, n: int) -> Prepared:
         """The first `n` problems by key; keys are hashes, so that is a sample without favour."""
-        return Prepared(self.problems[:n], self.origins, ())
+        return replace(self, problems=self.problems[:n], rejected=())
 
 
 def _part(key: str, of: int) -> int:
     return int(key[:8], 16) % of + 1
+
+
+def exact_doubles(keys: Sequence[str]) -> dict[int, Duplicate]:
+    """Which of sorted problems have the content key of one before them: index -> the first of its key."""
+    first: dict[str, int] = {}
+    doubles = ((index, first.setdefault(key, index)) for index, key in enumerate(keys))
+    return {index: Duplicate(of, "exact", 1.0) for index, of in doubles if of != index}
 
 
 def prepare(
@@ -114,6 +123,7 @@ def prepare(
     evaluation: Mapping[str, Sequence[Problem]],
     near: bool,
     progress: Progress,
+    looks: Mapping[str, Look | None] | None = None,
 ) -> Prepared:
     """Name problems by their content and set aside what is bad, double or in an evaluation set.
 
@@ -122,6 +132,7 @@ def prepare(
         evaluation: by name, problems that must not be learned from.
         near: leave out near duplicates too; exact ones always are.
         progress: told of the search.
+        looks: by the keys of images: those that are known already.
 
     Raises:
         InputError: no problem is left.
@@ -142,14 +153,14 @@ def prepare(
     problems = [replace(problem, id=key) for key, _, problem in found]
     origins = [origin for _, origin, _ in found]
     progress.say(f"looking for duplicates among {len(problems):,} problems")
-    prints = fingerprint(problems, "")
+    prints = fingerprint(problems, "", known=looks) if near or evaluation else []
+    keys = [problem.id for problem in problems]
     why: dict[int, tuple[str, str]] = {}
-    for index, twin in find_duplicates(problems, [problem.id for problem in problems], prints).items():
-        if twin.kind == "exact" or near:
-            first = origins[twin.of]
-            why[index] = (_DOUBLE[twin.kind], f"{twin.kind} as {first.source}: {first.source_id}")
+    for index, twin in (find_duplicates(problems, keys, prints) if near else exact_doubles(keys)).items():
+        first = origins[twin.of]
+        why[index] = (_DOUBLE[twin.kind], f"{twin.kind} as {first.source}: {first.source_id}")
     if evaluation:
-        known = {name: (each, fingerprint(each, name)) for name, each in evaluation.items()}
+        known = {name: (each, fingerprint(each, name, known=looks)) for name, each in evaluation.items()}
         for index, match in find_contaminated(problems, prints, known).items():
             why.setdefault(index, ("contaminated", f"{match.kind} in {match.benchmark}"))
     rejected += [

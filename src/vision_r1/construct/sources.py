@@ -8,46 +8,114 @@ with its reason before a request is paid for it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_uppercase
 
 from vision_r1.core.errors import InputError
+from vision_r1.core.progress import Progress
 from vision_r1.grading import GradeSpec, choice, extract, grade_response
 from vision_r1.grading.parallel import map_in_order
 from vision_r1.grading.statement import claims, yes_or_no
 from vision_r1.grading.text import hedges
 from vision_r1.problems.config import ProblemsConfig, TinyWorldData
 from vision_r1.problems.faults import BadRow, Reason
-from vision_r1.problems.images import ImageCallback
+from vision_r1.problems.images import image_faults
 from vision_r1.problems.layouts import WRITTEN_ANSWERS
-from vision_r1.problems.lenient import load_problems_leniently
+from vision_r1.problems.lenient import ImageCheck, load_problems_leniently, load_questions
 from vision_r1.problems.problem import Problem
 
 MOST_WORDS = 6  # of a gold: what is longer is prose, to which nobody's answer is equal
 
 
-def load_source(
-    config: ProblemsConfig, progress: ImageCallback | None = None, spill: Path | None = None
-) -> tuple[list[Problem], list[BadRow]]:
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How sets are loaded.
+
+    Attributes:
+        progress: told of every set, image and gold.
+        spill: see `load_problems_leniently`.
+        check: likewise.
+    """
+
+    progress: Progress
+    spill: Path | None = None
+    check: ImageCheck = image_faults
+
+    def read(
+        self, load: Callable[..., tuple[list[Problem], list[BadRow]]], name: str, config: ProblemsConfig
+    ) -> tuple[list[Problem], list[BadRow]]:
+        """What `load` gives of the set, with its images shown as a stage."""
+        begun = False
+
+        def advance(done: int, total: int) -> None:
+            nonlocal begun
+            if not begun:
+                self.progress.start(f"read {name}", total, "image")
+                begun = True
+            self.progress.advance(done)
+
+        result = load(config, advance, self.spill, self.check)
+        if begun:
+            self.progress.finish()
+        return result
+
+
+def load_source(name: str, config: ProblemsConfig, loading: Loading) -> tuple[list[Problem], list[BadRow]]:
     """The problems of a data section whose golds can be graded, and every other row with its reason.
 
     Besides what `load_problems_leniently` sets aside: "no_gold" (no answer, or more than one, in what is
     published), "open_answer" (prose, which no answer equals), "ungradeable_gold" (one that is not graded
     as right against itself, so that every row would be dropped).
 
-    Args, raises: as `load_problems_leniently`.
+    Args:
+        name: what the set is called.
+        config: its data section.
+        loading: how it is loaded.
+
+    Raises:
+        InputError: as `load_problems_leniently`.
     """
-    problems, bad = load_problems_leniently(config, progress, spill)
+    problems, bad = loading.read(load_problems_leniently, name, config)
     written = not isinstance(config, TinyWorldData) and config.layout in WRITTEN_ANSWERS
     settled = map_in_order(settled_gold if written else gradeable, problems)
     good: list[Problem] = []
-    for result in settled:
+    loading.progress.start(f"grade golds of {name}", len(problems), "gold")
+    for done, result in enumerate(settled, start=1):
+        loading.progress.advance(done)
         if isinstance(result, BadRow):
             bad.append(result)
         else:
             good.append(result)
+    loading.progress.finish()
     return good, bad
+
+
+def load_evaluation(
+    name: str, config: ProblemsConfig, loading: Loading
+) -> tuple[list[Problem], Counter[Reason]]:
+    """What an evaluation set asks, and how many of its rows cannot be read, by reason.
+
+    Raises:
+        InputError: as `load_problems_leniently`; also where no row of it can be read.
+    """
+    problems, bad = loading.read(load_questions, name, config)
+    unread = Counter(row.reason for row in bad)
+    if bad and not problems:
+        raise InputError(
+            f"no row of {len(bad):,} can be read; the first: {bad[0].detail}",
+            where=f"evaluation set {name}, {bad[0].row}",
+            fix="correct its section, or leave it out",
+        )
+    if bad:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in unread.most_common())
+        loading.progress.say(
+            f"{name}: {len(bad):,} of {len(bad) + len(problems):,} rows cannot be read and"
+            f" are not kept clear of ({reasons})"
+        )
+    return problems, unread
 
 
 def settled_gold(problem: Problem) -> Problem | BadRow:

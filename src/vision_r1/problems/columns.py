@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from string import ascii_uppercase
 from typing import Any
 
@@ -28,7 +28,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "family": ("family", "category", "subject"),
     "level": ("level", "difficulty", "grade"),
 }
-REQUIRED = ("question", "answer")
+REQUIRED = frozenset({"question", "answer"})
 
 # Geometry3K has two editions: that of InterGPS and the one with images inside, of which the file of
 # Vision-R1-rl has the columns. The latter names the letter of the right choice `ground_truth`.
@@ -84,7 +84,11 @@ _LETTERED = re.compile(r"\(?([A-Z])[.):]\s*(.*)", re.DOTALL)
 
 
 def resolve_columns(
-    columns: ColumnMap, layout: ProblemLayout, names: Sequence[str], where: str
+    columns: ColumnMap,
+    layout: ProblemLayout,
+    names: Sequence[str],
+    where: str,
+    required: Collection[str] = REQUIRED,
 ) -> dict[str, str]:
     """Which column holds each field of a problem.
 
@@ -93,12 +97,13 @@ def resolve_columns(
         layout: a known set of names.
         names: the columns that the table has.
         where: the table, for messages.
+        required: fields that must have a column.
 
     Returns:
         field name -> column or question template; fields without a column are left out.
 
     Raises:
-        InputError: a named column does not exist, or question or answer cannot be found.
+        InputError: a named column does not exist, or a required field cannot be found.
     """
     given = {key: value for key, value in columns.model_dump(exclude={"meta"}).items() if value is not None}
     result = {}
@@ -108,7 +113,7 @@ def resolve_columns(
             for name in template_columns(column) if key == "question" else [column]:
                 require_column(name, names, f"{where}, columns.{key}")
             result[key] = column
-        elif key in REQUIRED:
+        elif key in required:
             raise InputError(
                 f"no column for the {key} ({', '.join(usual)}) among {', '.join(names)}",
                 where=where,

@@ -9,11 +9,9 @@ puzzles are not.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vision_r1.core.progress import Progress, Silent
-from vision_r1.problems.images import BytesImage, FileImage
+from vision_r1.problems.images import BytesImage, FileImage, image_place, in_threads
 from vision_r1.problems.problem import Media, Problem
 
 HASH_SIDE = 16  # the hash has 16 x 16 bits
@@ -116,7 +114,10 @@ def look_of(image: Image.Image) -> Look | None:
 
 
 def fingerprint(
-    problems: Sequence[Problem], source: str, progress: Progress | None = None
+    problems: Sequence[Problem],
+    source: str,
+    progress: Progress | None = None,
+    known: Mapping[str, Look | None] | None = None,
 ) -> list[list[Fingerprint]]:
     """The fingerprints of each problem: one for each of its images, or one without an image.
 
@@ -127,37 +128,32 @@ def fingerprint(
         problems: of one set.
         source: what the fingerprints say that they are from.
         progress: told of every image.
+        known: looks by the keys of images, which are not decoded again (see `problems.seen`).
 
     Raises:
         InputError: an image that cannot be read.
     """
-    media = {_place(image): image for problem in problems for image in problem.media}
+    media = {image_place(image): image for problem in problems for image in problem.media}
     progress = progress or Silent()
     progress.start("images", len(media), "image")
     seen: dict[object, tuple[str, Look | None]] = {}
-    looks: dict[str, Look | None] = {}  # rows of a table often hold the same image again
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        results = pool.map(lambda image: _image_print(image, looks), media.values())
-        for place, found in zip(media, results, strict=True):
-            seen[place] = found
-            progress.advance(len(seen))
+    looks = dict(known or {})  # grows: rows of a table often hold the same image again
+    results = in_threads(lambda image: _image_print(image, looks), media.values())
+    for place, found in zip(media, results, strict=True):
+        seen[place] = found
+        progress.advance(len(seen))
     progress.finish()
     prints = []
     for problem in problems:
         tokens = normal_question(problem.question)
         digest = hashlib.sha256(" ".join(tokens).encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST]
-        images = [seen[_place(image)] for image in problem.media] or [("", None)]
+        images = [seen[image_place(image)] for image in problem.media] or [("", None)]
         prints.append([Fingerprint(digest, _words(tokens), key, look, source) for key, look in images])
     return prints
 
 
-def _place(image: Media) -> object:
-    """What is read; the same for two rows that share a file."""
-    return image.source if isinstance(image, FileImage) else id(image)
-
-
 def _image_print(image: Media, looks: dict[str, Look | None]) -> tuple[str, Look | None]:
-    if isinstance(image, BytesImage) and image.key in looks:
+    if image.key in looks:
         return image.key[:DIGEST], looks[image.key]
     look = look_of(image.load()) if isinstance(image, FileImage | BytesImage) else None
     looks[image.key] = look

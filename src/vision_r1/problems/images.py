@@ -11,8 +11,10 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from stat import S_ISREG
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -33,6 +35,8 @@ _COMMON = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
 _EXIF_ORIENTATION = 0x0112
 
 ImageCallback = Callable[[int, int], None]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
@@ -134,6 +138,14 @@ class _StoredImage(ABC):
     def read(self) -> bytes:
         """The encoded image. Raises InputError naming the row."""
 
+    @abstractmethod
+    def stamp(self) -> str:
+        """A text that stays the same while the image does. Raises InputError as `read`."""
+
+    def known_as(self, key: str) -> None:
+        """Take a key that was found before, so that the image need not be read for it."""
+        self._key = key
+
     @property
     def key(self) -> str:
         """SHA-256 of the encoded image, in hex. Reads the file the first time."""
@@ -178,6 +190,40 @@ class FileImage(_StoredImage):
                 error.what, where=error.where, fix=error.fix, reason="image_outside_folder"
             ) from None
 
+    def _file(self) -> tuple[Path, os.stat_result]:
+        """The file, once it is sure that it can be opened and is not too large."""
+        path = self._path()
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise RowError(
+                f"no image {self.relative!r} in {self.root}",
+                where=self.where,
+                fix="correct the path, or set `images` to the folder that image paths start from",
+                reason="missing_image",
+            ) from None
+        if not S_ISREG(status.st_mode):
+            # A pipe or device would block for ever.
+            raise InputError(f"{self.relative!r} is not a regular file", where=self.where)
+        if status.st_size > MAX_FILE_BYTES:
+            raise RowError(
+                f"image file {self.relative!r} is over {MAX_FILE_BYTES // 2**20} MiB",
+                where=self.where,
+                fix="scale it down",
+                reason="image_too_large",
+            )
+        return path, status
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError:
+            raise
+        except (OSError, ValueError, RuntimeError) as error:
+            # ValueError: a NUL in the path; RuntimeError: a loop of symbolic links.
+            raise InputError(f"cannot read image {self.relative!r}: {error}", where=self.where) from None
+
     def read(self) -> bytes:
         """The file's bytes.
 
@@ -185,31 +231,14 @@ class FileImage(_StoredImage):
             InputError: outside the folder (also through a link), missing, not a regular file, over
                 256 MiB, or unreadable.
         """
-        try:
-            path = self._path()
-            if not path.exists():
-                raise RowError(
-                    f"no image {self.relative!r} in {self.root}",
-                    where=self.where,
-                    fix="correct the path, or set `images` to the folder that image paths start from",
-                    reason="missing_image",
-                )
-            if not path.is_file():
-                # A pipe or device would block for ever.
-                raise InputError(f"{self.relative!r} is not a regular file", where=self.where)
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise RowError(
-                    f"image file {self.relative!r} is over {MAX_FILE_BYTES // 2**20} MiB",
-                    where=self.where,
-                    fix="scale it down",
-                    reason="image_too_large",
-                )
-            return path.read_bytes()
-        except InputError:
-            raise
-        except (OSError, ValueError, RuntimeError) as error:
-            # ValueError: a NUL in the path; RuntimeError: a loop of symbolic links.
-            raise InputError(f"cannot read image {self.relative!r}: {error}", where=self.where) from None
+        with self._explained():
+            return self._file()[0].read_bytes()
+
+    def stamp(self) -> str:
+        """Place, size and time of the last change; the file is not opened. Raises as `read`."""
+        with self._explained():
+            path, status = self._file()
+            return f"file\0{path}\0{status.st_size}\0{status.st_mtime_ns}"
 
 
 class BytesImage(_StoredImage):
@@ -225,6 +254,10 @@ class BytesImage(_StoredImage):
     def read(self) -> bytes:
         """The bytes as they came."""
         return self._data
+
+    def stamp(self) -> str:
+        """The content itself, by its key."""
+        return f"bytes\0{self.key}"
 
 
 class Spill:
@@ -297,32 +330,37 @@ def check_images(media: Iterable[Media], progress: ImageCallback | None = None) 
 
 def image_faults(images: Sequence[Media]) -> Iterator[RowError | None]:
     """Why each image cannot be decoded, None where it can; decoded in threads, a shared file once."""
+    return once_each(images, lambda firsts: in_threads(image_fault, firsts))
+
+
+def once_each(
+    images: Sequence[Media], function: Callable[[Iterable[Media]], Iterator[Result]]
+) -> Iterator[Result]:
+    """What `function` gives for every image, although it is given each shared file once."""
     firsts: dict[object, Media] = {}
     for image in images:
-        firsts.setdefault(_place(image), image)
-    verdicts = _in_threads(image_fault, firsts.values())
-    known: dict[object, RowError | None] = {}
+        firsts.setdefault(image_place(image), image)
+    results = function(firsts.values())
+    known: dict[object, Result] = {}
     for image in images:
-        place = _place(image)
+        place = image_place(image)
         if place not in known:
-            known[place] = next(verdicts)
+            known[place] = next(results)
         yield known[place]
 
 
-def _place(image: Media) -> object:
+def image_place(image: Media) -> object:
     """What is read; the same for two rows that share a file."""
     return image.source if isinstance(image, FileImage) else id(image)
 
 
-def _in_threads(
-    function: Callable[[Media], RowError | None], images: Iterable[Media]
-) -> Iterator[RowError | None]:
+def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`map` in threads that run a bounded way ahead."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        pending: deque[Future[RowError | None]] = deque()
+        pending: deque[Future[Result]] = deque()
         try:
-            for image in images:
-                pending.append(pool.submit(function, image))
+            for item in items:
+                pending.append(pool.submit(function, item))
                 if len(pending) >= AHEAD:
                     yield pending.popleft().result()
             while pending:
@@ -337,8 +375,10 @@ def image_fault(image: Media) -> RowError | None:
     try:
         image.load()
     except InputError as error:
-        # A new one: that which was raised holds on to the image through its traceback.
-        return RowError(
-            error.what, where=error.where, fix=error.fix, reason=reason_of(error, "corrupt_image")
-        )
+        return image_error(error)
     return None
+
+
+def image_error(error: InputError) -> RowError:
+    """The same as a fault of its row; a new one, as that which was raised holds on to the image."""
+    return RowError(error.what, where=error.where, fix=error.fix, reason=reason_of(error, "corrupt_image"))

@@ -5,7 +5,7 @@ its reason, and the others go on. `load.load_problems` is the strict one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,9 +18,11 @@ from vision_r1.problems.faults import BadRow, Reason, RowError, reason_of
 from vision_r1.problems.images import BytesImage, ImageCallback, Spill, image_faults
 from vision_r1.problems.layouts import ALWAYS_ILLUSTRATED
 from vision_r1.problems.load import Reader, Source, open_source, split_keys, with_content_ids
-from vision_r1.problems.problem import Problem
+from vision_r1.problems.problem import Media, Problem
 from vision_r1.problems.split import taken
 from vision_r1.problems.tables import Row
+
+ImageCheck = Callable[[Sequence[Media]], Iterator[RowError | None]]
 
 _PICTURE = r"(?:image|picture|photo(?:graph)?|figure|diagram|graph|chart|plot|drawing|map|illustration)s?"
 _NEEDS_IMAGE = re.compile(
@@ -41,7 +43,10 @@ class _Read(NamedTuple):
 
 
 def load_problems_leniently(
-    config: ProblemsConfig, progress: ImageCallback | None = None, spill: Path | None = None
+    config: ProblemsConfig,
+    progress: ImageCallback | None = None,
+    spill: Path | None = None,
+    check: ImageCheck = image_faults,
 ) -> tuple[list[Problem], list[BadRow]]:
     """The problems that a data section describes, and the rows that are none, in the order of the rows.
 
@@ -54,6 +59,7 @@ def load_problems_leniently(
         progress: called with (images checked, images in all).
         spill: a folder for one nameless file that holds the images that come inside the table, so that
             they take no memory; None keeps them in memory, encoded.
+        check: why each of many images cannot be decoded, None where it can.
 
     Returns:
         The problems, and what was set aside: no question, answer or image where one is needed, an image
@@ -64,12 +70,38 @@ def load_problems_leniently(
         InputError: no such table, one that is broken (a line that is no JSON, say), without rows or
             without the needed columns.
     """
+    return _load(config, progress, spill, check, golds=True)
+
+
+def load_questions(
+    config: ProblemsConfig,
+    progress: ImageCallback | None = None,
+    spill: Path | None = None,
+    check: ImageCheck = image_faults,
+) -> tuple[list[Problem], list[BadRow]]:
+    """What a data section asks, as problems without golds and choices, under ids made from the content.
+
+    As `load_problems_leniently`, but nothing is wrong with a row, or with a table, without answers, with
+    golds or choices that cannot be read, with repeated ids, or with a text that speaks of an image and
+    has none: it can still be found again in another set.
+    """
+    return _load(config, progress, spill, check, golds=False)
+
+
+def _load(
+    config: ProblemsConfig,
+    progress: ImageCallback | None,
+    spill: Path | None,
+    check: ImageCheck,
+    *,
+    golds: bool,
+) -> tuple[list[Problem], list[BadRow]]:
     if isinstance(config, TinyWorldData):
         from vision_r1.problems.tiny_world import make_problems
 
         return make_problems(config), []
-    loading = _Loading(open_source(config), Spill(spill) if spill is not None else None)
-    read = loading.check_images(loading.read(), progress)
+    loading = _Loading(open_source(config), Spill(spill) if spill is not None else None, golds)
+    read = loading.check_images(loading.read(), progress, check)
     read = loading.with_ids(read)
     bad = [row for _, row in sorted(loading.bad, key=lambda each: each[0])]
     return _share(config, read), bad
@@ -86,9 +118,9 @@ def _share(config: FileData | DatasetData, read: Sequence[_Read]) -> list[Proble
 class _Loading:
     """The rows of a source on their way to problems."""
 
-    def __init__(self, source: Source, spill: Spill | None) -> None:
-        self.source, self.spill = source, spill
-        self.reader: Reader = source.reader()
+    def __init__(self, source: Source, spill: Spill | None, golds: bool) -> None:
+        self.source, self.spill, self.golds = source, spill, golds
+        self.reader: Reader = source.reader(golds=golds)
         self.bad: list[tuple[int, BadRow]] = []
 
     def read(self) -> list[_Read]:
@@ -101,8 +133,7 @@ class _Loading:
                 self._set_aside(number, row)
                 continue
             try:
-                problem = self.reader.problem(row)
-                self._check_illustrated(problem, row)
+                problem = self._problem(row)
             except InputError as error:
                 self._set_aside(number, error, row)
             else:
@@ -115,6 +146,13 @@ class _Loading:
                 yield from self.source.adapt(raw)
             except RowError as error:
                 yield error
+
+    def _problem(self, row: Row) -> Problem:
+        if not self.golds:
+            return self.reader.question(row)
+        problem = self.reader.problem(row)
+        self._check_illustrated(problem, row)
+        return problem
 
     def _check_illustrated(self, problem: Problem, row: Row) -> None:
         if problem.media:
@@ -129,10 +167,12 @@ class _Loading:
         kept = (spill.keep(image) if isinstance(image, BytesImage) else image for image in problem.media)
         return replace(problem, media=tuple(kept))
 
-    def check_images(self, read: Sequence[_Read], progress: ImageCallback | None) -> list[_Read]:
+    def check_images(
+        self, read: Sequence[_Read], progress: ImageCallback | None, check: ImageCheck
+    ) -> list[_Read]:
         """Those whose images can all be decoded."""
         images = [image for each in read for image in each.problem.media]
-        verdicts = image_faults(images)
+        verdicts = check(images)
         good, done = [], 0
         for each in read:
             faults = [fault for _ in each.problem.media if (fault := next(verdicts)) is not None]
@@ -147,7 +187,7 @@ class _Loading:
 
     def with_ids(self, read: Sequence[_Read]) -> list[_Read]:
         """Those whose ids are unique; made from the content where there is no id column."""
-        if "id" not in self.reader.columns:
+        if not self.golds or "id" not in self.reader.columns:
             named = with_content_ids([each.problem for each in read])
             return [each._replace(problem=problem) for each, problem in zip(read, named, strict=True)]
         first: dict[str, _Read] = {}

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import is_folder, user_path
 from vision_r1.problems.columns import (
+    REQUIRED,
     answer_type,
     cell_options,
     cell_text,
@@ -87,11 +88,12 @@ class Source:
         adapter = ADAPTERS.get(self.config.layout)
         return iter([row]) if adapter is None else adapter(row, self.root, self.config.turns)
 
-    def reader(self, rows: Sequence[Row] | None = None) -> Reader:
+    def reader(self, rows: Sequence[Row] | None = None, *, golds: bool = True) -> Reader:
         """What makes problems of adapted rows.
 
         Args:
             rows: the rows, if they are at hand, for their columns; None looks them up in the table.
+            golds: whether there must be a column of answers.
 
         Raises:
             InputError: a named column does not exist, or question or answer cannot be found.
@@ -101,7 +103,8 @@ class Source:
             names = ADAPTED_COLUMNS[self.config.layout]
         else:
             names = self.table.columns() if rows is None else column_names(rows)
-        columns = resolve_columns(self.config.columns, self.config.layout, names, self.name)
+        required = REQUIRED if golds else REQUIRED - {"answer"}
+        columns = resolve_columns(self.config.columns, self.config.layout, names, self.name, required)
         return Reader(self.config, columns, self.root)
 
 
@@ -150,13 +153,7 @@ class Reader:
     def problem(self, row: Row) -> Problem:
         """One problem, without an id if there is no id column; images are not opened."""
         columns = self.columns
-        media = cell_images(row, columns.get("image"), self.root, self.config.max_pixels)
-        question, order = place_images(
-            question_text(row, columns["question"]),
-            len(media),
-            self.config.marks,
-            field(row, template_columns(columns["question"])[0]),
-        )
+        question, media = self._asked(row)
         options = cell_options(row, columns["options"]) if "options" in columns else ()
         written = self._gold(row)
         gold = written
@@ -166,13 +163,30 @@ class Reader:
             id=self._id(row),
             question=question,
             answer=gold,
-            media=tuple(media[index] for index in order),
+            media=media,
             answer_type="choice" if options else self._answer_type(row),
             options=tuple(name_marks(option) for option in options),
             precision=whole_number(row, columns.get("precision"), self.config.precision),
             unit=cell_text(row.values.get(columns.get("unit", ""))) or None,
             meta=self._meta(row) | ({"gold": written} if options else {}),
         )
+
+    def question(self, row: Row) -> Problem:
+        """What is asked alone: a problem without id, gold and choices; images are not opened."""
+        question, media = self._asked(row)
+        return Problem("", question, "", media)
+
+    def _asked(self, row: Row) -> tuple[str, tuple[Media, ...]]:
+        """The question, and its images in the order of their marks."""
+        columns = self.columns
+        media = cell_images(row, columns.get("image"), self.root, self.config.max_pixels)
+        question, order = place_images(
+            question_text(row, columns["question"]),
+            len(media),
+            self.config.marks,
+            field(row, template_columns(columns["question"])[0]),
+        )
+        return question, tuple(media[index] for index in order)
 
     def _gold(self, row: Row) -> str:
         value = row.values.get(self.columns["answer"])
