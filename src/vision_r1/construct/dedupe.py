@@ -1,19 +1,22 @@
 """Problems that a set has twice, and problems that an evaluation set has too.
 
 A problem is a question with its images. The same question about another image is another problem, and so
-is another question about the same image. Images are the same by content, or alike (a copy in another size or
-encoding, see `problems.fingerprints`); questions by their words and numbers, or near: with images, where
-they differ in words that ask nothing, without images, where four in five phrases are the same.
+is another question about the same image. Images are the same by content, or copies in another size or
+encoding: those that look alike (`problems.fingerprints`) are compared by their pixels (`construct.copies`).
+Questions are the same by their words and numbers, or near: with images, where they differ in words that ask
+nothing, without images, where four in five phrases are the same.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from vision_r1.construct.copies import Copies, Sameness
 from vision_r1.construct.near_text import NEAR, NearIndex, likeness, near_pairs, numbers_of
+from vision_r1.core.progress import Progress, Silent
 from vision_r1.grading import GradeSpec, grade_answer
 from vision_r1.grading.text import normalize_text
 from vision_r1.problems.contamination import (
@@ -23,7 +26,7 @@ from vision_r1.problems.contamination import (
     overlap_of_prints,
 )
 from vision_r1.problems.fingerprints import Fingerprint, Look, Lookalikes, question_tokens
-from vision_r1.problems.problem import Problem
+from vision_r1.problems.problem import Media, Problem
 
 Kind = Literal["exact", "same", "near", "other_answer"]
 _KINDS: tuple[Kind, ...] = ("exact", "same", "near", "other_answer")  # the closest first
@@ -36,6 +39,10 @@ please image picture figure diagram shown given above below following provided b
 answer find determine calculate compute what whats which tell me us your
 """
 _IGNORED = frozenset(_EMPTY_WORDS.split())
+# With so many of those that stay, the nearest first, are the images of a problem compared by all pixels. A
+# copy is among the first; thousands of drawings that differ in a label too small for a thumbnail are not
+# worth a comparison of each with each.
+_MOST_COMPARED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,11 @@ class Duplicate:
     """A problem that the set has already.
 
     Attributes:
-        of: index of the one that stays: of those that are the same, the one with the smallest key.
-        kind: "exact" is the same content; "same" the same words about the same or a like image; "near"
-            nearly the same words; "other_answer" the same words with a gold that the other's gold is not,
-            so that one of the two is wrong.
+        of: index of the one that stays: of those that are the same, the one with the smallest key. Of an
+            "exact" one, the first with its content, which may itself repeat another.
+        kind: "exact" is the same content; "same" the same words about the same image or a copy of it;
+            "near" nearly the same words; "other_answer" the same words about the same pixels with a gold
+            that the other's gold is not, so that one of the two is wrong.
         score: likeness of the questions, 1.0 where they are the same.
     """
 
@@ -88,30 +96,57 @@ class _Groups:
         self._parent[high] = low
 
 
-def find_duplicates(problems: Sequence[Problem], keys: Sequence[str], prints: Prints) -> dict[int, Duplicate]:
+class _Asked(NamedTuple):
+    """What a problem asks, made comparable: its words, those of them that ask something, choices and gold."""
+
+    words: str
+    asking: tuple[str, ...]
+    choices: tuple[str, ...]
+    gold: str
+
+
+def _asked(problem: Problem) -> _Asked:
+    tokens = question_tokens(problem.question)
+    asking = tuple(token for token in tokens if token not in _IGNORED)
+    choices = tuple(sorted(normalize_text(option) for option in problem.options))
+    return _Asked(" ".join(tokens), asking, choices, _gold(problem))
+
+
+def find_duplicates(
+    problems: Sequence[Problem], keys: Sequence[str], prints: Prints, progress: Progress | None = None
+) -> dict[int, Duplicate]:
     """Which problems repeat another one of the set.
 
-    Which of several stays depends on their content alone, not on their order.
+    Which of several stays depends on their content alone, not on their order. A problem with images goes
+    only where its images and those of the very one that stays were compared.
 
     Args:
         problems: of the set.
         keys: the content key of each.
-        prints: the fingerprints of each, from `problems.fingerprints.fingerprint`.
+        prints: the fingerprints of each, from `problems.fingerprints.fingerprint`. Images without a look
+            are the same by content alone.
+        progress: told of every look-alike that is decoded.
 
     Returns:
-        Index -> what it repeats. Those that stay are not in it.
+        Index -> what it repeats.
+
+    Raises:
+        InputError: an image that looks like another one cannot be read.
     """
     order = sorted(range(len(problems)), key=lambda index: (keys[index], problems[index].id, index))
-    found: dict[int, Duplicate] = {}
+    exact: dict[int, Duplicate] = {}
     first: dict[str, int] = {}
     for index in order:
         if (stays := first.setdefault(keys[index], index)) != index:
-            found[index] = Duplicate(stays, "exact", 1.0)
-    images = _image_names(prints)
-    rest = [index for index in order if index not in found]
-    found |= _same(problems, rest, images)
-    found |= _near(problems, [index for index in rest if index not in found], images)
-    return {index: _settled(index, found) for index in sorted(found)}
+            exact[index] = Duplicate(stays, "exact", 1.0)
+    rest = [index for index in order if index not in exact]
+    asked = {index: _asked(problems[index]) for index in rest}
+    found = _Shown(problems, prints, asked, progress or Silent()).repeated()
+    texts = [index for index in rest if not problems[index].media]
+    same = _same(problems, texts, asked)
+    near = _near([index for index in texts if index not in same], asked)
+    found |= {index: _settled(index, same | near) for index in (*same, *near)}
+    return dict(sorted((exact | found).items()))
 
 
 def _settled(index: int, found: Mapping[int, Duplicate]) -> Duplicate:
@@ -124,36 +159,118 @@ def _settled(index: int, found: Mapping[int, Duplicate]) -> Duplicate:
     return Duplicate(last.of, weakest.kind, min(each.score for each in chain))
 
 
-def _image_names(prints: Prints) -> list[tuple[Hashable, ...]]:
-    """For each problem a name of each of its images that is the same for images that look alike."""
-    looks: dict[Look, int] = {}
-    for own in prints:
-        for row in own:
-            if row.look is not None:
-                looks.setdefault(row.look, len(looks))
-    groups, index = _Groups(len(looks)), Lookalikes(list(looks))
-    for look, place in looks.items():
-        for other in index.find(look) if len(looks) > 1 else ():
-            groups.join(place, int(other))
-    return [
-        tuple(groups.name(looks[row.look]) if row.look is not None else row.image for row in own if row.image)
-        for own in prints
-    ]
+class _Shown:
+    """The problems with images, found again by what they ask and how their first image looks.
+
+    Args:
+        problems: of the set.
+        prints: the fingerprints of each.
+        asked: what those ask that are compared, in the order in which they may stay.
+        progress: told of every look-alike that is decoded.
+    """
+
+    def __init__(
+        self, problems: Sequence[Problem], prints: Prints, asked: Mapping[int, _Asked], progress: Progress
+    ) -> None:
+        self._problems, self._asked = problems, asked
+        self._images = {
+            index: tuple(row.image for row in prints[index]) for index in asked if problems[index].media
+        }
+        self._looks: dict[str, Look] = {}
+        media: dict[str, Media] = {}
+        for index in self._images:
+            for row, image in zip(prints[index], problems[index].media, strict=True):
+                if row.look is not None:
+                    self._looks[row.image], media[row.image] = row.look, image
+        names = {look: name for name, look in enumerate(dict.fromkeys(self._looks.values()))}
+        self._names: dict[str, Hashable] = {image: names[look] for image, look in self._looks.items()}
+        self._alike = Lookalikes(list(names))
+        self._asking = Counter((len(own), asked[index].asking) for index, own in self._images.items())
+        self._places: defaultdict[Hashable, list[int]] = defaultdict(list)
+        for index, own in self._images.items():
+            name = self._names.get(own[0], own[0])
+            self._places[len(own), asked[index].asking, name].append(index)
+        self._copies = Copies(media)
+        self._look_at_likely(progress)
+
+    def _look_at_likely(self, progress: Progress) -> None:
+        wanted: dict[str, None] = {}
+        for index, own in self._images.items():
+            if any(self._images[other] != own for other in self._likely(index)):
+                wanted |= dict.fromkeys(image for image in own if image in self._looks)
+        if wanted:
+            self._copies.look_at(wanted, progress)
+
+    def _likely(self, index: int) -> Iterator[int]:
+        """The problems that ask the same, but for empty words, of images of which the first looks alike."""
+        own, asking = self._images[index], self._asked[index].asking
+        if self._asking[len(own), asking] == 1:
+            return
+        look = self._looks.get(own[0])
+        names: Iterable[Hashable] = [own[0]] if look is None else map(int, self._alike.find(look))
+        for name in names:
+            yield from self._places.get((len(own), asking, name), ())
+
+    def repeated(self) -> dict[int, Duplicate]:
+        """Index -> what it repeats, of those that stay; each is compared with those that stay only."""
+        found: dict[int, Duplicate] = {}
+        stay: set[int] = set()
+        for index in self._images:
+            twin = self._twin(index, stay)
+            if twin is None:
+                stay.add(index)
+            else:
+                found[index] = twin
+        return found
+
+    def _twin(self, index: int, stay: set[int]) -> Duplicate | None:
+        near = [
+            (distance, place, other)
+            for place, other in enumerate(self._likely(index))
+            if other in stay and (distance := self._distance(index, other)) is not None
+        ]
+        for _, _, other in sorted(near)[:_MOST_COMPARED]:
+            if kind := self._kind(index, other):
+                one, two = (self._asked[each].words.split() for each in (other, index))
+                return Duplicate(other, kind, round(likeness(one, two), 3) if kind == "near" else 1.0)
+        return None
+
+    def _distance(self, index: int, other: int) -> float | None:
+        """How far apart the images are at a glance, where what is asked may be the same."""
+        one, two = self._asked[index], self._asked[other]
+        if one.gold != two.gold and one[:3] != two[:3]:
+            return None
+        farthest = 0.0
+        for image, its in zip(self._images[index], self._images[other], strict=True):
+            apart = self._copies.distance(image, its)
+            if apart is None:
+                return None
+            farthest = max(farthest, apart)
+        return farthest
+
+    def _kind(self, index: int, other: int) -> Kind | None:
+        pairs = zip(self._images[index], self._images[other], strict=True)
+        sameness: set[Sameness] = {self._copies.compare(image, its) for image, its in pairs}
+        if "other" in sameness:
+            return None
+        if self._asked[index][:3] != self._asked[other][:3]:
+            return "near"
+        if _same_answer(self._problems[index], self._problems[other]):
+            return "same"
+        # A copy may differ in what the question is about; the same pixels do not.
+        return "other_answer" if sameness == {"identical"} else None
 
 
 def _same(
-    problems: Sequence[Problem], order: Sequence[int], images: Sequence[tuple[Hashable, ...]]
+    problems: Sequence[Problem], order: Sequence[int], asked: Mapping[int, _Asked]
 ) -> dict[int, Duplicate]:
-    """Problems with the images, words and choices of one before them."""
+    """Problems without images that have the words and choices of one before them."""
     first: dict[Hashable, int] = {}
     found: dict[int, Duplicate] = {}
     for index in order:
-        problem = problems[index]
-        choices = tuple(sorted(normalize_text(option) for option in problem.options))
-        words = " ".join(question_tokens(problem.question))
-        stays = first.setdefault((images[index], words, choices), index)
+        stays = first.setdefault((asked[index].words, asked[index].choices), index)
         if stays != index:
-            kind: Kind = "same" if _same_answer(problem, problems[stays]) else "other_answer"
+            kind: Kind = "same" if _same_answer(problems[index], problems[stays]) else "other_answer"
             found[index] = Duplicate(stays, kind, 1.0)
     return found
 
@@ -173,38 +290,22 @@ def _same_answer(one: Problem, other: Problem) -> bool:
     return grade_answer(first, GradeSpec(second)).correct
 
 
-def _near(
-    problems: Sequence[Problem], order: Sequence[int], images: Sequence[tuple[Hashable, ...]]
-) -> dict[int, Duplicate]:
-    """Problems with nearly the words of one before them, the same images, numbers and answer."""
+def _near(order: Sequence[int], asked: Mapping[int, _Asked]) -> dict[int, Duplicate]:
+    """Problems without images with nearly the words of one before them, the same numbers and answer."""
     alike: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index in order:
-        tokens = question_tokens(problems[index].question)
-        alike[images[index], numbers_of(tokens), _gold(problems[index])].append(index)
+        alike[numbers_of(asked[index].words.split()), asked[index].gold].append(index)
     found: dict[int, Duplicate] = {}
     for members in alike.values():
-        if len(members) == 1:
-            continue
-        texts = [question_tokens(problems[index].question) for index in members]
+        texts = [asked[index].words.split() for index in members]
         groups = _Groups(len(members))
-        pairs = _same_question(texts) if images[members[0]] else ((a, b) for a, b, _ in near_pairs(texts))
-        for one, other in pairs:
+        for one, other, _ in near_pairs(texts):
             groups.join(one, other)
         for place, index in enumerate(members):
             if (stays := groups.name(place)) != place:
                 score = likeness(texts[stays], texts[place])
                 found[index] = Duplicate(members[stays], "near", round(score, 3))
     return found
-
-
-def _same_question(texts: Sequence[Sequence[str]]) -> Iterable[tuple[int, int]]:
-    """Pairs of questions that differ in words that ask nothing; each with the first of its kind."""
-    first: dict[tuple[str, ...], int] = {}
-    for index, tokens in enumerate(texts):
-        asked = tuple(token for token in tokens if token not in _IGNORED)
-        stays = first.setdefault(asked, index)
-        if stays != index:
-            yield stays, index
 
 
 def find_contaminated(
