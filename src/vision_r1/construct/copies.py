@@ -70,7 +70,7 @@ def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
     """Whether an image of one size may be a copy of one of the other."""
     widths, heights = one[0] / other[0], one[1] / other[1]
     slack = _SHAPE_BOUND + 1 / min(*one, *other)
-    return abs(widths / heights - 1) <= slack and _SMALLEST <= min(widths, 1 / widths)
+    return abs(widths / heights - 1) <= slack and min(widths, 1 / widths) >= _SMALLEST
 
 
 class Copies:
