@@ -45,7 +45,7 @@ def construct(
     folder = shard_folder(out, part, pilot)
     with reported_writes(out), RichProgress() as progress:
         summary = construct_command(
-            settings, folder, part=part, limit=pilot or limit, collect=collect, progress=progress
+            settings, folder, home=out, part=part, limit=pilot or limit, collect=collect, progress=progress
         )
         pages = write_review(folder)
     _print(summary)

@@ -16,7 +16,6 @@ writes the rows. So a killed construction goes on where it was, and ends with th
 from __future__ import annotations
 
 import functools
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -73,11 +72,14 @@ class Scope:
         part: (index from 1, how many): one part of the problems, by their keys.
         limit: at most so many problems, chosen by their keys.
         collect_only: ask nobody; write what the answers so far give.
+        home: the folder around parts and pilots, where what was seen of images is noted for all of them;
+            None where the construction has no folder around it.
     """
 
     part: tuple[int, int] | None = None
     limit: int | None = None
     collect_only: bool = False
+    home: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
     """
     prompts = open_prompts(config.prompts)
     steps = build_steps(config.steps, prompts)
-    prepared = read_sets(config, out, progress)
+    prepared = read_sets(config, out, progress, scope.home)
     whole = len(prepared.problems)
     first = scope.part is None or scope.part[0] == 1
     controls = _controls(config, prepared, steps, prompts) if first else None
@@ -176,12 +178,17 @@ def ledger_lines(spent: Mapping[tuple[str, str], Spent]) -> list[dict[str, Any]]
     return [{"step": step, "model": model, **asdict(each)} for (step, model), each in sorted(spent.items())]
 
 
-def read_sets(config: Construction, out: Path, progress: Progress) -> Prepared:
-    """All problems of all sets, named by content, the bad and double ones set aside."""
-    # Parts and pilots share what one of them saw, in the folder around theirs.
-    home = out.parent if re.fullmatch(r"shard-\d+-of-\d+|pilot", out.name) else out
+def read_sets(config: Construction, out: Path, progress: Progress, home: Path | None = None) -> Prepared:
+    """All problems of all sets, named by content, the bad and double ones set aside.
+
+    Args:
+        config: names the sets.
+        out: holds images that come inside tables as long as they are needed.
+        progress: told of every image.
+        home: where what was seen of images is noted; `out` if None.
+    """
     looks_wanted = config.near_duplicates or bool(config.evaluation)
-    with SeenImages(home / SEEN, looks_wanted, progress.say) as seen:
+    with SeenImages((home or out) / SEEN, looks_wanted, progress.say) as seen:
         loading = Loading(progress, out, seen.faults)
         sets = {name: load_source(name, section, loading) for name, section in config.data.items()}
         evaluation = {

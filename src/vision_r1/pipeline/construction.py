@@ -68,17 +68,18 @@ def construct_command(
     config: Construction,
     out: Path,
     *,
+    home: Path,
     part: tuple[int, int] | None,
     limit: int | None,
     collect: bool,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Run a construction; see `construct.build.construct`."""
+    """Run a construction in `out`, which may be a part's folder in `home`; see `construct.build.construct`."""
     from vision_r1.construct.build import Scope, construct
 
     if out.exists() and not out.is_dir():
         raise InputError("is a file, not a folder", where=str(out), fix="name another --out")
-    return construct(config, out, Scope(part, limit, collect), progress)
+    return construct(config, out, Scope(part, limit, collect, home), progress)
 
 
 def merge_command(folders: Sequence[Path], out: Path, progress: Progress) -> dict[str, Any]:
