@@ -15,7 +15,7 @@ from vision_r1.core.config import validate
 from vision_r1.core.errors import InputError
 from vision_r1.problems import load_problems
 from vision_r1.problems.config import DatasetData, FileData, TinyWorldData
-from vision_r1.problems.lenient import load_problems_leniently
+from vision_r1.problems.lenient import load_problems_leniently, load_questions
 from vision_r1.problems.problem import content_key
 
 SHARED = Path(
@@ -248,3 +248,29 @@ def test_a_row_that_json_cannot_hold_has_a_key():
 
     assert len(content_key(Problem("x", "a\ud800", "1"))) == 32
     assert json.dumps("\ud800")
+
+
+# --- questions alone ---
+
+
+def test_questions_are_read_where_golds_choices_and_ids_cannot_be(tmp_path):
+    rows = [GOOD | {"id": "good0"}, *(GOOD | {"id": "good0"} | fault for fault, _, _ in FAULTS)]
+    problems, bad = load_questions(section(table(tmp_path, rows)))
+    fatal = {"no_question", "missing_image", "corrupt_image", "image_too_large", "image_outside_folder"}
+    lost = {"expected an image path", "marks, but", "the question is empty"}
+    wrong = [
+        reason for _, reason, detail in FAULTS if reason in fatal or any(part in detail for part in lost)
+    ]
+    assert sorted(row.reason for row in bad) == sorted(wrong)
+    assert len(problems) == len(rows) - len(bad) and len({each.id for each in problems}) == len(problems)
+    assert {each.answer for each in problems} == {""} and {each.options for each in problems} == {()}
+
+
+def test_questions_need_no_column_of_answers(tmp_path):
+    rows = [{"question": "q", "image": "0.png"}, {"question": "<image> p", "image": "1.png"}]
+    path = write_rows(tmp_path, rows)
+    problems, bad = load_questions(section(path))
+    assert [(p.question, p.media[0].relative) for p in problems] == [("q", "0.png"), ("<image> p", "1.png")]
+    assert bad == []
+    with pytest.raises(InputError, match="no column for the answer"):
+        load_problems_leniently(section(path))

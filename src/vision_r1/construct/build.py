@@ -18,7 +18,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -70,12 +69,15 @@ class Scope:
         limit: at most so many problems, chosen by their keys; the controls are then left out.
         collect_only: ask nobody; write what the answers so far give.
         log: the log of answers; None for the folder's own.
+        home: the folder around parts and pilots, where what was seen of images is noted for all of them;
+            None where the construction has no folder around it.
     """
 
     part: tuple[int, int] | None = None
     limit: int | None = None
     collect_only: bool = False
     log: Path | None = None
+    home: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         out.mkdir(parents=True, exist_ok=True)
         (out / SUMMARY).unlink(missing_ok=True)
         atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
-        whole = read_sets(config, out, progress)
+        whole = read_sets(config, out, progress, scope.home)
         work = _work(config, out, whole, scope, steps, prompts)
         outcomes = _ask(work, teachers, progress) if teachers is not None else None
         replayer = Replayer(log, roles, config.seed, _reasons(out))
@@ -243,12 +245,17 @@ def ledger_lines(spent: Mapping[tuple[str, str], Spent]) -> list[dict[str, Any]]
     return [{"step": step, "model": model, **asdict(each)} for (step, model), each in sorted(spent.items())]
 
 
-def read_sets(config: Construction, out: Path, progress: Progress) -> Prepared:
-    """All problems of all sets, named by content, the bad and double ones set aside."""
-    # Parts and pilots share what one of them saw, in the folder around theirs.
-    home = out.parent if re.fullmatch(r"shard-\d+-of-\d+|pilot", out.name) else out
+def read_sets(config: Construction, out: Path, progress: Progress, home: Path | None = None) -> Prepared:
+    """All problems of all sets, named by content, the bad and double ones set aside.
+
+    Args:
+        config: names the sets.
+        out: holds images that come inside tables as long as they are needed.
+        progress: told of every image.
+        home: where what was seen of images is noted; `out` if None.
+    """
     looks_wanted = config.near_duplicates or bool(config.evaluation)
-    with SeenImages(home / SEEN, looks_wanted, progress.say) as seen:
+    with SeenImages((home or out) / SEEN, looks_wanted, progress.say) as seen:
         loading = Loading(progress, out, seen.faults)
         sets = {name: load_source(name, section, loading) for name, section in config.data.items()}
         evaluation = {

@@ -84,5 +84,6 @@ def construct_command(
     for place in (out, folder):
         if place.exists() and not place.is_dir():
             raise InputError("is a file, not a folder", where=str(place), fix="name another --out")
-    scope = Scope(part, pilot or limit, collect, out / LOG if pilot else None)
+    home = out if folder != out else None
+    scope = Scope(part, pilot or limit, collect, out / LOG if pilot else None, home)
     return construct(config, folder, scope, progress)

@@ -58,7 +58,7 @@ class SeenImages:
     """Checks images like `images.image_faults`, and finds their keys and looks on the way.
 
     Attributes:
-        looks_wanted: whether looks are taken; they cost about half as much as decoding.
+        looks_wanted: whether looks are taken; they cost half as much again as decoding.
     """
 
     def __init__(self, notes: Path, looks_wanted: bool, say: Callable[[str], None]) -> None:
@@ -144,7 +144,7 @@ class SeenImages:
 def _stamp(image: FileImage | BytesImage) -> bytes:
     """What an image and the way it is decoded are known by; tells nothing of this machine's folders."""
     text = f"{_RULES}\0{PIL.__version__}\0{image.max_pixels}\0{image.stamp()}"
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 class _Notes:
