@@ -24,21 +24,24 @@ Sameness = Literal["identical", "copy", "other"]
 
 # What is compared is blurred by so many pixels: it takes the noise of an encoding away and leaves digits.
 _GREY_BLUR, _COLOUR_BLUR = 1.5, 3
-# Of 255 levels. JPEG of quality 75 and copies in 0.6 of the size are at most 12 apart in grey and 24 in colour
-# (98 in 100); two digits 10 pixels high at least 14 in grey, half of them 40. JPEG halves colours' resolution.
+# Of 255 levels. JPEG of quality 75 and copies in 0.6 of the size are at most 12 apart in grey and 24 in
+# colour, of which JPEG halves the resolution (98 in 100, `tests/construct/test_copies.py` has some); two
+# digits 10 pixels high are at least 14 apart in grey, half of them 40.
 _GREY_BOUND, _COLOUR_BOUND = 12, 24
 _LONG_SIDE = 1024  # pixels; larger images are compared in this size
 _SMALLEST = 0.5  # of the other's size: a smaller copy no longer holds what is written in small print
 _SHAPE_BOUND = 0.02  # how far the ratios of the sides of two copies may be apart, as sizes are whole pixels
 _THUMB = 32  # pixels
-_THUMB_BOUND = 40  # of 255 levels in any of them; a JPEG copy of 110 pixels comes to 30
+# Of 255 levels. Copies are at most 9 apart in grey (98 in 100), JPEG copies of 110 pixels 30 in colour.
+_THUMB_GREY, _THUMB_COLOUR = 12, 40
 
 
 class _Thumb(NamedTuple):
-    """An image at a glance: its size, and 32 x 32 RGB pixels."""
+    """An image at a glance: its size, and 32 x 32 pixels in grey and in RGB."""
 
     size: tuple[int, int]
-    pixels: npt.NDArray[np.int16]
+    grey: npt.NDArray[np.int16]
+    colour: npt.NDArray[np.int16]
 
 
 def compare(one: Image.Image, other: Image.Image) -> Sameness:
@@ -100,8 +103,11 @@ class Copies:
 
     def _thumb(self, name: str) -> _Thumb:
         image = self._media[name].load()
-        small = image.resize((_THUMB, _THUMB), Image.Resampling.BILINEAR)
-        return _Thumb(image.size, np.asarray(small, dtype=np.int16))
+        grey, colour = (
+            np.asarray(each.resize((_THUMB, _THUMB), Image.Resampling.BILINEAR), dtype=np.int16)
+            for each in (image.convert("L"), image)
+        )
+        return _Thumb(image.size, grey, colour)
 
     def distance(self, one: str, other: str) -> float | None:
         """How far apart two images are at a glance, 0 for one name; None where they are no copies."""
@@ -110,8 +116,10 @@ class Copies:
         first, second = self._thumbs.get(one), self._thumbs.get(other)
         if first is None or second is None or not _same_shape(first.size, second.size):
             return None
-        apart = np.abs(first.pixels - second.pixels)
-        return float(apart.mean()) if apart.max() <= _THUMB_BOUND else None
+        grey = np.abs(first.grey - second.grey)
+        if grey.max() > _THUMB_GREY or np.abs(first.colour - second.colour).max() > _THUMB_COLOUR:
+            return None
+        return float(grey.mean())
 
     def compare(self, one: str, other: str) -> Sameness:
         """What two images are to one another, by all their pixels.

@@ -42,7 +42,7 @@ _IGNORED = frozenset(_EMPTY_WORDS.split())
 # With so many of those that stay, the nearest first, are the images of a problem compared by all pixels. A
 # copy is among the first; thousands of drawings that differ in a label too small for a thumbnail are not
 # worth a comparison of each with each.
-_MOST_COMPARED = 8
+_MOST_COMPARED = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,19 @@ import re
 
 _FLAGS = re.IGNORECASE
 _IMAGE = r"(?:image|picture|figure|diagram|chart|graph|photo|table|plot)"
-_SOURCE = r"(?:description|caption|image|picture|figure|diagram|chart|text|problem|information)"
+# What was handed over in words tells or does not; an image that does not show a dog is one that was seen.
+_TELLER = r"(?:description|caption|text|information|user)"
 _TOLD = r"(?:mention|say|state|provide|specify|give|include|list|tell|describe|contain|show|indicate)"
+_ENOUGH = (
+    r"(?:enough|sufficient|(?:all\s+)?(?:of\s+)?the\s+(?:necessary|needed|required|relevant)"
+    r"|any\s+(?:\w+\s+)?information)"
+)
+# "Is not mentioned in row 2" is said of what is there.
+_ELSEWHERE = (
+    r"(?!\s+(?:in|on|at|by|among|under|as|until|with|between)\b(?!\s+(?:the|this|that|your|our)\s+(?:\w+\s+){0,2}"
+    r"(?:description|caption|text|image|picture|figure|diagram|problem|question|prompt|information)\b))"
+)
+_SHOWN = r"(?:here|provided|attached|given|available|included|shown|visible)"
 _CANNOT = (
     r"(?:can(?:not|['’]t|\s+not)|unable\s+to|not\s+able\s+to|could(?:\s+not|n['’]t)|wish\s+I\s+could"
     r"|if\s+(?:I|we)\s+could)\s+(?:\w+ly\s+)?"
@@ -26,12 +37,14 @@ _MISSING: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
     for stems, pattern in (
         (
             ("not ", "n't ", "n’t ", "never "),
-            rf"\b{_SOURCE}\s+(?:does\s+not|doesn['’]t|did\s+not|didn['’]t|never)\s+(?:\w+ly\s+)?{_TOLD}s?\b",
+            rf"\b{_TELLER}\s+(?:{_LACK}|never\s+){_TOLD}s?\b"
+            rf"|\b{_IMAGE}\s+(?:{_LACK}|never\s+)(?:provide|specify)s?\b"
+            rf"|\b(?:{_IMAGE}|problem|question)\s+(?:{_LACK}|never\s+){_TOLD}s?\s+(?:us\s+|me\s+)?{_ENOUGH}\b",
         ),
         (
             ("provided", "mentioned", "specified", "stated", "described"),
             r"\b(?:(?:is|are|was|were)\s+not|(?:is|are|was|were)n['’]t)\s+(?:\w+ly\s+)?"
-            r"(?:provided|mentioned|specified|stated|described)\b|\bnot\s+provided\b",
+            rf"(?:provided|mentioned|specified|stated|described)\b{_ELSEWHERE}|\bnot\s+provided\b",
         ),
         (
             ("given in", "visible", "attached", "available", "accessible"),
@@ -42,12 +55,13 @@ _MISSING: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
         (("no mention",), r"\bno\s+mention\s+of\b"),
         (
             ("missing", "insufficient", "not enough"),
-            r"\b(?:missing|insufficient|not\s+enough)\s+(?:information|data|details?)\b",
+            r"\b(?:insufficient|not\s+enough|(?:is|are|has|have|with|some|to|of)\s+missing)"
+            r"\s+(?:information|data|details?)\b(?!\s+(?:points?|values?|entry|entries|items?)\b)",
         ),
         (
             ("guess",),
-            r"\b(?:have|need|going)\s+to\s+guess\b"
-            r"|\b(?:must|can\s+only|could\s+only|will|['’]ll|just|let\s+me)\s+guess\b|\bguessing\b",
+            r"\b(?:(?:have|need)\s+to|must|(?:can|could)\s+only|(?:I|we)\s+will|(?:I|we)['’]ll)\s+(?:just\s+)?guess\b"
+            r"(?!\s+and\s+(?:check|test|verify))|\b(?:just|only)\s+guess(?:ing)?\b",
         ),
         (("see ", "view "), rf"\b{_CANNOT}(?:see|view)\s+{_THE_IMAGE}"),
         (
@@ -62,8 +76,10 @@ _MISSING: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ),
         (
             ("no image", "no picture", "no figure", "no diagram", "no chart", "no photo"),
-            rf"\bthere(?:\s+is|['’]s|\s+was)\s+no\s+(?:actual\s+)?{_IMAGE}\b"
-            rf"|\bno\s+{_IMAGE}\s+(?:is|was|here|provided|attached|given)\b",
+            rf"\bthere(?:\s+is|['’]s|\s+was)\s+no\s+(?:actual\s+)?{_IMAGE}"
+            rf"(?:\s*(?:[.,;:!?)]|\Z)|\s+(?:{_SHOWN}|(?:but|so|and|to\s+(?:see|look|view|refer))\b|(?:for|in|with)\s+"
+            r"(?:the|this)\s+(?:problem|question|prompt)\b))"
+            rf"|\bno\s+{_IMAGE}\s+(?:(?:is|was)\s+)?{_SHOWN}\b",
         ),
         (
             ("only have",),

@@ -31,7 +31,9 @@ _MODIFIER = (
 )
 # A column of a table may be called so.
 _NO_FIELD = r"(?!\s+(?:column|field|label|box|row|heading|header|section|writer)\b)(?!-)"
-_OF = rf"(?:\s+of\s+(?:the|this|that|an?)\s+(?:\w+\s+){{0,2}}(?:{_IMAGE}|{_SHAPE}|problem)s?)"
+# Of an image or what is drawn in it; the description of an experiment is a text.
+_DRAWN = rf"(?:{_IMAGE}|{_SHAPE}|bar|object|grid|layout|configuration|arrangement)"
+_OF = rf"(?:\s+of\s+(?:the|this|that|an?)\s+(?:\w+\s+){{0,2}}{_DRAWN}s?\b)"
 _GIVEN = (
     r"(?:\s+(?:above|given|provided|here|below)"
     r"|\s+(?:that\s+)?(?:I|we|the\s+user|they)(?:\s+(?:was|were|am|are|have\s+been|has|have)|['’]m|['’]ve)?"
@@ -40,11 +42,14 @@ _GIVEN = (
 )
 _NOUN = (
     rf"(?:{_DETERMINER}\s+{_MODIFIER}{{0,4}}|(?:(?:image|provided|given|picture)\s+){{1,2}})"
-    rf"{_WORD}\b{_NO_FIELD}{_OF}?{_GIVEN}?"
+    rf"{_WORD}\b{_NO_FIELD}{_OF}?{_GIVEN}?(?!\s+of\b)"
 )
+# Text on a sign, of a poem, under a picture is text that the image shows.
 _TEXT = (
     r"(?:the|this)\s+(?:(?:given|provided|above)\s+)?"
-    r"text(?!\s*(?:box|bubble|label|field|colou?r|size|above|below|in\b))"
+    r"text(?!\s*(?:box|bubble|label|field|message|colou?r|size|above|below)|\s+(?:in|on|of|at|under|underneath|inside"
+    r"|within|over|beneath|beside|behind|near|next|around|along|across|between|from|for"
+    r"|printed|written|shown|displayed|visible|labell?ed)\b)\b"
 )
 
 _SAYS = (
@@ -257,7 +262,11 @@ _DESCRIBED = (
         "shown in the image",
     ),
     _phrase(("descri",), r"\bas\s+described\b(?!\s+(?:in|by)\b)", "as shown"),
-    _phrase(("descri",), rf"\b(?:the|this)\s+described\s+(?P<what>{_IMAGE}|{_SHAPE})\b", "the {what}"),
+    _phrase(
+        ("descri",),
+        rf"\b(?:the|this|these|those)\s+described\s+(?P<what>{_THING})\b",
+        "the {what}",
+    ),
     _phrase(
         ("descri",),
         r"\b(?P<what>(?:the|this)\s+(?:image|picture|photo))\s+described\b(?!\s+(?:in|by|as)\b)",

@@ -20,12 +20,21 @@ _BREAK = re.compile(r"(\s(?<=[.!?]\s)\s*|\n\s*)")
 # Sentences of the reasoners that we know of are done in three passes.
 _MOST_PASSES = 8
 
-_RESIDUAL_STEMS = ("descri", "caption", "alt text", "alt-text", "transcription", "the user ")
+_RESIDUAL_STEMS = (
+    "descri", "caption", "alt text", "alt-text", "transcription", "the user ", "textual", "narrative",
+    "narration",
+)  # fmt: skip
 _AFTER_IMAGE = ("based on", "according to", "from", "in", "of", "shows that")
 _IMAGE_TWICE = tuple(f"the image {words} the image" for words in _AFTER_IMAGE)
 _RESIDUAL = re.compile(
     r"\b(?:(?:description|caption)s?(?!\s+(?:column|field|label|box|row)\b)|captioned|describers?)\b"
-    r"|\bas\s+described\b|\bdescribed\s+(?:above|below|in|by)\b|\balt[- ]text\b|\btranscription\b"
+    r"|\bas\s+described\b|\bdescribed\s+(?:above|below)\b|\balt[- ]text\b|\btranscription\b"
+    # A parabola is described by its equation, a region in the problem.
+    r"|\bdescribed\s+(?:in|by)\s+(?:(?:the|this|that|your)\s+)?(?:(?:given|provided|image|original)\s+){0,2}"
+    r"(?:user|text)\b"
+    r"|\b(?:the|this|these|those)\s+described\b"
+    r"|\btextual\s+(?:representation|rendition|rendering|version|form|account|depiction|information|data)\b"
+    r"|\bnarrati(?:ve|on)\s+of\s+(?:the|this)\s+(?:image|picture|figure|diagram|chart|graph|photo|table|scene)\b"
     r"|\bthe\s+user\s+(?:also\s+|just\s+)?"
     r"(?:says?|said|states?|stated|mentions?|mentioned|told|described?|describes)\b",
     _FLAGS,
