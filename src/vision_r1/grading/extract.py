@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vision_r1.grading.retractions import retraction
+from vision_r1.grading.sentences import last_sentence, sentence_ends
 from vision_r1.grading.text import hedges, normalize_text
 
 _MAX_BARE = 200
@@ -67,14 +68,10 @@ _LEAD = re.compile(
     r"\s{0,3}(?:is\b\s?:?|[:：=])\s*",
     _FLAGS,
 )
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
-_ABBREVIATION = re.compile(r"(?:^|[\s.(])(?:[ap]\.m|st|mr|mrs|dr|vs|i\.e|e\.g)$", _FLAGS)
-_ETC = re.compile(r"(?:^|\s)etc\s?[a-z]$", re.ASCII)
 _THAT_IS = re.compile(
     r"(?:(?:option|choice)\s)?(\(?[A-J]\)?|[^(]{2,80}?),?\s\(?i\.e\.,?\s([^()]{1,80})\)?", re.ASCII
 )
 _HASHES = re.compile(r"####(?!#)\s{0,3}(\S.{0,199})")
-_NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", _FLAGS)
 _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
 _NOT_THIS_BOX = re.compile(
     r"\b(?:not|never|neither|nor)\s{1,3}[$(*\\]{0,3}\s?\\(?:boxed|fbox)\s{0,3}\{\Z", _FLAGS
@@ -93,10 +90,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """The answer, or why there is none: "no_answer" or "several_answers"."""
+    """The answer, or why there is none: "no_answer" or "several_answers".
+
+    Attributes:
+        answer: the answer with its marks stripped.
+        reason: "found", or why there is no answer.
+        unmarked: the text without any mark, bold kept, whose closing claim may be read (`closing`); else "".
+    """
 
     answer: str | None
     reason: str
+    unmarked: str = ""
 
 
 def extract(response: str) -> Extraction:
@@ -115,8 +119,15 @@ def extract(response: str) -> Extraction:
         return _settled(found)
     if open_thought:
         return Extraction(None, "no_answer")
-    stated = _hashes(final) or _last_json(final) or _last_statement(final)
-    return _settled(stated or _unmarked(final, _bold_line(marked)))
+    if stated := _hashes(final) or _last_json(final) or _last_statement(final):
+        return _settled(stated)
+    bare = _FAREWELL.sub("", final.strip()).strip()
+    conclusion = _conclusion(bare)
+    headline = _first_line(bare) or ("" if _CONCLUDES.match(conclusion) else _bold_line(marked))
+    if headline:
+        return _settled(Found([headline], bare.partition("\n")[2]))
+    whole = bare if len(bare) <= _MAX_BARE else ""
+    return replace(_settled(Found([conclusion or whole])), unmarked=_FAREWELL.sub("", marked.strip()).strip())
 
 
 def _settled(found: Found) -> Extraction:
@@ -134,17 +145,6 @@ def _without_end(text: str) -> str:
     while end and (text[end - 1].isspace() or text.endswith(_END_TOKENS, 0, end)):
         end = end - 1 if text[end - 1].isspace() else text.rfind("<", 0, end)
     return text[:end]
-
-
-def _unmarked(final: str, headline: str) -> Found:
-    """The answer of a text without any mark: a first line, a conclusion, or the whole of a short text."""
-    bare = _FAREWELL.sub("", final.strip()).strip()
-    conclusion = _conclusion(bare)
-    if _CONCLUDES.match(conclusion):
-        headline = ""
-    if first := _first_line(bare) or headline:
-        return Found([first], bare.partition("\n")[2])
-    return Found([conclusion or (bare if len(bare) <= _MAX_BARE else "")])
 
 
 def strip_marks(block: str) -> str:
@@ -313,7 +313,7 @@ def _conclusion(text: str) -> str:
     tail = text[-3 * _MAX_BARE :]
     if shown := _DISPLAY.search(tail, max(tail.rfind("$$", 0, tail.rfind("$$")), tail.rfind("\\["), 0)):
         return shown[1]
-    sentence = _last_sentence(tail.rpartition("\n")[2].strip())
+    sentence = last_sentence(tail.rpartition("\n")[2].strip())
     own_line = "\n" in text or len(text) > _MAX_BARE
     if len(sentence) > _MAX_BARE or sentence == text:
         return ""
@@ -323,11 +323,6 @@ def _conclusion(text: str) -> str:
     return sentence if own_line and ended and _STATES.search(sentence) else ""
 
 
-def _last_sentence(line: str) -> str:
-    ends = [end.end() for end in _SENTENCE_END.finditer(line) if not _abbreviated(line, end)]
-    return line[max((end for end in ends if end < len(line)), default=0) :].strip()
-
-
 def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
     ends = deque(mark.finditer(text), maxlen=1)
     return ends[0] if ends else None
@@ -335,7 +330,7 @@ def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 def _first_sentence(text: str) -> str:
     """Up to the first full stop, unless an abbreviation ends there or a hedge goes on after it."""
-    end = next((end for end in _SENTENCE_END.finditer(text) if not _abbreviated(text, end)), None)
+    end = next(sentence_ends(text), None)
     if end is None or hedges(" ".join(text[end.end() :].split()[:2])):
         return text
     line = text.partition("\n")[0]
@@ -343,16 +338,6 @@ def _first_sentence(text: str) -> str:
     if lettered and len(line.split()) <= 7 and not _EXPLAINS.match(line[end.end() :]):
         return line  # "B. 12 cm"
     return text[: end.start()]
-
-
-def _abbreviated(text: str, end: re.Match[str]) -> bool:
-    """Whether a full stop ends no sentence: "2:10 P.M.", "Mr. Smith", "no. 5"."""
-    before, after = text[max(end.start() - 8, 0) : end.start()], text[end.end() : end.end() + 2]
-    return end[0] == "." and (
-        _ABBREVIATION.search(before) is not None
-        or _NUMBERED.search(before + after) is not None
-        or _ETC.search(before + after) is not None
-    )
 
 
 def _agree(candidates: list[str]) -> Extraction:

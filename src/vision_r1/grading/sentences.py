@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from vision_r1.grading.number import parse_number
 from vision_r1.grading.phrases import FLAGS, any_of
@@ -36,6 +37,31 @@ _WORD = re.compile(r"[A-Za-z]{3,}")
 _OPTION = re.compile(r"\(?[A-J]\)?")
 _PART = re.compile(r"(?<![0-9])[0-9]{1,2}$")
 _LABEL = re.compile(rf"(?:the\s)?{any_of(_LABELS)}s?", FLAGS)
+
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
+_ABBREVIATION = re.compile(r"(?:^|[\s.(])(?:[ap]\.m|st|mr|mrs|dr|vs|i\.e|e\.g)$", FLAGS)
+_ETC = re.compile(r"(?:^|\s)etc\s?[a-z]$", re.ASCII)
+_NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", FLAGS)
+
+
+def sentence_ends(text: str) -> Iterator[re.Match[str]]:
+    """The marks that end a sentence, and not an abbreviation: "2:10 P.M.", "Mr. Smith", "no. 5"."""
+    return (end for end in _SENTENCE_END.finditer(text) if not _abbreviated(text, end))
+
+
+def last_sentence(line: str) -> str:
+    """The last sentence of a line."""
+    ends = (end.end() for end in sentence_ends(line))
+    return line[max((end for end in ends if end < len(line)), default=0) :].strip()
+
+
+def _abbreviated(text: str, end: re.Match[str]) -> bool:
+    before, after = text[max(end.start() - 8, 0) : end.start()], text[end.end() : end.end() + 2]
+    return end[0] == "." and (
+        _ABBREVIATION.search(before) is not None
+        or _NUMBERED.search(before + after) is not None
+        or _ETC.search(before + after) is not None
+    )
 
 
 def states_once(text: str) -> bool:

@@ -1,0 +1,226 @@
+r"""The clauses of a closing sentence: which one concludes, and what its verb or its subject claims.
+
+All of it goes by the words, never by the gold: what follows the last verb that states ("represents", "is shown
+in", "adds up to"), what precedes a superlative ("Generation Z lost the most weight"), or the only number that is
+neither restated nor compared with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from vision_r1.grading.phrases import FLAGS, any_of
+from vision_r1.grading.values import VALUE
+from vision_r1.grading.words import SPELT
+
+_DENYING = """
+    not no never neither nor none cannot without wrong incorrect false except instead unless if whether supposed
+    guess\\w* unknown unclear unsure unable sorry doubt\\w* but however although though actually wait hmm might
+    could would rather rul(?:e|es|ed|ing)_out eliminat\\w+ exclud\\w+ contradict\\w* mistak\\w+ trap fails? unlike
+    tempting too_[a-z]+ next_to both torn plausible possible ambiguous expected only_the only_part
+    different_from opposite other_than apart_from (?:the_)?(?:first|second|last)_part"""
+_DENIES = re.compile(rf"\b(?:{any_of(_DENYING)}|(?-i:may))\b|n[’']t\b|[?]", FLAGS)
+_HARMLESS = re.compile(r"\b(?:not to scale|no more than one)\b", FLAGS)
+_SUPPOSES = re.compile(
+    r"\W*(?:if|let(?!['’]s\b)|suppose|assum\w+|given|when|whenever|for|where|whether|consider|recall|note|next|now|step|see"
+    r"|compare|take|add|multiply|divide|look|remember|perhaps|maybe|anything|everything|everybody|everyone|unlike)\b",
+    FLAGS,
+)
+_GROUNDS = re.compile(
+    r"\W*(?:since|because|as|based on|from|looking at|using|given|according to|with|by|after)\b(?!\s[^,]{0,60}\b(?:so|therefore|hence|thus)\b)"
+    r"[^,]{1,200}(?:\([^()]*\)[^,]{0,60})?,\s",
+    FLAGS,
+)
+_CONCLUDES = re.compile(
+    r"(?:[,;:]\s(?:and\s)?|\s(?:and\s)|\A\W*(?:and\s)?)(?:so|thus|therefore|hence|then|consequently|in total|overall|in conclusion|finally)"
+    r"\b,?\s(?:the\s(?=answer)|that\s)?",
+    FLAGS,
+)
+_THAT_IS = re.compile(r",?\s(?:i\.e\.,?|that is,|namely|in other words,)\s", FLAGS)
+_REMARK = re.compile(
+    r",?\s(?:which|where|when|while|whereas|because|since|compared|followed by|well above|well below|making|leaving)\b.*\Z"
+    r"|,\s(?:as|with|at|the|far|just|followed|well|so that)\b.*\Z|\s\((?![A-J]\))[^()]*\)(?=\W*\Z)",
+    FLAGS | re.DOTALL,
+)
+_WHICH_IS = re.compile(
+    r",\swhich\s(?:is|was|equals?|simplifies\sto|reduces\sto|corresponds\sto|gives|matches|means|makes|is\sequal\sto)\s(.{1,80})\Z",
+    FLAGS,
+)
+
+_TOPS = """lowest highest most least largest smallest greatest fewest tallest shortest longest biggest best
+    maximum minimum fastest slowest worst cheapest closest nearest hottest coldest oldest youngest peak"""
+_TOP = any_of(_TOPS)
+_HEDGED_VERB = r"(?:seems?|appears?|looks?)(?:\sto\sbe)?"
+_STATES = re.compile(
+    rf"""(?:\b(?:
+      (?:(?:must|should|will|has\sto|have\sto|needs\sto|can\sonly)\s)?(?:be|is|are|was|were|becomes?|remains?|equals?)
+      (?:\s(?:therefore|thus|hence|then|indeed|simply|exactly|clearly|approximately|equal\sto|given\sby|located\sin|labell?ed|called
+        |(?:represented|shown|depicted|given|indicated|denoted|marked|found|displayed|held|won|made|recorded|reached|seen|read|achieved)
+        \s(?:by|in|as|on)))?
+      |represents?|denotes?|corresponds?\sto|match(?:es|ed)?|gives?|yields?|leads?\sto|results?\sin|amounts?\sto
+      |comes?\s(?:out\s)?to|adds?\sup\sto|sums?\sto|simplifies\sto|reduces\sto|evaluates\sto|works\sout\sto
+      |turns?\sout\sto\sbe|st(?:ands|ood)\sat|peak(?:s|ed)\s(?:at|in|on)|(?:occur|happen)(?:s|r?ed)\s(?:in|at|on)
+      |(?:we|I)\s(?:get|obtain|have|find|choose|pick|select|see)|points?\sto|contains?|{_HEDGED_VERB}
+      |(?:clock|table|graph|chart|plot|diagram|watch)\s(?:shows?|reads?|represents?)
+      |{_TOP}\b[^,.;]{{0,60}}\s(?:in|on|by|during)
+    )|:|→|⇒|➡|\\Rightarrow|\\to|是|为)\s+""",
+    FLAGS | re.VERBOSE,
+)
+_NOUN = """picture figure image option choice diagram graph shape pattern panel row column box cube number letter
+    card piece statement net view tile symbol drawing sketch map plan path arrangement label shadow age_group
+    country year month day value colou?r answer clock_time"""
+_FILLER = re.compile(
+    rf"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to|the year of)\s|(?:{any_of(_NOUN)})\s(?=[(\"'“*]*(?:[A-J]\b|[0-9]))"
+    r"|(?:closest|correct|right|matching)\s(?:option|choice|answer|picture|figure)\sis\s)",
+    FLAGS,
+)
+_KIND = re.compile(
+    r"\s(?:colou?red\s)?(?:bars?|lines?|colou?rs?|one|segment|slice|section|part|curve|region|sector|column|function|years?|cubes?"
+    r"|circles?|age group)(?=\W*\Z)",
+    FLAGS,
+)
+_PLACE = re.compile(
+    r"\s(?:(?:in|on|of|from)\s(?:the|this)\s(?:[a-z]+\s)?(?:chart|picture|figure|graph|image|table|diagram|plot|photo|data|map|sequence|series"
+    r"|list|region|question|schedule)|in total|altogether|overall|(?:of|among)\s(?:them\s)?all)(?=\W*\Z)",
+    FLAGS,
+)
+_SUBJECT = re.compile(
+    rf"(?:(?:the|an?)\s)?(?:(?:{any_of(_NOUN)})\s)?(?P<subject>[^,;:]{{1,60}}?)(?P<noun>\s(?:bar|line|colou?r|one|country|generation"
+    rf"|group|team))?\s(?P<verb>[a-z]{{2,12}})\s(?:by\sfar\s)?(?:the\s|its\s)?(?:[a-z]+\s)?{_TOP}\b(?!.*\b(?:than|except|after|among|second)\b)",
+    FLAGS,
+)
+_OPTION_SUBJECT = re.compile(
+    r"(?:(?:the|an?)\s)?(?P<subject>[^,;:]{1,60}?)\s(?:corresponds?\sto\s[0-9]|results?\sin\s(?:a|the)\s(?:greater|smaller|larger|higher|lower|bigger)\s"
+    r"|(?:completes?|continues?|fits?|matches|satisfies|follows)(?=\W*\Z|\s(?:the|all|this|both)\b)"
+    rf"|[a-z]+\s[0-9][0-9,.]*\s[a-z]+,\sthe\s{_TOP}\b|(?:is|are)\s(?:the\s)?(?:correct|right)(?=\W*\Z|\s(?:one|answer|choice|option)\W*\Z))",
+    FLAGS,
+)
+_APPOSITION = re.compile(r"\bthe\s[a-z]+\s(?:with|that has|having)\s[^,]{1,40},\s(an?\s[a-z]+|[A-Z][a-z]+),\s[a-z]+s\b")
+_NO_SUBJECT = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|that|which|who|than|and|or|of|to|with|after|before|next|it|this|there|he|she|they|we|i)\b", FLAGS
+)
+
+_META = re.compile(
+    r"\b(?:errors?|mistakes?|steps?|questions?|problems?|theorem|lemma|attempts?|answers?|hints?|gold|given|known|equation)\b"
+    r"|\b(?:I|we)\shave\b",
+    FLAGS,
+)
+_COMPARED = re.compile(
+    r",?\s(?:well\s|far\s|just\s)?(?:above|below|over|under|compared\s(?:to|with)|versus|vs\.?|against)\s(?:the\s)?(?:[a-z]+\s){0,5}",
+    FLAGS,
+)
+_RESTATED = re.compile(
+    r"\b(?:for|in|of|from|at|with|by|on|to\s[a-z]+)\s(?:all|the|these|those|his|her|its|their|both)\s(?:[a-z]+\s){0,2}?", FLAGS
+)
+_COUNT_VERBS = """there_(?:is|are|was|were) ha[sd] have costs? spends? spent needs? requires? miss(?:es)? lacks? lost gained sold
+    earn(?:s|ed)? makes? made pays? paid saves? saved uses? used weighs? measures? contains? holds? shows? reads? reached
+    received bought totals? won scored takes? took lasts? leaves? leaves_at arrives_at (?:was|were|is|are)_[a-z]+ed_by counts?
+    counted gets? got differ(?:s|ed)?_by (?:total|value|sum|average|height|length|area)_of recorded equals? owes? owns?"""
+_COUNTS = re.compile(
+    rf"(?<!question\s)\b(?<!be\s)(?<!divided\s)(?<!multiplied\s){any_of(_COUNT_VERBS)}\s(?:about|approximately|roughly|around|exactly|only|just|a\stotal\sof)?\s?\Z",
+    FLAGS,
+)
+_DIVIDED = re.compile(r"\b(?:divided|multiplied|increased|decreased|reduced|raised)\sby\s\Z", FLAGS)
+_CHANGED = re.compile(
+    r"\b(?:too|less|fewer|higher|lower|greater|smaller|short|times|and|or|to|per|out|left|remaining|possible|hundredths|tenths|dozens?)\b"
+    r"|\bof\s(?:[0-9]|the\b.*[0-9])|\bmore\sthan\s(?:[0-9]|it\b|that\b|this\b|the\s(?:answer|one|right|correct))|[-+/×·*^=<>\\]|[,;:]\s",
+    FLAGS,
+)
+_FUNCTION = re.compile(
+    r"(?:the|this|that)\s(?:[a-z]+\s)?(?:relation|table|graph|mapping|set)\s(?:is|does|represents?)\s(not\s)?(?:represent\s)?a\sfunction\W*",
+    FLAGS,
+)
+_ENOUGH = re.compile(r"[A-Z][a-z]+\s(?:does|has|will have|have)\s(not\s)?(?:have\s)?enough(?:\smoney)?(?:\sto\s[a-z\s]{1,60})?\W*", re.ASCII)
+
+
+def denies(clause: str) -> bool:
+    """Whether a clause denies, doubts or sets a condition, so that it claims nothing."""
+    return _DENIES.search(_HARMLESS.sub("", clause)) is not None
+
+
+def supposes(sentence: str) -> bool:
+    """Whether a sentence begins as a supposition, a step or an instruction: "Let x = 3.", "Step 3"."""
+    return _SUPPOSES.match(sentence) is not None
+
+
+def main_clause(sentence: str) -> str:
+    """The clause that concludes: without the grounds before it ("Since ..., "), after the last "so"."""
+    text = sentence.strip()
+    if grounds := _GROUNDS.match(text):
+        text = text[grounds.end() :]
+    for pattern in (_CONCLUDES, _THAT_IS):
+        if found := list(pattern.finditer(text)):
+            text = text[found[-1].end() :]
+    return text.strip()
+
+
+def without_remarks(clause: str) -> str:
+    """A clause without what it adds: "May, at roughly 25 °C" -> "May". A remark that denies stays."""
+    remark = _REMARK.search(clause)
+    return clause[: remark.start()] if remark and not denies(remark[0]) else clause
+
+
+def objects(clause: str) -> Iterator[str]:
+    """What the last verb that states is followed by, without articles, "bar" and "in the chart"."""
+    found = list(_STATES.finditer(clause))
+    if not found:
+        return
+    if which := _WHICH_IS.search(clause):
+        yield from _bare(which[1])
+    yield from _bare(clause[found[-1].end() :])
+
+
+def _bare(fragment: str) -> Iterator[str]:
+    text = _PLACE.sub("", fragment.strip().rstrip(".!"), count=1).strip()
+    yield text
+    for _ in range(3):
+        if not (filler := _FILLER.match(text)):
+            break
+        text = text[filler.end() :].strip()
+    yield text
+    if kind := _KIND.search(text):
+        yield text[: kind.start()]
+
+
+def subjects(clause: str) -> Iterator[str]:
+    """What comes before a superlative or a verb that singles out: "Generation Z lost the most weight"."""
+    for pattern in (_SUBJECT, _OPTION_SUBJECT):
+        found = pattern.match(clause)
+        if found and not _NO_SUBJECT.search(found["subject"]):
+            yield found["subject"]
+            yield from _bare(found["subject"])
+    if apposition := _APPOSITION.search(clause):
+        yield from _bare(apposition[1])
+
+
+def settled_number(clause: str) -> str | None:
+    """The only number of a clause once what is restated or compared with is set aside; None if there is none.
+
+    "Mali has 27.5%, above the average of 21.2%" has one, "between 12 and 15" and "12 of 40" have none.
+    """
+    text = without_remarks(clause)
+    values = [match for pattern in (VALUE, SPELT) for match in pattern.finditer(text)]
+    values = [match for match in values if not _set_aside(text[: match.start()])]
+    if len(values) != 1 or _META.search(text):
+        return None
+    before, after = text[: values[0].start()], text[values[0].end() :].rstrip(" .!")
+    if not _COUNTS.search(before) or _DIVIDED.search(before) or _CHANGED.search(after):
+        return None
+    unit = re.match(r"\s?[A-Za-z°%²³^/]{1,12}(?=\s|\Z)", after)
+    return f"{values[0][0]}{unit[0] if unit and not after.startswith(' more') else ''}".strip()
+
+
+def _set_aside(before: str) -> bool:
+    """Whether the words before a number only restate it or compare with it: "for the 4 bracelets"."""
+    for pattern in (_COMPARED, _RESTATED):
+        found = list(pattern.finditer(before))
+        if found and found[-1].end() == len(before):
+            return True
+    return False
+
+
+def polarity(clause: str) -> str | None:
+    """"yes" or "no" of the sentences that restate such a question: "The relation is not a function."."""
+    found = _FUNCTION.fullmatch(clause) or _ENOUGH.fullmatch(clause)
+    return ("no" if found[1] else "yes") if found else None

@@ -1,0 +1,174 @@
+r"""What an answer without any mark closes with: "Therefore the kittens are shown in picture **D**."
+
+Real models often end in prose, not in a tag or a box. The last sentence is then read with more good will than an
+answer that a mark sets apart: it may show its work, restate what was given, or name what it compares with. What
+it claims is still found without regard to the gold, and the whole of the claim must read as the gold. A sentence
+that denies, hedges, asks, supposes or lists claims nothing, and neither does one that was cut off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vision_r1.grading import choice
+from vision_r1.grading.chains import chain_values, formula_run
+from vision_r1.grading.clauses import (
+    denies,
+    main_clause,
+    objects,
+    polarity,
+    settled_number,
+    subjects,
+    supposes,
+    without_remarks,
+)
+from vision_r1.grading.sentences import last_sentence
+from vision_r1.grading.text import hedges
+
+_TAIL = 1200
+_LONGEST = 400
+_SHORT_TEXT = 200
+_SHORT_LINE = 60
+_MARKERS = r"[\u2190-\u21ff\u2600-\u27bf\u2900-\u297f\u2b00-\u2bff\U0001f300-\U0001faff\ufe0f\s]+"
+_LEADING = re.compile(_MARKERS)
+_TRAILING = re.compile(rf"{_MARKERS}\Z")
+_RULE = re.compile(r"[-*_=\s]+\Z")
+_LISTED = re.compile(r"(?:[-•·]|\*(?!\*)|[0-9]{1,2}[.)])(?:\s|\Z)|\|")
+_OPTION_LINE = re.compile(r"[(\[*]{0,3}[A-J](?:[.):\]*]{1,3}(?:\s|\Z)|\s*\Z)")
+_ADDED = re.compile(r"\s\([A-Z][^()]{1,150}\.\)\Z")
+_DISPLAY = re.compile(r"(?:\$\$|\\\[)([^$]{1,300}?)(?:\$\$|\\\])\s*\.?\Z")
+_ENDED = re.compile(r"[.!。)*$\]}%°]\Z")
+_DANGLES = re.compile(
+    r"(?:\b(?:is|are|was|the|an?|and|or|of|to|so|that|equals?|be|by|with|for|in|on|we|get|than|then|thus)|[-=+*/×·÷:,(<>≈→^_\\])\Z"
+)
+_BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
+_LETTER = re.compile(r"(?:option\s|choice\s)?[(\[]?([A-J])[)\]]?\.?", re.IGNORECASE)
+# Words before a bold value that make another value of it, or no claim.
+_BOLD_AFTER = re.compile(
+    r"(?:\b(?:(?<!equal\s)(?<!sponds\s)(?<!up\s)(?<!comes\s)(?<!counts\s)(?<!simplifies\s)(?<!leads\s)(?<!points\s)to|than|by|from"
+    r"|with|twice|half|double|times|between|and|after|before|until|since|beside|over|under|above|below|per|minus"
+    r"|plus|like|nearly|almost|most|least|guess|(?<!value\s)(?<!total\s)(?<!area\s)(?<!volume\s)(?<!length\s)(?<!perimeter\s)"
+    r"(?<!cost\s)(?<!price\s)(?<!angle\s)(?<!radius\s)(?<!measure\s)(?<!sum\s)(?<!probability\s)(?<!mean\s)(?<!range\s)of)|[-+/×·])\s*\Z",
+    re.IGNORECASE,
+)
+_BOLD_BEFORE = re.compile(
+    r"\s*(?:too|less|fewer|times|short|higher|lower|greater|smaller|larger|per|of|and|to|[-+/×·^]|more\sthan\s(?:it|that|this|the"
+    r"\s(?:answer|one|correct|right)|[0-9]))\b|\s?[-+/×·^]|\s*,\s(?:and|but)\b|\s(?:city|county)\b",
+    re.IGNORECASE,
+)
+_VALUE_LIKE = re.compile(r"[0-9\\=]|\A\(?[A-J]\)?\.?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The last sentence of a text, bold kept, and what stands before it in the same paragraph."""
+
+    sentence: str
+    before: str
+
+
+def closing_claims(text: str, options: Sequence[str] = ()) -> tuple[str, ...]:
+    """The readings of the claim that a text without marks closes with, the plainest first.
+
+    Args:
+        text: a response without any mark of an answer, of any length.
+        options: texts of the choices; a letter that the words before it contradict claims nothing.
+
+    Returns:
+        Texts that may each be graded as an answer; empty if the text closes with no claim.
+    """
+    closing = _closing(text)
+    if closing is None or supposes(closing.sentence):
+        return ()
+    found = tuple(dict.fromkeys(_readings(closing.sentence)))
+    return () if options and _contradicted(closing, found, options) else found
+
+
+def _closing(text: str) -> Closing | None:
+    """The last sentence; None for a list, a question, or a text that was cut off."""
+    cut = len(text) > _TAIL
+    lines = [line.strip() for line in text.strip()[-_TAIL:].split("\n")]
+    lines = [line for line in lines if line and not _RULE.match(line)]
+    if not lines or (cut and len(lines) == 1 and len(lines[0]) == _TAIL):
+        return None
+    last = _TRAILING.sub("", lines[-1])
+    listed = _LISTED.match(last) or (
+        len(lines) > 1 and _OPTION_LINE.match(last) and _OPTION_LINE.match(lines[-2])
+    )
+    if listed or last.count("$") % 2 or _DANGLES.search(last.rstrip("*")):
+        return None
+    if not _ENDED.search(last) and len(text) > _SHORT_TEXT and len(last) > _SHORT_LINE:
+        return None
+    last = _without_added(last)
+    shown = _DISPLAY.search(last)
+    sentence = f"${shown[1].strip()}$" if shown and not shown.start() else last_sentence(last)
+    sentence = _LEADING.sub("", sentence, count=1) if _LEADING.match(sentence) else sentence
+    before = last[: -len(sentence)] if last.endswith(sentence) else ""
+    if not sentence or len(sentence) > _LONGEST or "?" in sentence:
+        return None
+    return Closing(sentence, before.strip() or (lines[-2] if len(lines) > 1 else ""))
+
+
+def _without_added(line: str) -> str:
+    """A line without a last sentence in brackets: "r = 4.8. (The full circle would have 3.)"."""
+    added = _ADDED.search(line)
+    return line[: added.start()] if added and not denies(re.sub(r"\bwould\b", "", added[0])) else line
+
+
+def _readings(sentence: str) -> Iterator[str]:
+    yield sentence.replace("**", "")
+    if run := formula_run(sentence):
+        yield run
+        return
+    clause = main_clause(sentence)
+    if said := polarity(clause.replace("**", "")):
+        yield said
+    if denies(clause) or hedges(clause):
+        return
+    bold = _BOLD.findall(clause)
+    if len(bold) == 1 and not _bold_is_claim(clause):
+        return
+    if len(bold) == 1 and len(bold[0]) < len(clause.rstrip(".")) - 4:
+        yield bold[0].strip(" .:")
+        if _VALUE_LIKE.search(bold[0]):
+            return
+    elif len(bold) > 1 and clause.count("**") > 2:
+        return
+    plain = clause.replace("**", "")
+    chained = list(chain_values(plain))
+    yield from chained
+    if chained:
+        return
+    main = without_remarks(plain)
+    yield from objects(main)
+    yield from subjects(main)
+    if number := settled_number(plain):
+        yield number
+
+
+def _bold_is_claim(clause: str) -> bool:
+    """Whether the words next to the only bold span leave it what it is: not "twice **12**"."""
+    before, _, rest = clause.partition("**")
+    _, _, after = rest.partition("**")
+    return not _BOLD_AFTER.search(before) and not _BOLD_BEFORE.match(after)
+
+
+def _contradicted(closing: Closing, found: Sequence[str], options: Sequence[str]) -> bool:
+    """Whether the words before a closing letter claim another option: "so the area is 8. **D**"."""
+    letter = next((m for reading in found if (m := _LETTER.fullmatch(reading.strip("()[]* .")))), None)
+    if letter is None:
+        return False
+    index = ord(letter[1].upper()) - 65
+    if index >= len(options):
+        return False
+    place = closing.sentence.rfind(letter[1])
+    for words in (closing.sentence[:place].rstrip("(* "), closing.before):
+        for clause in re.split(r",\s(?=so\b|which\b|hence\b|thus\b|therefore\b)|;\s", words):
+            sentence = last_sentence(clause.strip()).strip(" .,(*")
+            for reading in _readings(sentence) if sentence else ():
+                named = choice.resolve(reading.strip(" .,*"), options).indices
+                if named and index not in named and not _LETTER.fullmatch(reading.strip("()[]* .")):
+                    return True
+    return False
