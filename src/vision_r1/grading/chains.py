@@ -15,7 +15,7 @@ from vision_r1.grading.polynomial import arithmetic_value
 from vision_r1.grading.text import plain_math
 
 _LONGEST = 400
-_CLAUSE = re.compile(r"(?:[,;]\s(?:and\s)?|\sand\s|:\s)(?=[^,;=≈]{1,60}(?:=|≈))")
+_CLAUSE = re.compile(r"(?:[,;]\s(?:and\s)?|\sand\s|(?<!\s):\s)(?=[^,;=≈]{1,60}(?:=|≈))")
 _SIGN = re.compile(r"(?<![<>!≠])(=|≈)(?!=)")
 _APPROX = re.compile(r"\\(?:approx|simeq|fallingdotseq)(?![a-z])|≅")
 _RELATES = re.compile(r"[<>≤≥≠]|\\(?:le|ge|ne|lt|gt|leq|geq|neq)(?![a-z])")
@@ -33,6 +33,7 @@ _NAME = re.compile(
     r"|\\(?:sin|cos|tan|cot|log|ln)\s?\\?(?:angle|theta|alpha|beta|phi)?\s?[A-Za-z]{0,4}"
     r"|[A-Za-z]{1,3}\s?[/:]\s?[A-Za-z]{1,3}|\\d?frac\{[A-Za-z]{1,3}\}\{[A-Za-z]{1,3}\}|\\(?:int|sum|lim|prod).*|[∫∑].*)"
 )
+_VARIABLE = re.compile(r"[A-Za-z]")
 _RATIO = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?:\s?([0-9]+(?:\.[0-9]+)?)")
 _RATIO_OF = re.compile(r"\bratio\b|[A-Za-z]\s?:\s?[A-Za-z]", re.IGNORECASE)
 _UNEVALUATED = re.compile(r"[0-9)}]\s*(?:[+×*÷·]|\\times|\\cdot|\\div)\s*[0-9(\\]|[0-9]\s[-−]\s[0-9]")
@@ -60,6 +61,12 @@ def chain_values(clause: str) -> Iterator[str]:
         return
     end = sides[-1].strip(" .,")
     if not signs or not end or not _names(sides[0]) or not _agrees(sides) or _UNEVALUATED.search(end):
+        return
+    name = sides[0]
+    if _VARIABLE.fullmatch(name):  # "y = 0" is not "x = 0"
+        yield f"{name} = {end}"
+        if signs[-1] == "≈" and len(sides) > 2:
+            yield f"{name} = {sides[-2]}"
         return
     yield end
     if signs[-1] == "≈" and len(sides) > 1:

@@ -7,10 +7,11 @@ neither restated nor compared with.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
-from vision_r1.grading.phrases import FLAGS, any_of
+from vision_r1.grading.phrases import FLAGS, FUNCTION_WORDS, any_of
 from vision_r1.grading.values import VALUE
 from vision_r1.grading.words import SPELT
 
@@ -19,9 +20,12 @@ _DENYING = """
     guess\\w* unknown unclear unsure unable sorry doubt\\w* but however although though actually wait hmm might
     could would rather rul(?:e|es|ed|ing)_out eliminat\\w+ exclud\\w+ contradict\\w* mistak\\w+ trap fails? unlike
     tempting too_[a-z]+ next_to both torn plausible possible ambiguous expected only_the only_part
+    every any gold reference ground_truth options? choices? we_know is_known given_as given_that
     different_from opposite other_than apart_from (?:the_)?(?:first|second|last)_part"""
 _DENIES = re.compile(rf"\b(?:{any_of(_DENYING)}|(?-i:may))\b|n[’']t\b|[?]", FLAGS)
-_HARMLESS = re.compile(r"\b(?:not to scale|no more than one)\b", FLAGS)
+_HARMLESS = re.compile(
+    r"\$[^$]{1,200}\$|\b(?:closest|correct|right|best|matching)\s(?:option|choice)\b|\b(?:option|choice)(?=\s\(?[A-J]\b)", FLAGS
+)
 _SUPPOSES = re.compile(
     r"\W*(?:if|let(?!['’]s\b)|suppose|assum\w+|given|when|whenever|for|where|whether|consider|recall|note|next|now|step|see"
     r"|compare|take|add|multiply|divide|look|remember|perhaps|maybe|anything|everything|everybody|everyone|unlike)\b",
@@ -96,22 +100,26 @@ _OPTION_SUBJECT = re.compile(
     rf"|[a-z]+\s[0-9][0-9,.]*\s[a-z]+,\sthe\s{_TOP}\b|(?:is|are)\s(?:the\s)?(?:correct|right)(?=\W*\Z|\s(?:one|answer|choice|option)\W*\Z))",
     FLAGS,
 )
-_APPOSITION = re.compile(r"\bthe\s[a-z]+\s(?:with|that has|having)\s[^,]{1,40},\s(an?\s[a-z]+|[A-Z][a-z]+),\s[a-z]+s\b")
+_APPOSITION = re.compile(r"\bthe\s[a-z]+\s(?:with|that has|having)\s[^,]{1,40},\s(an?\s[a-z]+|[A-Z][a-z]+),\s[a-z]+s\b", FLAGS)
 _NO_SUBJECT = re.compile(
     r"\b(?:is|are|was|were|has|have|had|that|which|who|than|and|or|of|to|with|after|before|next|it|this|there|he|she|they|we|i)\b", FLAGS
 )
 
-_META = re.compile(
-    r"\b(?:errors?|mistakes?|steps?|questions?|problems?|theorem|lemma|attempts?|answers?|hints?|gold|given|known|equation)\b"
-    r"|\b(?:I|we)\shave\b",
+# What is said of the work on the question, and not of what it asks for.
+_ABOUT_WORK = re.compile(
+    r"\b(?:errors?|mistakes?|attempts?|possible\sanswers?|this\s(?:question|problem|task)\s(?:has|is|asks)"
+    r"|(?:step|figure|theorem|lemma|equation)\s[0-9]|steps?\sto\s(?:solve|see|find))\b",
     FLAGS,
 )
+_META = re.compile(r"\b(?:answers?|known|equation|(?:I|we)\shave)\b", FLAGS)
 _COMPARED = re.compile(
     r",?\s(?:well\s|far\s|just\s)?(?:above|below|over|under|compared\s(?:to|with)|versus|vs\.?|against)\s(?:the\s)?(?:[a-z]+\s){0,5}",
     FLAGS,
 )
 _RESTATED = re.compile(
-    r"\b(?:for|in|of|from|at|with|by|on|to\s[a-z]+)\s(?:all|the|these|those|his|her|its|their|both)\s(?:[a-z]+\s){0,2}?", FLAGS
+    r"\b(?:for|in|of|from|at|with|by|on|to\s[a-z]+)\s(?:all|the|these|those|his|her|its|their|both)\s(?:[a-z]+\s){0,2}?"
+    r"|\b(?:all|these|those)\s",
+    FLAGS,
 )
 _COUNT_VERBS = """there_(?:is|are|was|were) ha[sd] have costs? spends? spent needs? requires? miss(?:es)? lacks? lost gained sold
     earn(?:s|ed)? makes? made pays? paid saves? saved uses? used weighs? measures? contains? holds? shows? reads? reached
@@ -121,10 +129,11 @@ _COUNTS = re.compile(
     rf"(?<!question\s)\b(?<!be\s)(?<!divided\s)(?<!multiplied\s){any_of(_COUNT_VERBS)}\s(?:about|approximately|roughly|around|exactly|only|just|a\stotal\sof)?\s?\Z",
     FLAGS,
 )
+_MONEY = re.compile(r"\D*[$€£¥]")
 _DIVIDED = re.compile(r"\b(?:divided|multiplied|increased|decreased|reduced|raised)\sby\s\Z", FLAGS)
 _CHANGED = re.compile(
-    r"\b(?:too|less|fewer|higher|lower|greater|smaller|short|times|and|or|to|per|out|left|remaining|possible|hundredths|tenths|dozens?)\b"
-    r"|\bof\s(?:[0-9]|the\b.*[0-9])|\bmore\sthan\s(?:[0-9]|it\b|that\b|this\b|the\s(?:answer|one|right|correct))|[-+/×·*^=<>\\]|[,;:]\s",
+    r"\A(?:\s[a-z]+){0,2}?\s?(?:too|less|fewer|higher|lower|greater|smaller|short|times|and|or|to\s[0-9]|per|out|left|remaining|possible"
+    r"|hundredths|tenths|dozens?)\b|\bof\s(?:[0-9]|the\b.*[0-9])|\bmore\sthan\s(?:[0-9]|it\b|that\b|this\b|the\s(?:answer|one|right|correct))|[-+/×·*^=<>\\]|[,;:]\s",
     FLAGS,
 )
 _FUNCTION = re.compile(
@@ -136,12 +145,17 @@ _ENOUGH = re.compile(r"[A-Z][a-z]+\s(?:does|has|will have|have)\s(not\s)?(?:have
 
 def denies(clause: str) -> bool:
     """Whether a clause denies, doubts or sets a condition, so that it claims nothing."""
-    return _DENIES.search(_HARMLESS.sub("", clause)) is not None
+    return _DENIES.search(_HARMLESS.sub(" ", clause)) is not None
 
 
 def supposes(sentence: str) -> bool:
     """Whether a sentence begins as a supposition, a step or an instruction: "Let x = 3.", "Step 3"."""
     return _SUPPOSES.match(sentence) is not None
+
+
+def about_work(sentence: str) -> bool:
+    """Whether a sentence speaks of the work on the question: "There were 12 errors in the table."."""
+    return _ABOUT_WORK.search(sentence) is not None
 
 
 def main_clause(sentence: str) -> str:
@@ -163,12 +177,11 @@ def without_remarks(clause: str) -> str:
 
 def objects(clause: str) -> Iterator[str]:
     """What the last verb that states is followed by, without articles, "bar" and "in the chart"."""
-    found = list(_STATES.finditer(clause))
-    if not found:
-        return
     if which := _WHICH_IS.search(clause):
         yield from _bare(which[1])
-    yield from _bare(clause[found[-1].end() :])
+    main = without_remarks(clause)
+    if found := list(_STATES.finditer(main)):
+        yield from _bare(main[found[-1].end() :])
 
 
 def _bare(fragment: str) -> Iterator[str]:
@@ -207,8 +220,8 @@ def settled_number(clause: str) -> str | None:
     before, after = text[: values[0].start()], text[values[0].end() :].rstrip(" .!")
     if not _COUNTS.search(before) or _DIVIDED.search(before) or _CHANGED.search(after):
         return None
-    unit = re.match(r"\s?[A-Za-z°%²³^/]{1,12}(?=\s|\Z)", after)
-    return f"{values[0][0]}{unit[0] if unit and not after.startswith(' more') else ''}".strip()
+    counted = itertools.takewhile(lambda word: word.casefold() not in FUNCTION_WORDS, after.split()[:4])
+    return " ".join((values[0][0], *(() if _MONEY.match(values[0][0]) else counted)))
 
 
 def _set_aside(before: str) -> bool:

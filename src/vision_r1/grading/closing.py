@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from vision_r1.grading import choice
 from vision_r1.grading.chains import chain_values, formula_run
 from vision_r1.grading.clauses import (
+    about_work,
     denies,
     main_clause,
     objects,
@@ -22,7 +23,6 @@ from vision_r1.grading.clauses import (
     settled_number,
     subjects,
     supposes,
-    without_remarks,
 )
 from vision_r1.grading.sentences import last_sentence
 from vision_r1.grading.text import hedges
@@ -43,8 +43,11 @@ _ENDED = re.compile(r"[.!。)*$\]}%°]\Z")
 _DANGLES = re.compile(
     r"(?:\b(?:is|are|was|the|an?|and|or|of|to|so|that|equals?|be|by|with|for|in|on|we|get|than|then|thus)|[-=+*/×·÷:,(<>≈→^_\\])\Z"
 )
+# A dollar that opens a formula, and is not the price "$12.50".
+_CUT_FORMULA = re.compile(r"\A(?:[^$]*\$[^$]*\$)*[^$]*\$(?=[^$]*\Z)(?![0-9][0-9,.]*(?:[^\\=^_]*)\Z)")
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _LETTER = re.compile(r"(?:option\s|choice\s)?[(\[]?([A-J])[)\]]?\.?", re.IGNORECASE)
+_CLAUSES = re.compile(r",\s(?=so\b|which\b|hence\b|thus\b|therefore\b)|;\s")
 # Words before a bold value that make another value of it, or no claim.
 _BOLD_AFTER = re.compile(
     r"(?:\b(?:(?<!equal\s)(?<!sponds\s)(?<!up\s)(?<!comes\s)(?<!counts\s)(?<!simplifies\s)(?<!leads\s)(?<!points\s)to|than|by|from"
@@ -58,6 +61,7 @@ _BOLD_BEFORE = re.compile(
     r"\s(?:answer|one|correct|right)|[0-9]))\b|\s?[-+/×·^]|\s*,\s(?:and|but)\b|\s(?:city|county)\b",
     re.IGNORECASE,
 )
+_GOES_ON = re.compile(r",\s(?:and|but)\s", re.IGNORECASE)
 _VALUE_LIKE = re.compile(r"[0-9\\=]|\A\(?[A-J]\)?\.?\Z")
 
 
@@ -80,7 +84,7 @@ def closing_claims(text: str, options: Sequence[str] = ()) -> tuple[str, ...]:
         Texts that may each be graded as an answer; empty if the text closes with no claim.
     """
     closing = _closing(text)
-    if closing is None or supposes(closing.sentence):
+    if closing is None or supposes(closing.sentence) or about_work(closing.sentence):
         return ()
     found = tuple(dict.fromkeys(_readings(closing.sentence)))
     return () if options and _contradicted(closing, found, options) else found
@@ -97,7 +101,7 @@ def _closing(text: str) -> Closing | None:
     listed = _LISTED.match(last) or (
         len(lines) > 1 and _OPTION_LINE.match(last) and _OPTION_LINE.match(lines[-2])
     )
-    if listed or last.count("$") % 2 or _DANGLES.search(last.rstrip("*")):
+    if listed or _CUT_FORMULA.search(last) or _DANGLES.search(last.rstrip("*")):
         return None
     if not _ENDED.search(last) and len(text) > _SHORT_TEXT and len(last) > _SHORT_LINE:
         return None
@@ -119,10 +123,10 @@ def _without_added(line: str) -> str:
 
 def _readings(sentence: str) -> Iterator[str]:
     yield sentence.replace("**", "")
-    if run := formula_run(sentence):
+    clause = main_clause(sentence)
+    if run := formula_run(clause):
         yield run
         return
-    clause = main_clause(sentence)
     if said := polarity(clause.replace("**", "")):
         yield said
     if denies(clause) or hedges(clause):
@@ -141,9 +145,10 @@ def _readings(sentence: str) -> Iterator[str]:
     yield from chained
     if chained:
         return
-    main = without_remarks(plain)
-    yield from objects(main)
-    yield from subjects(main)
+    if len(plain) < len(sentence.replace("**", "")):
+        yield plain
+    yield from objects(plain)
+    yield from subjects(plain)
     if number := settled_number(plain):
         yield number
 
@@ -152,23 +157,25 @@ def _bold_is_claim(clause: str) -> bool:
     """Whether the words next to the only bold span leave it what it is: not "twice **12**"."""
     before, _, rest = clause.partition("**")
     _, _, after = rest.partition("**")
-    return not _BOLD_AFTER.search(before) and not _BOLD_BEFORE.match(after)
+    goes_on = _GOES_ON.search(after)
+    return not (_BOLD_AFTER.search(before) or _BOLD_BEFORE.match(after) or goes_on)
 
 
 def _contradicted(closing: Closing, found: Sequence[str], options: Sequence[str]) -> bool:
     """Whether the words before a closing letter claim another option: "so the area is 8. **D**"."""
-    letter = next((m for reading in found if (m := _LETTER.fullmatch(reading.strip("()[]* .")))), None)
+    letter = next((match for reading in found if (match := _is_letter(reading))), None)
     if letter is None:
         return False
     index = ord(letter[1].upper()) - 65
     if index >= len(options):
         return False
     place = closing.sentence.rfind(letter[1])
-    for words in (closing.sentence[:place].rstrip("(* "), closing.before):
-        for clause in re.split(r",\s(?=so\b|which\b|hence\b|thus\b|therefore\b)|;\s", words):
-            sentence = last_sentence(clause.strip()).strip(" .,(*")
-            for reading in _readings(sentence) if sentence else ():
-                named = choice.resolve(reading.strip(" .,*"), options).indices
-                if named and index not in named and not _LETTER.fullmatch(reading.strip("()[]* .")):
-                    return True
-    return False
+    clauses = _CLAUSES.split(closing.sentence[:place].rstrip("(* "))
+    words = [clause.strip(" .,(*") for clause in (closing.before, *clauses[-2:])]
+    claims = (reading for clause in words if clause for reading in _readings(last_sentence(clause)))
+    named = (choice.resolve(claim, options).indices for claim in claims if not _is_letter(claim))
+    return any(indices and index not in indices for indices in named)
+
+
+def _is_letter(reading: str) -> re.Match[str] | None:
+    return _LETTER.fullmatch(reading.strip("()[]* .,"))

@@ -321,7 +321,8 @@ def _compare_option(text: str, wanted: frozenset[int], reason: str, spec: GradeS
         same = said in (says[index] for index in wanted)
         return ("right" if same else "wrong"), "equal" if same else "different", None
     plain = plain_math(text)
-    if lettered := choice.lettered_text(plain):
+    lettered = choice.lettered_text(plain)
+    if lettered and lettered[0] < len(spec.options):  # the r of "r = 2" is no option
         if lettered[0] not in wanted:
             return "wrong", reason, None
         plain = lettered[1]

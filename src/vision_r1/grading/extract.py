@@ -12,6 +12,7 @@ import re
 from collections import deque
 from dataclasses import dataclass, replace
 
+from vision_r1.grading.clauses import about_work, supposes
 from vision_r1.grading.retractions import retraction
 from vision_r1.grading.sentences import last_sentence, sentence_ends
 from vision_r1.grading.text import hedges, normalize_text
@@ -314,6 +315,8 @@ def _conclusion(text: str) -> str:
     if shown := _DISPLAY.search(tail, max(tail.rfind("$$", 0, tail.rfind("$$")), tail.rfind("\\["), 0)):
         return shown[1]
     sentence = last_sentence(tail.rpartition("\n")[2].strip())
+    if supposes(sentence) or about_work(sentence):
+        return ""
     own_line = "\n" in text or len(text) > _MAX_BARE
     if len(sentence) > _MAX_BARE or sentence == text:
         return ""

@@ -17,7 +17,7 @@ _DENYING = """
     not no never neither nor none cannot without wrong incorrect false except instead unless if whether
     gold label reference ground_truth expected supposed thought guess\\w* assum\\w+ unknown unclear
     unsure unable sorry doubt\\w* every any maybe but however although though actually wait hmm
-    options? choices? each may_be have_been used_to can_be(?=\\s[0-9])"""
+    only_the_[a-z]+_part options? choices? each may_be have_been used_to can_be(?=\\s[0-9])"""
 DENIES = re.compile(rf"\b{any_of(_DENYING)}\b|n't\b|[?<>]", FLAGS)
 
 # Beside one of these a number is not the value: "more than 12", "divisible by 12", "before 2021".
