@@ -39,6 +39,10 @@ _RATIO_OF = re.compile(r"\bratio\b|[A-Za-z]\s?:\s?[A-Za-z]", re.IGNORECASE)
 _UNEVALUATED = re.compile(r"[0-9)}]\s*(?:[+×*÷·]|\\times|\\cdot|\\div)\s*[0-9(\\]|[0-9]\s[-−]\s[0-9]")
 _DIGIT_FRAC = re.compile(r"\\[dt]?frac\s?([0-9])\s?([0-9])")
 _MARKS = str.maketrans({"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "$": None, "€": None, "£": None, "°": None, "½": "(1/2)"})
+_NUMBER = r"[-−]?\s?[0-9]+(?:[./][0-9]+)?"
+_ASSIGNED = re.compile(
+    rf"\b(?:when|where|at|with|is|are|get|gives?|:)\s([A-Za-z]\s?=\s?{_NUMBER}(?:(?:,|\sand|,\sand)\s[A-Za-z]\s?=\s?{_NUMBER}){{1,3}})\s?\.?\Z"
+)
 _RUN = re.compile(
     r"(?:\b(?:when|where|if|at|for|are|is|or|get|obtain|:)\s|:\s|\A)(\$[^$]{1,60}\$(?:\s?[a-z]{1,3}\b)?(?:\s?(?:,|or|and|,\s?or|,\s?and)\s\$[^$]{1,60}\$(?:\s?[a-z]{1,3}\b)?){1,5})\s?\.?\Z"
 )
@@ -83,6 +87,8 @@ def _money_kept(text: str) -> str:
 
 def formula_run(sentence: str) -> str | None:
     """The formulas that a sentence ends in, joined as it joins them: "when $x < -1$ or $x > 2$"."""
+    if assigned := _ASSIGNED.search(sentence.replace("$", "")):
+        return assigned[1]
     found = _RUN.search(sentence)
     if found is None:
         return None

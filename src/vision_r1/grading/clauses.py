@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vision_r1.grading.phrases import FLAGS, FUNCTION_WORDS, any_of
 from vision_r1.grading.values import VALUE
@@ -129,10 +129,11 @@ _COUNTS = re.compile(
     rf"(?<!question\s)\b(?<!be\s)(?<!divided\s)(?<!multiplied\s){any_of(_COUNT_VERBS)}\s(?:about|approximately|roughly|around|exactly|only|just|a\stotal\sof)?\s?\Z",
     FLAGS,
 )
+_PREPOSITIONS = frozenset("around inside outside between under behind near among over across along".split())
 _MONEY = re.compile(r"\D*[$€£¥]")
 _DIVIDED = re.compile(r"\b(?:divided|multiplied|increased|decreased|reduced|raised)\sby\s\Z", FLAGS)
 _CHANGED = re.compile(
-    r"\A(?:\s[a-z]+){0,2}?\s?(?:too|less|fewer|higher|lower|greater|smaller|short|times|and|or|to\s[0-9]|per|out|left|remaining|possible"
+    r"\A(?:\s[a-z]+){0,2}?\s?\b(?:too|less|fewer|higher|lower|greater|smaller|short|times|and|or|to\s[0-9]|per|out|left|remaining|possible"
     r"|hundredths|tenths|dozens?)\b|\bof\s(?:[0-9]|the\b.*[0-9])|\bmore\sthan\s(?:[0-9]|it\b|that\b|this\b|the\s(?:answer|one|right|correct))|[-+/×·*^=<>\\]|[,;:]\s",
     FLAGS,
 )
@@ -140,6 +141,7 @@ _FUNCTION = re.compile(
     r"(?:the|this|that)\s(?:[a-z]+\s)?(?:relation|table|graph|mapping|set)\s(?:is|does|represents?)\s(not\s)?(?:represent\s)?a\sfunction\W*",
     FLAGS,
 )
+_NEGATED = re.compile(r"(?:it|this|that|the\s[a-z]+)\s(?:is|are)\s?(?:not|n[’']t)\s(?:an?\s)?([a-z]+)(?:\sfunction)?\W*", FLAGS)
 _ENOUGH = re.compile(r"[A-Z][a-z]+\s(?:does|has|will have|have)\s(not\s)?(?:have\s)?enough(?:\smoney)?(?:\sto\s[a-z\s]{1,60})?\W*", re.ASCII)
 
 
@@ -220,7 +222,8 @@ def settled_number(clause: str) -> str | None:
     before, after = text[: values[0].start()], text[values[0].end() :].rstrip(" .!")
     if not _COUNTS.search(before) or _DIVIDED.search(before) or _CHANGED.search(after):
         return None
-    counted = itertools.takewhile(lambda word: word.casefold() not in FUNCTION_WORDS, after.split()[:4])
+    ends = FUNCTION_WORDS | _PREPOSITIONS
+    counted = itertools.takewhile(lambda word: word.casefold() not in ends, after.split()[:4])
     return " ".join((values[0][0], *(() if _MONEY.match(values[0][0]) else counted)))
 
 
@@ -233,7 +236,10 @@ def _set_aside(before: str) -> bool:
     return False
 
 
-def polarity(clause: str) -> str | None:
-    """"yes" or "no" of the sentences that restate such a question: "The relation is not a function."."""
+def polarity(clause: str, options: Sequence[str] = ()) -> str | None:
+    """What a denial is an answer to: "not a function" to "yes or no", "not linear" to "linear or nonlinear"."""
+    if len(options) == 2 and (negated := _NEGATED.fullmatch(clause)):
+        opposite = f"non{negated[1].casefold()}"
+        return next((text for text in options if text.casefold().replace("-", "") == opposite), None)
     found = _FUNCTION.fullmatch(clause) or _ENOUGH.fullmatch(clause)
     return ("no" if found[1] else "yes") if found else None

@@ -86,7 +86,7 @@ def closing_claims(text: str, options: Sequence[str] = ()) -> tuple[str, ...]:
     closing = _closing(text)
     if closing is None or supposes(closing.sentence) or about_work(closing.sentence):
         return ()
-    found = tuple(dict.fromkeys(_readings(closing.sentence)))
+    found = tuple(dict.fromkeys(_readings(closing.sentence, options)))
     return () if options and _contradicted(closing, found, options) else found
 
 
@@ -121,13 +121,13 @@ def _without_added(line: str) -> str:
     return line[: added.start()] if added and not denies(re.sub(r"\bwould\b", "", added[0])) else line
 
 
-def _readings(sentence: str) -> Iterator[str]:
+def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
     yield sentence.replace("**", "")
     clause = main_clause(sentence)
     if run := formula_run(clause):
         yield run
         return
-    if said := polarity(clause.replace("**", "")):
+    if said := polarity(clause.replace("**", ""), options):
         yield said
     if denies(clause) or hedges(clause):
         return

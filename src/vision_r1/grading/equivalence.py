@@ -30,6 +30,7 @@ from vision_r1.grading.number import (
     close_to,
     compare_numbers,
     parse_number,
+    variable_of,
     without_variable,
 )
 from vision_r1.grading.polynomial import same_equation
@@ -326,6 +327,12 @@ def _compare_option(text: str, wanted: frozenset[int], reason: str, spec: GradeS
         if lettered[0] not in wanted:
             return "wrong", reason, None
         plain = lettered[1]
+    option = plain_math(spec.options[min(wanted)])
+    if same_form(plain, option, lambda item, other: item == other):
+        return "right", "equal", None
+    names = {variable_of(text) for text in (plain, option)} - {""}
+    if len(names) > 1:  # "y = 2" is not "x = 2"
+        return "wrong", reason, None
     result = _compare_value(plain, unwrap(spec.options[min(wanted)]), spec)
     return ("wrong", reason, None) if result == _DIFFERENT else result
 

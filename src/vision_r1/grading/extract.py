@@ -51,6 +51,8 @@ _JSON = re.compile(
 _ALONE = re.compile(
     r"\(?[A-J]\)?[.:]?|[-+]?[0-9][0-9.,/]*\s?[A-Za-z°%]{0,10}\.?|(?:yes|no|true|false)\.?", _FLAGS
 )
+# A base model that answers and goes on to a question of its own: "10\n\nQuestion: ...".
+_RUNS_ON = re.compile(rf"\s*({_ALONE.pattern})[ \t]*\n\s*(?:Question|Problem|Q)\s?[0-9]{{0,3}}\s?:", _FLAGS)
 _BOLD_LINE = re.compile(r"\*\*([^*\n]{0,59}[^*\n:：])\*\*\.?")
 _HEADING = re.compile(
     r"(?:step|solution|explanation|analysis|given|answer|question|problem|part|reason|observ|note|approach|method|calcul"
@@ -116,6 +118,8 @@ def extract(response: str) -> Extraction:
     """
     marked, open_thought = _after_thought(_without_end(_SPECIAL_TOKEN.sub("", response)))
     final = _BOLD.sub("", marked)
+    if runs_on := _RUNS_ON.match(final):
+        return _settled(Found([runs_on[1]]))
     if found := _answer_blocks(final) or _last_line_of(final, _FINAL) or _last_boxes(final):
         return _settled(found)
     if open_thought:
@@ -256,6 +260,9 @@ def _last_boxes(text: str) -> Found | None:
     if _OR_THIS_BOX.search(text[max(start - 30, 0) : start]):
         return Found([_ANOTHER, boxes[-1]])  # "10 or \\boxed{12}"
     if len(boxes) > 1:
+        between = text[spans[-2][1] + 1 : start]
+        if "\n" not in between and retraction(boxes[-2], between) is not None:
+            return Found(boxes[-1:], text[end + 1 :])  # "\boxed{5}. Let me correct that: \boxed{6}"
         last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
         boxes = boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]
     return Found(boxes, text[end + 1 :])

@@ -30,6 +30,8 @@ _WRAPPERS = (
 _OPENERS = frozenset(left[0] for left, _ in _WRAPPERS)
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}")
 _SIZED_BRACKET = re.compile(r"\\(?:left|right)(?=[()\[\]|\\])")
+# Spacing of formulas; "1\\,000" is one number.
+_THIN_SPACE = re.compile(r"\\[,;:](?![0-9]{3})|\\q?quad(?![a-zA-Z])")
 _DAY_HALF = re.compile(r"\b([ap])\.\s?m\b\.?")
 _HYPHEN = re.compile(r"(?<=[a-z]{3})-(?=[a-z]{3})")
 _OVERLINE = re.compile(r"\\(?:overline|widehat)\s?\{([^{}]*)\}")
@@ -165,7 +167,7 @@ def _joined(words: tuple[str, ...]) -> str:
 def plain_math(answer: str) -> str:
     """`unwrap`, with text commands opened and typographic signs made ASCII; the case is kept."""
     text = _TEXT_COMMAND.sub(r" \1 ", unwrap(answer)).translate(_CHARACTERS)
-    text = _SIZED_BRACKET.sub("", text)
+    text = _THIN_SPACE.sub(" ", _SIZED_BRACKET.sub("", text))
     return " ".join(text.split())
 
 
