@@ -30,9 +30,10 @@ _WORD = re.compile(r"(?<![\\A-Za-z])(?!(?:sin|cos|tan|cot|sec|log|ln|arc|sqrt)\b
 _GREEK = r"\\?(?:alpha|beta|gamma|theta|phi|pi|angle|triangle|overline|widehat|mathrm|text|vec|cos|sin|tan|cot)"
 _NAME = re.compile(
     rf"[^A-Za-z0-9]?(?:(?:m\s?)?(?:∠|△|°|{_GREEK})?\s?\{{?[A-Za-z■□△?]{{0,12}}'?\}}?(?:_\{{?\w{{1,5}}\}}?|[₀-₉])?(?:\([^()=]{{1,30}}\))?"
-    r"|\\(?:sin|cos|tan|cot|log|ln)\s?\\?(?:angle|theta|alpha|beta|phi)?\s?[A-Za-z]{0,4}"
+    r"|\\?(?:sin|cos|tan|cot|log|ln)(?:\^\{?2\}?)?\s?(?:∠|\\?(?:angle|theta|alpha|beta|phi)|[θαβφ])?\s?\(?[A-Za-z]{0,4}\)?"
     r"|[A-Za-z]{1,3}\s?[/:]\s?[A-Za-z]{1,3}|\\d?frac\{[A-Za-z]{1,3}\}\{[A-Za-z]{1,3}\}|\\(?:int|sum|lim|prod).*|[∫∑].*)"
 )
+_LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 _VARIABLE = re.compile(r"[A-Za-z]")
 _RATIO = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?:\s?([0-9]+(?:\.[0-9]+)?)")
 _RATIO_OF = re.compile(r"\bratio\b|[A-Za-z]\s?:\s?[A-Za-z]", re.IGNORECASE)
@@ -43,6 +44,8 @@ _NUMBER = r"[-−]?\s?[0-9]+(?:[./][0-9]+)?"
 _ASSIGNED = re.compile(
     rf"\b(?:when|where|at|with|is|are|get|gives?|:)\s([A-Za-z]\s?=\s?{_NUMBER}(?:(?:,|\sand|,\sand)\s[A-Za-z]\s?=\s?{_NUMBER}){{1,3}})\s?\.?\Z"
 )
+_SOLVED = re.compile(r"\$\s?([A-Za-z])(?:_\{?[0-9]\}?)?\s?=")
+_WHEN = re.compile(r"\b(?:exactly|precisely|only|true|holds|satisfied)\s(?:when|for|if)\s\$([^$=]{1,60}(?:[<>≤≥]|\\[lg]eq?)[^$=]{1,60})\$\s?\.?\Z")
 _RUN = re.compile(
     r"(?:\b(?:when|where|if|at|for|are|is|or|get|obtain|:)\s|:\s|\A)(\$[^$]{1,60}\$(?:\s?[a-z]{1,3}\b)?(?:\s?(?:,|or|and|,\s?or|,\s?and)\s\$[^$]{1,60}\$(?:\s?[a-z]{1,3}\b)?){1,5})\s?\.?\Z"
 )
@@ -55,18 +58,21 @@ def chain_values(clause: str) -> Iterator[str]:
         clause: without bold marks.
     """
     text = _ROUNDED.sub("", clause).strip().rstrip(".")
-    text = _SPACE.sub(" ", _APPROX.sub("≈", text.replace(r"\(", "").replace(r"\)", "")))
+    text = _SPACE.sub(" ", _APPROX.sub("≈", text.replace(r"\$", "").replace(r"\(", "").replace(r"\)", "")))
     if len(text) > _LONGEST or not _SIGN.search(text) or _RELATES.search(text):
         return
     *others, last = _CLAUSE.split(_money_kept(text))
     parts = _SIGN.split(last)
     sides, signs = [side.strip() for side in parts[::2]], parts[1::2]
-    if any("=" in other for other in others) and len(sides) < 3:
+    derived = len(sides) > 2 or all(sides[0] in other for other in others if "=" in other)  # "2x = 30 and x = 15"
+    if not derived:
         return
     end = sides[-1].strip(" .,")
-    if not signs or not end or not _names(sides[0]) or not _agrees(sides) or _UNEVALUATED.search(end):
+    if not signs or not end or not _names(sides[0]) or not _agrees(sides) or (
+        _UNEVALUATED.search(end) and not _LETTER.search(end)
+    ):
         return
-    name = sides[0]
+    name = _after_words(sides[0])
     if _VARIABLE.fullmatch(name):  # "y = 0" is not "x = 0"
         yield f"{name} = {end}"
         if signs[-1] == "≈" and len(sides) > 2:
@@ -89,9 +95,14 @@ def formula_run(sentence: str) -> str | None:
     """The formulas that a sentence ends in, joined as it joins them: "when $x < -1$ or $x > 2$"."""
     if assigned := _ASSIGNED.search(sentence.replace("$", "")):
         return assigned[1]
+    if condition := _WHEN.search(sentence):
+        return condition[1]
     found = _RUN.search(sentence)
     if found is None:
         return None
+    names = {match[1] for match in _SOLVED.finditer(found[1])}
+    if "=" in found[1] and (len(names) != 1 or len(_SOLVED.findall(found[1])) != found[1].count("=")):
+        return None  # "$2x = 30$ and $x = 15$" are steps
     return re.sub(r"\$\s?(?:s|m|cm|h)\b", "$", found[1]).replace("$", "")
 
 

@@ -24,7 +24,7 @@ _DENYING = """
     different_from opposite other_than apart_from (?:the_)?(?:first|second|last)_part"""
 _DENIES = re.compile(rf"\b(?:{any_of(_DENYING)}|(?-i:may))\b|n[’']t\b|[?]", FLAGS)
 _HARMLESS = re.compile(
-    r"\$[^$]{1,200}\$|\b(?:closest|correct|right|best|matching)\s(?:option|choice)\b|\b(?:option|choice)(?=\s\(?[A-J]\b)", FLAGS
+    r"\$[^$]{1,200}\$|(?<=\b[Tt]he\s)[a-z]+s?\s(?:without|with no|that (?:is|are|does|do|has|have|was) (?:not?|n't)|not)\s[^,;]{1,60}?(?=\s(?:is|are|was|were)\s)|\b(?:closest|correct|right|best|matching)\s(?:option|choice)\b|\b(?:option|choice)(?=\s\(?[A-J]\b)", FLAGS
 )
 _SUPPOSES = re.compile(
     r"\W*(?:if|let(?!['’]s\b)|suppose|assum\w+|given|when|whenever|for|where|whether|consider|recall|note|next|now|step|see"
@@ -43,12 +43,13 @@ _CONCLUDES = re.compile(
 )
 _THAT_IS = re.compile(r",?\s(?:i\.e\.,?|that is,|namely|in other words,)\s", FLAGS)
 _REMARK = re.compile(
-    r",?\s(?:which|where|when|while|whereas|because|since|compared|followed by|well above|well below|making|leaving)\b.*\Z"
+    r",?\s(?:which|where|when|while|whereas|because|since|compared|according to|followed by|well above|well below|making|leaving)\b.*\Z"
     r"|,\s(?:as|with|at|the|far|just|followed|well|so that)\b.*\Z|\s\((?![A-J]\))[^()]*\)(?=\W*\Z)",
     FLAGS | re.DOTALL,
 )
+_EXACT = re.compile(r",\swhich\s[a-z\s]{1,30}?\s(?:\$|\\|[0-9])")
 _WHICH_IS = re.compile(
-    r",\swhich\s(?:is|was|equals?|simplifies\sto|reduces\sto|corresponds\sto|gives|matches|means|makes|is\sequal\sto)\s(.{1,80})\Z",
+    r",\swhich\s(?:is|was|equals?|becomes|gives|matches|means|makes|(?:[a-z]+\s){1,3}to|factors\sas)\s(.{1,80})\Z",
     FLAGS,
 )
 
@@ -62,8 +63,9 @@ _STATES = re.compile(
       (?:\s(?:therefore|thus|hence|then|indeed|simply|exactly|clearly|approximately|equal\sto|given\sby|located\sin|labell?ed|called
         |(?:represented|shown|depicted|given|indicated|denoted|marked|found|displayed|held|won|made|recorded|reached|seen|read|achieved)
         \s(?:by|in|as|on)))?
-      |represents?|denotes?|corresponds?\sto|match(?:es|ed)?|gives?|yields?|leads?\sto|results?\sin|amounts?\sto
+      |represents?|denotes?|corresponds?\sto|match(?:es|ed)?|gives?|yields?|leads?\sto|results?\sin|amount(?:s|ed)?\sto
       |comes?\s(?:out\s)?to|adds?\sup\sto|sums?\sto|simplifies\sto|reduces\sto|evaluates\sto|works\sout\sto
+      |covers?|spans?|(?:[a-z]{{3,}}ed|began|fell|rose|came|took\splace)\s(?:on|in|at)
       |turns?\sout\sto\sbe|st(?:ands|ood)\sat|peak(?:s|ed)\s(?:at|in|on)|(?:occur|happen)(?:s|r?ed)\s(?:in|at|on)
       |(?:we|I)\s(?:get|obtain|have|find|choose|pick|select|see)|points?\sto|contains?|{_HEDGED_VERB}
       |(?:clock|table|graph|chart|plot|diagram|watch)\s(?:shows?|reads?|represents?)
@@ -72,7 +74,7 @@ _STATES = re.compile(
     FLAGS | re.VERBOSE,
 )
 _NOUN = """picture figure image option choice diagram graph shape pattern panel row column box cube number letter
-    card piece statement net view tile symbol drawing sketch map plan path arrangement label shadow age_group
+    card piece range interval flower statement net view tile symbol drawing sketch map plan path arrangement label shadow age_group
     country year month day value colou?r answer clock_time"""
 _FILLER = re.compile(
     rf"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to|the year of)\s|(?:{any_of(_NOUN)})\s(?=[(\"'“*]*(?:[A-J]\b|[0-9]))"
@@ -91,7 +93,7 @@ _PLACE = re.compile(
 )
 _SUBJECT = re.compile(
     rf"(?:(?:the|an?)\s)?(?:(?:{any_of(_NOUN)})\s)?(?P<subject>[^,;:]{{1,60}}?)(?P<noun>\s(?:bar|line|colou?r|one|country|generation"
-    rf"|group|team))?\s(?P<verb>[a-z]{{2,12}})\s(?:by\sfar\s)?(?:the\s|its\s)?(?:[a-z]+\s)?{_TOP}\b(?!.*\b(?:than|except|after|among|second)\b)",
+    rf"|group|team))?\s(?P<verb>[a-z]{{2,12}})\s(?:by\sfar\s)?(?:the\s|its\s)?(?:[a-z]+\s)?(?:{_TOP}|(?<=the\s)(?:larger|higher|greater|smaller|lower|bigger|longer|shorter|taller|faster|slower|steeper))\b(?!.*\b(?:than|except|after|among|second)\b)",
     FLAGS,
 )
 _OPTION_SUBJECT = re.compile(
@@ -182,6 +184,8 @@ def objects(clause: str) -> Iterator[str]:
     if which := _WHICH_IS.search(clause):
         yield from _bare(which[1])
     main = without_remarks(clause)
+    if _EXACT.search(clause) and not _COMPARED.search(clause):  # "which expands to x^2 - 9" says it last
+        return
     if found := list(_STATES.finditer(main)):
         yield from _bare(main[found[-1].end() :])
 
@@ -209,8 +213,8 @@ def subjects(clause: str) -> Iterator[str]:
         yield from _bare(apposition[1])
 
 
-def settled_number(clause: str) -> str | None:
-    """The only number of a clause once what is restated or compared with is set aside; None if there is none.
+def settled_numbers(clause: str) -> tuple[str, ...]:
+    """The only number of a clause once what is restated or compared with is set aside; empty if there is none.
 
     "Mali has 27.5%, above the average of 21.2%" has one, "between 12 and 15" and "12 of 40" have none.
     """
@@ -218,13 +222,13 @@ def settled_number(clause: str) -> str | None:
     values = [match for pattern in (VALUE, SPELT) for match in pattern.finditer(text)]
     values = [match for match in values if not _set_aside(text[: match.start()])]
     if len(values) != 1 or _META.search(text):
-        return None
+        return ()
     before, after = text[: values[0].start()], text[values[0].end() :].rstrip(" .!")
     if not _COUNTS.search(before) or _DIVIDED.search(before) or _CHANGED.search(after):
-        return None
+        return ()
     ends = FUNCTION_WORDS | _PREPOSITIONS
     counted = itertools.takewhile(lambda word: word.casefold() not in ends, after.split()[:4])
-    return " ".join((values[0][0], *(() if _MONEY.match(values[0][0]) else counted)))
+    return (" ".join((values[0][0], *(() if _MONEY.match(values[0][0]) else counted))),)
 
 
 def _set_aside(before: str) -> bool:
@@ -240,6 +244,7 @@ def polarity(clause: str, options: Sequence[str] = ()) -> str | None:
     """What a denial is an answer to: "not a function" to "yes or no", "not linear" to "linear or nonlinear"."""
     if len(options) == 2 and (negated := _NEGATED.fullmatch(clause)):
         opposite = f"non{negated[1].casefold()}"
-        return next((text for text in options if text.casefold().replace("-", "") == opposite), None)
+        if named := next((text for text in options if text.casefold().replace("-", "") == opposite), None):
+            return named
     found = _FUNCTION.fullmatch(clause) or _ENOUGH.fullmatch(clause)
     return ("no" if found[1] else "yes") if found else None

@@ -20,12 +20,14 @@ from vision_r1.grading.clauses import (
     main_clause,
     objects,
     polarity,
-    settled_number,
+    settled_numbers,
     subjects,
     supposes,
 )
+from vision_r1.grading.number import parse_number
 from vision_r1.grading.sentences import last_sentence
 from vision_r1.grading.text import hedges
+from vision_r1.grading.words import with_digits
 
 _TAIL = 1200
 _LONGEST = 400
@@ -37,6 +39,8 @@ _TRAILING = re.compile(rf"{_MARKERS}\Z")
 _RULE = re.compile(r"[-*_=\s]+\Z")
 _LISTED = re.compile(r"(?:[-•·]|\*(?!\*)|[0-9]{1,2}[.)])(?:\s|\Z)|\|")
 _OPTION_LINE = re.compile(r"[(\[*]{0,3}[A-J](?:[.):\]*]{1,3}(?:\s|\Z)|\s*\Z)")
+_LABEL = re.compile(r"\W*(?:[A-J]|[0-9]{1,2})\W*")
+_OTHERS = re.compile(r"(?:the\s|all\s)?(?:other|others|remaining|rest)\b", re.IGNORECASE)
 _ADDED = re.compile(r"\s\([A-Z][^()]{1,150}\.\)\Z")
 _DISPLAY = re.compile(r"(?:\$\$|\\\[)([^$]{1,300}?)(?:\$\$|\\\])\s*\.?\Z")
 _ENDED = re.compile(r"[.!。)*$\]}%°]\Z")
@@ -47,6 +51,7 @@ _DANGLES = re.compile(
 _CUT_FORMULA = re.compile(r"\A(?:[^$]*\$[^$]*\$)*[^$]*\$(?=[^$]*\Z)(?![0-9][0-9,.]*(?:[^\\=^_]*)\Z)")
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _LETTER = re.compile(r"(?:option\s|choice\s)?[(\[]?([A-J])[)\]]?\.?", re.IGNORECASE)
+_LONE_BEFORE = re.compile(r"(?:\A|[.:]\s)[*(]*(?:[Oo]ption\s|[Cc]hoice\s)?\(?([A-J])\)?[*.)]+\s?\Z")
 _CLAUSES = re.compile(r",\s(?=so\b|which\b|hence\b|thus\b|therefore\b)|;\s")
 # Words before a bold value that make another value of it, or no claim.
 _BOLD_AFTER = re.compile(
@@ -62,6 +67,15 @@ _BOLD_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r",\s(?:and|but)\s", re.IGNORECASE)
+_OUT_OF = re.compile(r"([0-9]{1,9})\s(?:out\sof|in)\s([0-9]{1,9})\W*\Z")
+_COUNT_OF_LIST = re.compile(r"there\s(?:are|were|is)\s([0-9]{1,2}|[a-z]+)\s[^:,]{3,60}:\s([^:]{1,120})\Z", re.IGNORECASE)
+_ITEM_MARK = re.compile(r",?\sand\s|,\s")
+_CHANCE = re.compile(r"\b(?:probability|chance|fraction|proportion|odds)\b", re.IGNORECASE)
+_MAGNITUDE = re.compile(
+    r"((?:about\s)?\W?[0-9][0-9,]*(?:\.[0-9]+)?)\s(?:thousand|million|billion|trillion)(?:\s(?:u\.?s\.?\s)?(?:dollars?|euros?|pounds?|people))?\W*",
+    re.IGNORECASE,
+)
+_LABELLED = re.compile(r"(?!Only|Both|Just|And|Then|Also|Points?\b|Part)[A-Z][a-z]+\s\(?([A-J])\)?\.?")
 _VALUE_LIKE = re.compile(r"[0-9\\=]|\A\(?[A-J]\)?\.?\Z")
 
 
@@ -106,10 +120,14 @@ def _closing(text: str) -> Closing | None:
     if not _ENDED.search(last) and len(text) > _SHORT_TEXT and len(last) > _SHORT_LINE:
         return None
     last = _without_added(last)
+    if _OTHERS.match(rest := last_sentence(last)) and len(rest) < len(last):
+        last = last[: -len(rest)].strip()
     shown = _DISPLAY.search(last)
     sentence = f"${shown[1].strip()}$" if shown and not shown.start() else last_sentence(last)
     sentence = _LEADING.sub("", sentence, count=1) if _LEADING.match(sentence) else sentence
     before = last[: -len(sentence)] if last.endswith(sentence) else ""
+    if _LABEL.fullmatch(before):  # "C. 90"
+        sentence, before = last, ""
     if not sentence or len(sentence) > _LONGEST or "?" in sentence:
         return None
     return Closing(sentence, before.strip() or (lines[-2] if len(lines) > 1 else ""))
@@ -131,6 +149,7 @@ def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
         yield said
     if denies(clause) or hedges(clause):
         return
+    yield from _forms(clause.replace("**", ""), clause)
     bold = _BOLD.findall(clause)
     if len(bold) == 1 and not _bold_is_claim(clause):
         return
@@ -147,10 +166,27 @@ def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
         return
     if len(plain) < len(sentence.replace("**", "")):
         yield plain
-    yield from objects(plain)
-    yield from subjects(plain)
-    if number := settled_number(plain):
-        yield number
+    for claim in (*objects(plain), *subjects(plain), *settled_numbers(plain)):
+        yield from _forms(claim, plain)
+
+
+def _forms(claim: str, clause: str) -> Iterator[str]:
+    """A claim, and what it may stand for: "5 out of 18" for 5/18, "36.33 million" for a chart in millions."""
+    yield claim
+    if (parts := _OUT_OF.match(claim)) and _CHANCE.search(clause):
+        yield f"{parts[1]}/{parts[2]}"
+    if (listed := _COUNT_OF_LIST.match(claim)) and _counts_list(listed[1], listed[2]):
+        yield listed[1]
+    if figure := _MAGNITUDE.fullmatch(claim):
+        yield figure[1]
+    if label := _LABELLED.fullmatch(claim):
+        yield label[1]
+
+
+def _counts_list(count: str, items: str) -> bool:
+    """Whether a list has as many items as the sentence before it says."""
+    number = parse_number(with_digits(count))
+    return number is not None and number.value == len(_ITEM_MARK.split(items.strip(" .")))
 
 
 def _bold_is_claim(clause: str) -> bool:
@@ -163,6 +199,9 @@ def _bold_is_claim(clause: str) -> bool:
 
 def _contradicted(closing: Closing, found: Sequence[str], options: Sequence[str]) -> bool:
     """Whether the words before a closing letter claim another option: "so the area is 8. **D**"."""
+    if lone := _LONE_BEFORE.search(closing.before):
+        stated = {ord(lone[1]) - 65}
+        return any((named := choice.resolve(claim, options).indices) and not named & stated for claim in found)
     letter = next((match for reading in found if (match := _is_letter(reading))), None)
     if letter is None:
         return False

@@ -80,6 +80,9 @@ _NOT_THIS_BOX = re.compile(
     r"\b(?:not|never|neither|nor)\s{1,3}[$(*\\]{0,3}\s?\\(?:boxed|fbox)\s{0,3}\{\Z", _FLAGS
 )
 _OR_THIS_BOX = re.compile(r"\bor\s{1,3}[$(*\\]{0,3}\s?\\(?:boxed|fbox)\s{0,3}\{\Z", _FLAGS)
+_CONCLUDING_BOX = re.compile(
+    r"[.;!]\s+(?:so|thus|therefore|hence|finally|overall|altogether|in total|total)\b[^.;!]{0,80}\Z", _FLAGS
+)
 _ANOTHER = "another answer"
 
 
@@ -261,7 +264,8 @@ def _last_boxes(text: str) -> Found | None:
         return Found([_ANOTHER, boxes[-1]])  # "10 or \\boxed{12}"
     if len(boxes) > 1:
         between = text[spans[-2][1] + 1 : start]
-        if "\n" not in between and retraction(boxes[-2], between) is not None:
+        concludes = _CONCLUDING_BOX.search(between) or retraction(boxes[-2], between) is not None
+        if "\n" not in between and concludes:
             return Found(boxes[-1:], text[end + 1 :])  # "\boxed{5}. Let me correct that: \boxed{6}"
         last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
         boxes = boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]

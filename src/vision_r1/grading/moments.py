@@ -9,6 +9,12 @@ _TIME = re.compile(
     r"\s?(?:(?P<half>[ap])\.?\s?m\b\.?)?",
     re.IGNORECASE | re.ASCII,
 )
+_HOURS = "one two three four five six seven eight nine ten eleven twelve"
+_HOUR = {name: place for place, name in enumerate(_HOURS.split(), start=1)}
+_PAST = re.compile(
+    rf"(?P<part>half|(?:a\s)?quarter|[0-9]{{1,2}}(?:\sminutes?)?)\s(?P<side>past|to)\s(?P<hour>[0-9]{{1,2}}|{'|'.join(_HOUR)})",
+    re.IGNORECASE | re.ASCII,
+)
 _O_CLOCK = re.compile(r"\s?o['’]clock", re.IGNORECASE | re.ASCII)
 # "2006/07" and "2006-07" are one season, "2012-07" is a month.
 _SEASON = re.compile(r"(?P<year>[12][0-9]{3})\s?[-/–]\s?(?P<next>[0-9]{2})")
@@ -54,6 +60,8 @@ def _season(text: str) -> Moment | None:
 
 
 def _time(text: str) -> Moment | None:
+    if past := _PAST.fullmatch(text):
+        return _past(past)
     match = _TIME.fullmatch(text)
     if match is None or not (match["minute"] or match["half"]):
         return None
@@ -65,6 +73,18 @@ def _time(text: str) -> Moment | None:
     if hour > 23 or ":" not in text:  # 3.45 is a number
         return None
     return ("time" if hour > 12 or hour == 0 else "clock"), hour, minute, second
+
+
+def _past(match: re.Match[str]) -> Moment | None:
+    """The clock time of "half past seven", "a quarter to 8", "10 past 9"."""
+    part, hour = match["part"].casefold(), match["hour"].casefold()
+    minutes = 30 if part == "half" else 15 if part.endswith("quarter") else int(part.split()[0])
+    whole = _HOUR.get(hour) or int(hour)
+    if not (1 <= whole <= 12 and 0 < minutes < 60) or (part == "half" and match["side"].casefold() == "to"):
+        return None
+    if match["side"].casefold() == "to":
+        whole, minutes = (whole - 2) % 12 + 1, 60 - minutes
+    return "clock", whole, minutes, 0
 
 
 def _date(text: str) -> Moment | None:

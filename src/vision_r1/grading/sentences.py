@@ -41,6 +41,7 @@ _LABEL = re.compile(rf"(?:the\s)?{any_of(_LABELS)}s?", FLAGS)
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
 _ABBREVIATION = re.compile(r"(?:^|[\s.(])(?:[ap]\.m|st|mr|mrs|dr|vs|i\.e|e\.g)$", FLAGS)
 _ETC = re.compile(r"(?:^|\s)etc\s?[a-z]$", re.ASCII)
+_INITIALS = re.compile(r"[A-Z]\.[A-Z]\Z")
 _NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", FLAGS)
 
 
@@ -61,6 +62,7 @@ def _abbreviated(text: str, end: re.Match[str]) -> bool:
         _ABBREVIATION.search(before) is not None
         or _NUMBERED.search(before + after) is not None
         or _ETC.search(before + after) is not None
+        or (_INITIALS.search(before) is not None and after.strip().islower())  # "U.S. dollars"
     )
 
 

@@ -31,7 +31,7 @@ _OPENERS = frozenset(left[0] for left, _ in _WRAPPERS)
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}")
 _SIZED_BRACKET = re.compile(r"\\(?:left|right)(?=[()\[\]|\\])")
 # Spacing of formulas; "1\\,000" is one number.
-_THIN_SPACE = re.compile(r"\\[,;:](?![0-9]{3})|\\q?quad(?![a-zA-Z])")
+_THIN_SPACE = re.compile(r"\\[,;:](?![0-9]{3})|(?<!\\)\\\s|\\q?quad(?![a-zA-Z])")
 _DAY_HALF = re.compile(r"\b([ap])\.\s?m\b\.?")
 _HYPHEN = re.compile(r"(?<=[a-z]{3})-(?=[a-z]{3})")
 _OVERLINE = re.compile(r"\\(?:overline|widehat)\s?\{([^{}]*)\}")
