@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from vision_r1.grading.phrases import FLAGS, FUNCTION_WORDS, any_of
+from vision_r1.grading.phrases import FLAGS, FUNCTION_WORDS, PLURAL, any_of
 from vision_r1.grading.values import VALUE
 from vision_r1.grading.words import SPELT
 
@@ -19,7 +19,8 @@ _DENYING = """
     not no never neither nor none cannot without wrong incorrect false except instead unless if whether supposed
     guess\\w* unknown unclear unsure unable sorry doubt\\w* but however although though actually wait hmm might
     could would rather rul(?:e|es|ed|ing)_out eliminat\\w+ exclud\\w+ contradict\\w* mistak\\w+ trap fails? unlike
-    tempting too_[a-z]+ next_to both torn plausible possible ambiguous expected only_the only_part
+    tempting too_[a-z]+ next_to torn plausible possible ambiguous expected only_the only_part
+    be_able_to to_say to_tell to_(?:look_at|check|consider) to_be_(?:checked|done) (?:before|after)_the_(?:missing|next|right|correct)
     every any gold reference ground_truth options? choices? we_know is_known given_as given_that
     different_from opposite other_than apart_from (?:the_)?(?:first|second|last)_part"""
 _DENIES = re.compile(rf"\b(?:{any_of(_DENYING)}|(?-i:may))\b|n[’']t\b|[?]", FLAGS)
@@ -38,13 +39,14 @@ _GROUNDS = re.compile(
 )
 _CONCLUDES = re.compile(
     r"(?:[,;:]\s(?:and\s)?|\s(?:and\s)|\A\W*(?:and\s)?)(?:so|thus|therefore|hence|then|consequently|in total|overall|in conclusion|finally)"
-    r"\b,?\s(?:the\s(?=answer)|that\s)?",
+    r"\b,?\s(?:the\s(?=answer)|that\s)?"
+    r"|(?:\A|,\s)(?:(?:which|this|that|it)\s(?:means|shows|implies|follows)|we\s(?:conclude|see|find|get))\sthat\s",
     FLAGS,
 )
 _THAT_IS = re.compile(r",?\s(?:i\.e\.,?|that is,|namely|in other words,)\s", FLAGS)
 _REMARK = re.compile(
     r",?\s(?:which|where|when|while|whereas|because|since|compared|according to|followed by|well above|well below|making|leaving)\b.*\Z"
-    r"|,\s(?:as|with|at|the|far|just|followed|well|so that)\b.*\Z|\s\((?![A-J]\))[^()]*\)(?=\W*\Z)",
+    r"|,\s(?:as|with|at|the\s(?:most|fewest|least|highest|lowest|largest|smallest)|far|just|followed|well|so that)\b.*\Z|(?<!\bat)(?<!\bis)(?<!\bbe)(?<!\bto)(?<!point)(?<!vertex)(?<!centre)(?<!center)\s\((?![A-J]\))[^()]*\)(?=\W*\Z)",
     FLAGS | re.DOTALL,
 )
 _EXACT = re.compile(r",\swhich\s[a-z\s]{1,30}?\s(?:\$|\\|[0-9])")
@@ -62,8 +64,9 @@ _STATES = re.compile(
       (?:(?:must|should|will|has\sto|have\sto|needs\sto|can\sonly)\s)?(?:be|is|are|was|were|becomes?|remains?|equals?)
       (?:\s(?:therefore|thus|hence|then|indeed|simply|exactly|clearly|approximately|equal\sto|given\sby|located\sin|labell?ed|called
         |(?:represented|shown|depicted|given|indicated|denoted|marked|found|displayed|held|won|made|recorded|reached|seen|read|achieved)
-        \s(?:by|in|as|on)))?
-      |represents?|denotes?|corresponds?\sto|match(?:es|ed)?|gives?|yields?|leads?\sto|results?\sin|amount(?:s|ed)?\sto
+        \s(?:by|in|as|on)|drawn\sin|painted|colou?red|shaded(?:\sin)?))?
+      |represents?|denotes?|corresponds?\sto|match(?:es|ed)?|gives?(?:\sus)?|yields?|leaves(?:\sonly|\sus\swith)?|belongs?\sto
+      |(?:intersect|meet|cross|touch)(?:s|es)?\sat|leads?\sto|results?\sin|amount(?:s|ed)?\sto
       |comes?\s(?:out\s)?to|adds?\sup\sto|sums?\sto|simplifies\sto|reduces\sto|evaluates\sto|works\sout\sto
       |covers?|spans?|(?:[a-z]{{3,}}ed|began|fell|rose|came|took\splace)\s(?:on|in|at)
       |turns?\sout\sto\sbe|st(?:ands|ood)\sat|peak(?:s|ed)\s(?:at|in|on)|(?:occur|happen)(?:s|r?ed)\s(?:in|at|on)
@@ -77,7 +80,7 @@ _NOUN = """picture figure image option choice diagram graph shape pattern panel 
     card piece range interval flower statement net view tile symbol drawing sketch map plan path arrangement label shadow age_group
     country year month day value colou?r answer clock_time"""
 _FILLER = re.compile(
-    rf"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to|the year of)\s|(?:{any_of(_NOUN)})\s(?=[(\"'“*]*(?:[A-J]\b|[0-9]))"
+    rf"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to|the year of|(?:(?:an?|the)\s)?(?:total|mean|average|sum|value|height|length|area|volume|perimeter|probability|ratio|difference|distance)\sof)\s|(?:{any_of(_NOUN)})\s(?=[(\"'“*]*(?:[A-J]\b|[0-9]))"
     r"|(?:closest|correct|right|matching)\s(?:option|choice|answer|picture|figure)\sis\s)",
     FLAGS,
 )
@@ -93,16 +96,21 @@ _PLACE = re.compile(
 )
 _SUBJECT = re.compile(
     rf"(?:(?:the|an?)\s)?(?:(?:{any_of(_NOUN)})\s)?(?P<subject>[^,;:]{{1,60}}?)(?P<noun>\s(?:bar|line|colou?r|one|country|generation"
-    rf"|group|team))?\s(?P<verb>[a-z]{{2,12}})\s(?:by\sfar\s)?(?:the\s|its\s)?(?:[a-z]+\s)?(?:{_TOP}|(?<=the\s)(?:larger|higher|greater|smaller|lower|bigger|longer|shorter|taller|faster|slower|steeper))\b(?!.*\b(?:than|except|after|among|second)\b)",
+    rf"|group|team))?\s(?P<verb>[a-z]{{2,12}})\s(?:by\sfar\s)?(?:the\s|its\s)?(?:(?!second|third|fourth|next)[a-z]+\s)?(?:{_TOP}|(?<=the\s)(?:larger|higher|greater|smaller|lower|bigger|longer|shorter|taller|faster|slower|steeper))\b(?!.*(?:\b(?:than|except|after|among|second)\b|,\s(?:and|but|while|whereas)\s))"
+    r"|(?:(?:the|an?)\s)?(?P<winner>[^,;:]{1,60}?)\s[a-z]{2,12}\s(?:more|fewer|less|higher|lower|larger|smaller|taller|shorter)\s(?:[a-z]+\s)?"
+    r"than\s(?:(?:all|any)\s(?:of\s)?)?(?:the\sothers?\b(?!\s[A-Z])|everyone|anyone|everybody|anybody)",
     FLAGS,
 )
 _OPTION_SUBJECT = re.compile(
-    r"(?:(?:the|an?)\s)?(?P<subject>[^,;:]{1,60}?)\s(?:corresponds?\sto\s[0-9]|results?\sin\s(?:a|the)\s(?:greater|smaller|larger|higher|lower|bigger)\s"
+    rf"(?:only\s)?(?:(?:the|an?)\s)?(?:(?:{any_of(_NOUN)})\s(?=[(*]*[A-J]\b))?(?P<subject>[^,;:]{{1,60}}?)\s(?:corresponds?\sto\s[0-9]|results?\sin\s(?:a|the)\s(?:greater|smaller|larger|higher|lower|bigger)\s"
     r"|(?:completes?|continues?|fits?|matches|satisfies|follows)(?=\W*\Z|\s(?:the|all|this|both)\b)"
-    rf"|[a-z]+\s[0-9][0-9,.]*\s[a-z]+,\sthe\s{_TOP}\b|(?:is|are)\s(?:the\s)?(?:correct|right)(?=\W*\Z|\s(?:one|answer|choice|option)\W*\Z))",
+    rf"|[a-z]+\s[0-9][0-9,.]*\s[a-z]+,\sthe\s{_TOP}\b|is\sthe\s(?:one\s(?:we|that|which|I)|only\sone|missing|correct|right|required)\b"
+    r"|(?:is|are)\s(?:the\s)?(?:correct|right)(?=\W*\Z|\s(?:one|answer|choice|option)\W*\Z))",
     FLAGS,
 )
 _APPOSITION = re.compile(r"\bthe\s[a-z]+\s(?:with|that has|having)\s[^,]{1,40},\s(an?\s[a-z]+|[A-Z][a-z]+),\s[a-z]+s\b", FLAGS)
+_CLEFT = re.compile(r"it\s(?:is|was)\s(?:in\s|on\s|at\s)?([^,;:]{1,40}?)\s(?:that|who|which|where|when)\s", FLAGS)
+_LABELLED = re.compile(r",\s(?:option|choice|answer)\s\(?([A-J])\)?\W*\Z")
 _NO_SUBJECT = re.compile(
     r"\b(?:is|are|was|were|has|have|had|that|which|who|than|and|or|of|to|with|after|before|next|it|this|there|he|she|they|we|i)\b", FLAGS
 )
@@ -126,16 +134,19 @@ _RESTATED = re.compile(
 _COUNT_VERBS = """there_(?:is|are|was|were) ha[sd] have costs? spends? spent needs? requires? miss(?:es)? lacks? lost gained sold
     earn(?:s|ed)? makes? made pays? paid saves? saved uses? used weighs? measures? contains? holds? shows? reads? reached
     received bought totals? won scored takes? took lasts? leaves? leaves_at arrives_at (?:was|were|is|are)_[a-z]+ed_by counts?
-    counted gets? got differ(?:s|ed)?_by (?:total|value|sum|average|height|length|area)_of recorded equals? owes? owns?"""
+    counted gets? got differ(?:s|ed)?_by (?:total|value|sum|average|height|length|area)_of recorded equals? accounts?_for makes?_up constitutes? comprises? owes? owns?"""
 _COUNTS = re.compile(
     rf"(?<!question\s)\b(?<!be\s)(?<!divided\s)(?<!multiplied\s){any_of(_COUNT_VERBS)}\s(?:about|approximately|roughly|around|exactly|only|just|a\stotal\sof)?\s?\Z",
     FLAGS,
 )
 _PREPOSITIONS = frozenset("around inside outside between under behind near among over across along".split())
+# "12 tiles are missing", "In that year 2.5 million cars were sold".
+_BEFORE_COUNT = re.compile(r"(?:(?:in|on|at|during)\s(?!least|most)[a-z\s]{1,40}\s|(?:exactly|about|only)\s)?", FLAGS)
+_COUNTED_FIRST = re.compile(r"\s(?!of\b|in\b|more\b|or\b|and\b)(?:[a-z]+\s){0,2}?(?:[a-z]+s|people|children|men|women|students)\s(?!and\b|or\b|of\b)[a-z]+")
 _MONEY = re.compile(r"\D*[$€£¥]")
 _DIVIDED = re.compile(r"\b(?:divided|multiplied|increased|decreased|reduced|raised)\sby\s\Z", FLAGS)
 _CHANGED = re.compile(
-    r"\A(?:\s[a-z]+){0,2}?\s?\b(?:too|less|fewer|higher|lower|greater|smaller|short|times|and|or|to\s[0-9]|per|out|left|remaining|possible"
+    r"\A\s(?:is|was|are|were|has|had)\b|\A(?:\s[a-z]+){0,2}?\s?\b(?:too|less|fewer|higher|lower|greater|smaller|short|times|and|or|to\s[0-9]|per|out|left|remaining|possible"
     r"|hundredths|tenths|dozens?)\b|\bof\s(?:[0-9]|the\b.*[0-9])|\bmore\sthan\s(?:[0-9]|it\b|that\b|this\b|the\s(?:answer|one|right|correct))|[-+/×·*^=<>\\]|[,;:]\s",
     FLAGS,
 )
@@ -206,11 +217,19 @@ def subjects(clause: str) -> Iterator[str]:
     """What comes before a superlative or a verb that singles out: "Generation Z lost the most weight"."""
     for pattern in (_SUBJECT, _OPTION_SUBJECT):
         found = pattern.match(clause)
-        if found and not _NO_SUBJECT.search(found["subject"]):
-            yield found["subject"]
-            yield from _bare(found["subject"])
+        subject = (found["subject"] or found.groupdict().get("winner") or "") if found else ""
+        if subject and not _NO_SUBJECT.search(subject):
+            yield from _bare(subject)
+    if cleft := _CLEFT.match(clause):
+        yield from _bare(cleft[1])
     if apposition := _APPOSITION.search(clause):
         yield from _bare(apposition[1])
+
+
+def without_label(clause: str) -> tuple[str, str]:
+    """A clause without the letter that it adds, and the letter: "x = 18, choice (C)" -> ("x = 18", "C")."""
+    found = _LABELLED.search(clause)
+    return (clause[: found.start()], found[1]) if found else (clause, "")
 
 
 def settled_numbers(clause: str) -> tuple[str, ...]:
@@ -224,11 +243,15 @@ def settled_numbers(clause: str) -> tuple[str, ...]:
     if len(values) != 1 or _META.search(text):
         return ()
     before, after = text[: values[0].start()], text[values[0].end() :].rstrip(" .!")
-    if not _COUNTS.search(before) or _DIVIDED.search(before) or _CHANGED.search(after):
+    counted_first = _BEFORE_COUNT.fullmatch(before) and _COUNTED_FIRST.match(after)
+    if (values[0][0].endswith("%") and after.startswith(" more")) or not (_COUNTS.search(before) or counted_first):
+        return ()
+    if _DIVIDED.search(before) or _CHANGED.search(after):
         return ()
     ends = FUNCTION_WORDS | _PREPOSITIONS
-    counted = itertools.takewhile(lambda word: word.casefold() not in ends, after.split()[:4])
-    return (" ".join((values[0][0], *(() if _MONEY.match(values[0][0]) else counted))),)
+    words = tuple(itertools.takewhile(lambda word: word.casefold() not in ends, after.split()[:4]))
+    noun = next((place for place, word in enumerate(words, start=1) if PLURAL.fullmatch(word)), len(words))
+    return (" ".join((values[0][0], *(() if _MONEY.match(values[0][0]) else words[:noun]))),)
 
 
 def _set_aside(before: str) -> bool:

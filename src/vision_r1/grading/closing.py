@@ -23,6 +23,7 @@ from vision_r1.grading.clauses import (
     settled_numbers,
     subjects,
     supposes,
+    without_label,
 )
 from vision_r1.grading.number import parse_number
 from vision_r1.grading.sentences import last_sentence
@@ -52,6 +53,7 @@ _CUT_FORMULA = re.compile(r"\A(?:[^$]*\$[^$]*\$)*[^$]*\$(?=[^$]*\Z)(?![0-9][0-9,
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _LETTER = re.compile(r"(?:option\s|choice\s)?[(\[]?([A-J])[)\]]?\.?", re.IGNORECASE)
 _LONE_BEFORE = re.compile(r"(?:\A|[.:]\s)[*(]*(?:[Oo]ption\s|[Cc]hoice\s)?\(?([A-J])\)?[*.)]+\s?\Z")
+_NAMING = re.compile(r"(?:,?\s(?:option|choice|answer))?[^\w°%)}$]*\Z", re.IGNORECASE)
 _CLAUSES = re.compile(r",\s(?=so\b|which\b|hence\b|thus\b|therefore\b)|;\s")
 # Words before a bold value that make another value of it, or no claim.
 _BOLD_AFTER = re.compile(
@@ -67,9 +69,11 @@ _BOLD_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r",\s(?:and|but)\s", re.IGNORECASE)
-_OUT_OF = re.compile(r"([0-9]{1,9})\s(?:out\sof|in)\s([0-9]{1,9})\W*\Z")
+_OUT_OF = re.compile(r"(?:an?\s)?([0-9]{1,9})\s(?:out\sof|in)\s([0-9]{1,9})(?:\schance)?\W*\Z")
 _COUNT_OF_LIST = re.compile(r"there\s(?:are|were|is)\s([0-9]{1,2}|[a-z]+)\s[^:,]{3,60}:\s([^:]{1,120})\Z", re.IGNORECASE)
 _ITEM_MARK = re.compile(r",?\sand\s|,\s")
+_SAYS = re.compile(r"\W*(?:yes|no|true|false)\b\W", re.IGNORECASE)
+_ENDS_SAYING = re.compile(r"(?:\sis|:)\s\W*(yes|no|true|false)\W*\Z", re.IGNORECASE)
 _CHANCE = re.compile(r"\b(?:probability|chance|fraction|proportion|odds)\b", re.IGNORECASE)
 _MAGNITUDE = re.compile(
     r"((?:about\s)?\W?[0-9][0-9,]*(?:\.[0-9]+)?)\s(?:thousand|million|billion|trillion)(?:\s(?:u\.?s\.?\s)?(?:dollars?|euros?|pounds?|people))?\W*",
@@ -147,6 +151,10 @@ def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
         return
     if said := polarity(clause.replace("**", ""), options):
         yield said
+    if _SAYS.match(clause):
+        yield clause.replace("**", "")
+    elif (said := _ENDS_SAYING.search(clause)) and not denies(clause[: said.start()]):
+        yield said[1]
     if denies(clause) or hedges(clause):
         return
     yield from _forms(clause.replace("**", ""), clause)
@@ -160,6 +168,10 @@ def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
     elif len(bold) > 1 and clause.count("**") > 2:
         return
     plain = clause.replace("**", "")
+    plain, label = without_label(plain)
+    if label:
+        yield label
+        return
     chained = list(chain_values(plain))
     yield from chained
     if chained:
@@ -209,8 +221,8 @@ def _contradicted(closing: Closing, found: Sequence[str], options: Sequence[str]
     if index >= len(options):
         return False
     place = closing.sentence.rfind(letter[1])
-    clauses = _CLAUSES.split(closing.sentence[:place].rstrip("(* "))
-    words = [clause.strip(" .,(*") for clause in (closing.before, *clauses[-2:])]
+    clauses = _CLAUSES.split(_NAMING.sub("", closing.sentence[:place]))
+    words = [clause.strip(" .,(*:=→⇒➡") for clause in (closing.before, *clauses[-2:])]
     claims = (reading for clause in words if clause for reading in _readings(last_sentence(clause)))
     named = (choice.resolve(claim, options).indices for claim in claims if not _is_letter(claim))
     return any(indices and index not in indices for indices in named)

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from vision_r1.grading.clauses import about_work, supposes
-from vision_r1.grading.retractions import retraction
+from vision_r1.grading.retractions import retraction, takes_back
 from vision_r1.grading.sentences import last_sentence, sentence_ends
 from vision_r1.grading.text import hedges, normalize_text
 
@@ -264,7 +264,7 @@ def _last_boxes(text: str) -> Found | None:
         return Found([_ANOTHER, boxes[-1]])  # "10 or \\boxed{12}"
     if len(boxes) > 1:
         between = text[spans[-2][1] + 1 : start]
-        concludes = _CONCLUDING_BOX.search(between) or retraction(boxes[-2], between) is not None
+        concludes = _CONCLUDING_BOX.search(between) or takes_back(boxes[-2], between)
         if "\n" not in between and concludes:
             return Found(boxes[-1:], text[end + 1 :])  # "\boxed{5}. Let me correct that: \boxed{6}"
         last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))

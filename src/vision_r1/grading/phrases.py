@@ -17,7 +17,7 @@ _DENYING = """
     not no never neither nor none cannot without wrong incorrect false except instead unless if whether
     gold label reference ground_truth expected supposed thought guess\\w* assum\\w+ unknown unclear
     unsure unable sorry doubt\\w* every any maybe but however although though actually wait hmm
-    only_the_[a-z]+_part options? choices? each may_be have_been used_to can_be(?=\\s[0-9])"""
+    to_look_at to_check (?:before|after)_the_missing only_the_[a-z]+_part options? choices? each may_be have_been used_to can_be(?=\\s[0-9])"""
 DENIES = re.compile(rf"\b{any_of(_DENYING)}\b|n't\b|[?<>]", FLAGS)
 
 # Beside one of these a number is not the value: "more than 12", "divisible by 12", "before 2021".
@@ -69,7 +69,7 @@ _TOP = """lowest highest most least largest smallest greatest fewest tallest sho
 TOP = any_of(_TOP)
 _HAS = "has had have shows? showed is was are were represents? recorded received got"
 SUBJECT = re.compile(
-    rf"(?P<subject>.{{1,60}}?)\s(?:{any_of(_HAS)}\s(?:by far\s)?the\s(?:[a-z]+\s)?{TOP}"
+    rf"(?P<subject>.{{1,60}}?)\s(?:{any_of(_HAS)}\s(?:by far\s)?the\s(?:(?!second|third|fourth|next)[a-z]+\s)?{TOP}"
     r"|(?:completes?|continues?|fits?|matches|works|satisfies)(?=\W*$|\s(?:the|all|best|this)\b))\b(?!.*\s(?:is|are|was)\s)",
     FLAGS,
 )

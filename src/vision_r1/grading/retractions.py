@@ -119,6 +119,12 @@ def retraction(answer: str, after: str) -> Retraction | None:
     return None
 
 
+def takes_back(answer: str, after: str) -> bool:
+    """Whether a sentence after an answer begins as a correction of it, whatever it puts in its place."""
+    parts = (part.lstrip(_TRIVIAL).lstrip("([") for part in _SENTENCE_BREAK.split(after))
+    return any(_leads(answer, part) or _denies(answer, part) for part in parts if part)
+
+
 def _leads(answer: str, sentence: str) -> bool:
     """Whether a sentence begins as a correction does; after the answer "No", "No, ..." only repeats it."""
     return (_LEADS_BUT_NO if _SAYS_NO.match(answer) else _LEADS).match(sentence) is not None
