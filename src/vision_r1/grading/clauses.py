@@ -11,7 +11,8 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from vision_r1.grading.phrases import FLAGS, FUNCTION_WORDS, PLURAL, any_of
+from vision_r1.grading.phrases import FLAGS, FUNCTION_WORDS, PLURAL, SHORT_IS, SPEAKS_OF_ANOTHER, any_of
+from vision_r1.grading.sentences import names_another
 from vision_r1.grading.values import VALUE
 from vision_r1.grading.words import SPELT
 
@@ -19,16 +20,17 @@ _DENYING = """
     not no never neither nor none cannot without wrong incorrect false except instead unless if whether supposed
     guess\\w* unknown unclear unsure unable sorry doubt\\w* but however although though actually wait hmm might
     could would rather rul(?:e|es|ed|ing)_out eliminat\\w+ exclud\\w+ contradict\\w* mistak\\w+ trap fails? unlike
-    tempting too_[a-z]+ next_to torn plausible possible ambiguous expected only_the only_part
-    be_able_to to_say to_tell to_(?:look_at|check|consider) to_be_(?:checked|done) (?:before|after)_the_(?:missing|next|right|correct)
+    impossible tempting too_[a-z]+ next_to torn plausible possible ambiguous expected
+    be_able_to to_say to_tell
     every any gold reference ground_truth options? choices? we_know is_known given_as given_that
-    different_from opposite other_than apart_from (?:the_)?(?:first|second|last)_part"""
-_DENIES = re.compile(rf"\b(?:{any_of(_DENYING)}|(?-i:may))\b|n[’']t\b|[?]", FLAGS)
+    different_from opposite other_than apart_from"""
+_DENIES = re.compile(rf"\b(?:{any_of(_DENYING + SPEAKS_OF_ANOTHER)}|(?-i:may))\b|n[’']t\b|[?]", FLAGS)
 _HARMLESS = re.compile(
-    r"\$[^$]{1,200}\$|(?<=\b[Tt]he\s)[a-z]+s?\s(?:without|with no|that (?:is|are|does|do|has|have|was) (?:not?|n't)|not)\s[^,;]{1,60}?(?=\s(?:is|are|was|were)\s)|\b(?:closest|correct|right|best|matching)\s(?:option|choice)\b|\b(?:option|choice)(?=\s\(?[A-J]\b)", FLAGS
+    r"\$[^$]{1,200}\$|(?<=\b[Tt]he\s)[a-z]+s?\s(?:without|with no|that (?:is|are|does|do|has|have|was) (?:not?|n't)|not)\s[^,;]{1,60}?(?=\s(?:is|are|was|were)\s)|\b(?:closest|correct|right|best|matching)\s(?:option|choice)\b|\b(?:option|choice)(?=\s\(?[A-J]\b)",
+    FLAGS,
 )
 _SUPPOSES = re.compile(
-    r"\W*(?:if|let(?!['’]s\b)|suppose|assum\w+|given|when|whenever|for|where|whether|consider|recall|note|next|now|step|see"
+    r"\W*(?:if|let(?!['’]s\b)|suppose|assum\w+|given|when|whenever|for|where|whether|consider|recall|note|next|now|then\s(?:check|add|subtract|we)|check|step|see"
     r"|compare|take|add|multiply|divide|look|remember|perhaps|maybe|anything|everything|everybody|everyone|unlike)\b",
     FLAGS,
 )
@@ -46,7 +48,7 @@ _CONCLUDES = re.compile(
 _THAT_IS = re.compile(r",?\s(?:i\.e\.,?|that is,|namely|in other words,)\s", FLAGS)
 _REMARK = re.compile(
     r",?\s(?:which|where|when|while|whereas|because|since|compared|according to|followed by|well above|well below|making|leaving)\b.*\Z"
-    r"|,\s(?:as|with|at|the\s(?:most|fewest|least|highest|lowest|largest|smallest)|far|just|followed|well|so that)\b.*\Z|(?<!\bat)(?<!\bis)(?<!\bbe)(?<!\bto)(?<!point)(?<!vertex)(?<!centre)(?<!center)\s\((?![A-J]\))[^()]*\)(?=\W*\Z)",
+    r"|,\s(?:as|with|at|before|after|until|the\s(?:most|fewest|least|highest|lowest|largest|smallest)|far|just|followed|well|so that)\b.*\Z|(?<!\bat)(?<!\bis)(?<!\bbe)(?<!\bto)(?<!point)(?<!vertex)(?<!centre)(?<!center)\s\((?![A-J]\))[^()]*\)(?=\W*\Z)",
     FLAGS | re.DOTALL,
 )
 _EXACT = re.compile(r",\swhich\s[a-z\s]{1,30}?\s(?:\$|\\|[0-9])")
@@ -58,11 +60,12 @@ _WHICH_IS = re.compile(
 _TOPS = """lowest highest most least largest smallest greatest fewest tallest shortest longest biggest best
     maximum minimum fastest slowest worst cheapest closest nearest hottest coldest oldest youngest peak"""
 _TOP = any_of(_TOPS)
+_TOPMOST = re.compile(rf"\b(?:{_TOP})\b", FLAGS)
 _HEDGED_VERB = r"(?:seems?|appears?|looks?)(?:\sto\sbe)?"
 _STATES = re.compile(
     rf"""(?:\b(?:
       (?:(?:must|should|will|has\sto|have\sto|needs\sto|can\sonly)\s)?(?:be|is|are|was|were|becomes?|remains?|equals?)
-      (?:\s(?:therefore|thus|hence|then|indeed|simply|exactly|clearly|approximately|equal\sto|given\sby|located\sin|labell?ed|called
+      (?:\s(?:therefore|thus|hence|then|indeed|simply|exactly|clearly|approximately|equal\sto|given\sby|located\sin|labell?ed
         |(?:represented|shown|depicted|given|indicated|denoted|marked|found|displayed|held|won|made|recorded|reached|seen|read|achieved)
         \s(?:by|in|as|on)|drawn\sin|painted|colou?red|shaded(?:\sin)?))?
       |represents?|denotes?|corresponds?\sto|match(?:es|ed)?|gives?(?:\sus)?|yields?|leaves(?:\sonly|\sus\swith)?|belongs?\sto
@@ -73,7 +76,7 @@ _STATES = re.compile(
       |(?:we|I)\s(?:get|obtain|have|find|choose|pick|select|see)|points?\sto|contains?|{_HEDGED_VERB}
       |(?:clock|table|graph|chart|plot|diagram|watch)\s(?:shows?|reads?|represents?)
       |{_TOP}\b[^,.;]{{0,60}}\s(?:in|on|by|during)
-    )|:|→|⇒|➡|\\Rightarrow|\\to|是|为)\s+""",
+    )|:|→|⇒|➡|\\Rightarrow|是|为)\s+""",
     FLAGS | re.VERBOSE,
 )
 _NOUN = """picture figure image option choice diagram graph shape pattern panel row column box cube number letter
@@ -108,11 +111,16 @@ _OPTION_SUBJECT = re.compile(
     r"|(?:is|are)\s(?:the\s)?(?:correct|right)(?=\W*\Z|\s(?:one|answer|choice|option)\W*\Z))",
     FLAGS,
 )
-_APPOSITION = re.compile(r"\bthe\s[a-z]+\s(?:with|that has|having)\s[^,]{1,40},\s(an?\s[a-z]+|[A-Z][a-z]+),\s[a-z]+s\b", FLAGS)
-_CLEFT = re.compile(r"it\s(?:is|was)\s(?:in\s|on\s|at\s)?([^,;:]{1,40}?)\s(?:that|who|which|where|when)\s", FLAGS)
+_APPOSITION = re.compile(
+    r"\bthe\s[a-z]+\s(?:with|that has|having)\s[^,]{1,40},\s(an?\s[a-z]+|[A-Z][a-z]+),\s[a-z]+s\b", FLAGS
+)
+_CLEFT = re.compile(
+    r"it\s(?:is|was)\s(?:in\s|on\s|at\s)?([^,;:]{1,40}?)\s(?:that|who|which|where|when)\s", FLAGS
+)
 _LABELLED = re.compile(r",\s(?:option|choice|answer)\s\(?([A-J])\)?\W*\Z")
 _NO_SUBJECT = re.compile(
-    r"\b(?:is|are|was|were|has|have|had|that|which|who|than|and|or|of|to|with|after|before|next|it|this|there|he|she|they|we|i)\b", FLAGS
+    r"\b(?:is|are|was|were|has|have|had|that|which|who|than|and|or|of|to|with|after|before|next|it|this|there|he|she|they|we|i)\b",
+    FLAGS,
 )
 
 # What is said of the work on the question, and not of what it asks for.
@@ -141,21 +149,30 @@ _COUNTS = re.compile(
 )
 _PREPOSITIONS = frozenset("around inside outside between under behind near among over across along".split())
 # "12 tiles are missing", "In that year 2.5 million cars were sold".
-_BEFORE_COUNT = re.compile(r"(?:(?:in|on|at|during)\s(?!least|most)[a-z\s]{1,40}\s|(?:exactly|about|only)\s)?", FLAGS)
-_COUNTED_FIRST = re.compile(r"\s(?!of\b|in\b|more\b|or\b|and\b)(?:[a-z]+\s){0,2}?(?:[a-z]+s|people|children|men|women|students)\s(?!and\b|or\b|of\b)[a-z]+")
+_BEFORE_COUNT = re.compile(
+    r"(?:(?:in|on|at|during)\s(?!least|most)[a-z\s]{1,40}\s|(?:exactly|about|only)\s)?", FLAGS
+)
+_COUNTED_FIRST = re.compile(
+    r"\s(?!of\b|in\b|more\b|or\b|and\b)(?:[a-z]+\s){0,2}?(?:[a-z]+s|people|children|men|women|students)\s(?!and\b|or\b|of\b)[a-z]+"
+)
 _MONEY = re.compile(r"\D*[$€£¥]")
 _DIVIDED = re.compile(r"\b(?:divided|multiplied|increased|decreased|reduced|raised)\sby\s\Z", FLAGS)
 _CHANGED = re.compile(
     r"\A\s(?:is|was|are|were|has|had)\b|\A(?:\s[a-z]+){0,2}?\s?\b(?:too|less|fewer|higher|lower|greater|smaller|short|times|and|or|to\s[0-9]|per|out|left|remaining|possible"
-    r"|hundredths|tenths|dozens?)\b|\bof\s(?:[0-9]|the\b.*[0-9])|\bmore\sthan\s(?:[0-9]|it\b|that\b|this\b|the\s(?:answer|one|right|correct))|[-+/×·*^=<>\\]|[,;:]\s",
+    r"|longer|shorter|later|earlier|older|younger|faster|slower|away|ago|further|extra|off|hundredths|tenths|dozens?)\b|\bof\s(?:[0-9]|the\b.*[0-9])|\bmore\sthan\s(?:[0-9]|it\b|that\b|this\b|the\s(?:answer|one|right|correct))|[-+/×·*^=<>\\]|[,;:]\s",
     FLAGS,
 )
 _FUNCTION = re.compile(
     r"(?:the|this|that)\s(?:[a-z]+\s)?(?:relation|table|graph|mapping|set)\s(?:is|does|represents?)\s(not\s)?(?:represent\s)?a\sfunction\W*",
     FLAGS,
 )
-_NEGATED = re.compile(r"(?:it|this|that|the\s[a-z]+)\s(?:is|are)\s?(?:not|n[’']t)\s(?:an?\s)?([a-z]+)(?:\sfunction)?\W*", FLAGS)
-_ENOUGH = re.compile(r"[A-Z][a-z]+\s(?:does|has|will have|have)\s(not\s)?(?:have\s)?enough(?:\smoney)?(?:\sto\s[a-z\s]{1,60})?\W*", re.ASCII)
+_NEGATED = re.compile(
+    r"(?:it|this|that|the\s[a-z]+)\s(?:is|are)\s?(?:not|n[’']t)\s(?:an?\s)?([a-z]+)(?:\sfunction)?\W*", FLAGS
+)
+_ENOUGH = re.compile(
+    r"[A-Z][a-z]+\s(?:does|has|will have|have)\s(not\s)?(?:have\s)?enough(?:\smoney)?(?:\sto\s[a-z\s]{1,60})?\W*",
+    re.ASCII,
+)
 
 
 def denies(clause: str) -> bool:
@@ -175,7 +192,7 @@ def about_work(sentence: str) -> bool:
 
 def main_clause(sentence: str) -> str:
     """The clause that concludes: without the grounds before it ("Since ..., "), after the last "so"."""
-    text = sentence.strip()
+    text = SHORT_IS.sub(r"\1 is", sentence.strip())
     if grounds := _GROUNDS.match(text):
         text = text[grounds.end() :]
     for pattern in (_CONCLUDES, _THAT_IS):
@@ -197,8 +214,13 @@ def objects(clause: str) -> Iterator[str]:
     main = without_remarks(clause)
     if _EXACT.search(clause) and not _COMPARED.search(clause):  # "which expands to x^2 - 9" says it last
         return
-    if found := list(_STATES.finditer(main)):
-        yield from _bare(main[found[-1].end() :])
+    found = list(_STATES.finditer(main))
+    if not found or len(_TOPMOST.findall(main)) > 1:  # "highest in 2017 and lowest in 2018"
+        return
+    before, rest = main[: found[-1].start()], main[found[-1].end() :]
+    listed = found[-1][0].strip() == ":" and (":" in before or names_another(before, rest, ":"))
+    if not listed:  # "Jan: 10, Feb: 12", "row 2: 12"
+        yield from _bare(rest)
 
 
 def _bare(fragment: str) -> Iterator[str]:
@@ -244,7 +266,9 @@ def settled_numbers(clause: str) -> tuple[str, ...]:
         return ()
     before, after = text[: values[0].start()], text[values[0].end() :].rstrip(" .!")
     counted_first = _BEFORE_COUNT.fullmatch(before) and _COUNTED_FIRST.match(after)
-    if (values[0][0].endswith("%") and after.startswith(" more")) or not (_COUNTS.search(before) or counted_first):
+    if (values[0][0].endswith("%") and after.startswith(" more")) or not (
+        _COUNTS.search(before) or counted_first
+    ):
         return ()
     if _DIVIDED.search(before) or _CHANGED.search(after):
         return ()

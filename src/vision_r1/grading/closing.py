@@ -42,6 +42,7 @@ _LISTED = re.compile(r"(?:[-•·]|\*(?!\*)|[0-9]{1,2}[.)])(?:\s|\Z)|\|")
 _OPTION_LINE = re.compile(r"[(\[*]{0,3}[A-J](?:[.):\]*]{1,3}(?:\s|\Z)|\s*\Z)")
 _LABEL = re.compile(r"\W*(?:[A-J]|[0-9]{1,2})\W*")
 _OTHERS = re.compile(r"(?:the\s|all\s)?(?:other|others|remaining|rest)\b", re.IGNORECASE)
+_FIGURE_LINE = re.compile(r"[*$\s]*[0-9][0-9.,/]*[*$\s]*\Z")
 _ADDED = re.compile(r"\s\([A-Z][^()]{1,150}\.\)\Z")
 _DISPLAY = re.compile(r"(?:\$\$|\\\[)([^$]{1,300}?)(?:\$\$|\\\])\s*\.?\Z")
 _ENDED = re.compile(r"[.!。)*$\]}%°]\Z")
@@ -68,9 +69,12 @@ _BOLD_BEFORE = re.compile(
     r"\s(?:answer|one|correct|right)|[0-9]))\b|\s?[-+/×·^]|\s*,\s(?:and|but)\b|\s(?:city|county)\b",
     re.IGNORECASE,
 )
+_BOLD_LETTER = re.compile(r"\*\*\(?[A-J]\)?\*\*\s*([^*]{1,80}?)\.?")
 _GOES_ON = re.compile(r",\s(?:and|but)\s", re.IGNORECASE)
 _OUT_OF = re.compile(r"(?:an?\s)?([0-9]{1,9})\s(?:out\sof|in)\s([0-9]{1,9})(?:\schance)?\W*\Z")
-_COUNT_OF_LIST = re.compile(r"there\s(?:are|were|is)\s([0-9]{1,2}|[a-z]+)\s[^:,]{3,60}:\s([^:]{1,120})\Z", re.IGNORECASE)
+_COUNT_OF_LIST = re.compile(
+    r"there\s(?:are|were|is)\s([0-9]{1,2}|[a-z]+)\s[^:,]{3,60}:\s([^:]{1,120})\Z", re.IGNORECASE
+)
 _ITEM_MARK = re.compile(r",?\sand\s|,\s")
 _SAYS = re.compile(r"\W*(?:yes|no|true|false)\b\W", re.IGNORECASE)
 _ENDS_SAYING = re.compile(r"(?:\sis|:)\s\W*(yes|no|true|false)\W*\Z", re.IGNORECASE)
@@ -116,8 +120,9 @@ def _closing(text: str) -> Closing | None:
     if not lines or (cut and len(lines) == 1 and len(lines[0]) == _TAIL):
         return None
     last = _TRAILING.sub("", lines[-1])
+    alike = (_OPTION_LINE, _FIGURE_LINE)
     listed = _LISTED.match(last) or (
-        len(lines) > 1 and _OPTION_LINE.match(last) and _OPTION_LINE.match(lines[-2])
+        len(lines) > 1 and any(line.match(last) and line.match(lines[-2]) for line in alike)
     )
     if listed or _CUT_FORMULA.search(last) or _DANGLES.search(last.rstrip("*")):
         return None
@@ -162,7 +167,7 @@ def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
     if len(bold) == 1 and not _bold_is_claim(clause):
         return
     if len(bold) == 1 and len(bold[0]) < len(clause.rstrip(".")) - 4:
-        yield bold[0].strip(" .:")
+        yield f"{bold[0]}. {after}" if (after := _after_letter(clause)) else bold[0].strip(" .:")
         if _VALUE_LIKE.search(bold[0]):
             return
     elif len(bold) > 1 and clause.count("**") > 2:
@@ -195,6 +200,12 @@ def _forms(claim: str, clause: str) -> Iterator[str]:
         yield label[1]
 
 
+def _after_letter(clause: str) -> str:
+    """What a clause that begins with a bold letter goes on with, if that has no words: "**C** 15"."""
+    found = _BOLD_LETTER.fullmatch(clause)
+    return found[1] if found else ""
+
+
 def _counts_list(count: str, items: str) -> bool:
     """Whether a list has as many items as the sentence before it says."""
     number = parse_number(with_digits(count))
@@ -213,7 +224,9 @@ def _contradicted(closing: Closing, found: Sequence[str], options: Sequence[str]
     """Whether the words before a closing letter claim another option: "so the area is 8. **D**"."""
     if lone := _LONE_BEFORE.search(closing.before):
         stated = {ord(lone[1]) - 65}
-        return any((named := choice.resolve(claim, options).indices) and not named & stated for claim in found)
+        return any(
+            (named := choice.resolve(claim, options).indices) and not named & stated for claim in found
+        )
     letter = next((match for reading in found if (match := _is_letter(reading))), None)
     if letter is None:
         return False

@@ -216,8 +216,10 @@ def compare_numbers(gold: Number, answer: Number, precision: int | None, unit: s
         answers = [Number(answer.value * factor, None, gold_unit)]
     if any(close_to(gold, each.value, precision) for each in answers):
         return "equal"
-    if precision is None and (gold.decimals or 0) >= _DIVIDED_OUT and any(
-        approximates(gold.value, each) for each in answers
+    if (
+        precision is None
+        and (gold.decimals or 0) >= _DIVIDED_OUT
+        and any(approximates(gold.value, each) for each in answers)
     ):
         return "equal"
     exact = precision is None and gold.decimals is None

@@ -13,7 +13,10 @@ _EITHER = re.compile(
 _SOLVED = re.compile(r"([A-Za-z])(?:_\{?[0-9]\}?|[0-9₀-₉])?\s?(?:=|\\in)\s?")
 _NAMED = re.compile(r"([A-Za-z])\s?=\s?([^=]{1,80})")
 _PAIR = re.compile(r"\(\s?([A-Za-z])\s?,\s?([A-Za-z])\s?\)\s?=\s?\(([^(),]{1,80}),([^(),]{1,80})\)")
-_CASES = re.compile(r"(?:\\left\s?\\?\{?)?\\begin\{(?:cases|aligned)\}(.{1,200})\\end\{(?:cases|aligned)\}(?:\\right\.)?", re.DOTALL)
+_CASES = re.compile(
+    r"(?:\\left\s?\\?\{?)?\\begin\{(?:cases|aligned)\}(.{1,200})\\end\{(?:cases|aligned)\}(?:\\right\.)?",
+    re.DOTALL,
+)
 _PLUS_MINUS = re.compile(r"(.*?)\s?(?:±|\\pm)\s?(.+)", re.DOTALL)
 _UNION = re.compile(r"\s?(?:\\cup|∪|\sor\s)\s?", re.ASCII)
 _MOST = 12

@@ -28,7 +28,9 @@ _WRAPPERS = (
     ("\\mathrm{", "}"),
 )
 _OPENERS = frozenset(left[0] for left, _ in _WRAPPERS)
-_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|boldsymbol|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}")
+_TEXT_COMMAND = re.compile(
+    r"\\(?:text|textbf|textit|boldsymbol|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}"
+)
 _SIZED_BRACKET = re.compile(r"\\(?:left|right)(?=[()\[\]|\\])")
 # Spacing of formulas; "1\\,000" is one number.
 _THIN_SPACE = re.compile(r"\\[,;:](?![0-9]{3})|(?<!\\)\\\s|\\q?quad(?![a-zA-Z])")
