@@ -1,4 +1,4 @@
-"""Answers that a careful reader judged, written in nine sets before the grader saw them."""
+"""Answers that a careful reader judged, written in fourteen sets before the grader saw them."""
 
 import json
 from collections import Counter
@@ -18,8 +18,17 @@ KNOWN = {
     "9-num-r25": "a second number stands in the sentence: 'The bar for 2014 shows 8.'",
     "9-pctg-r7": "a second number stands in the sentence: 'It was 45% in 2014.'",
     "4-tabmwp-33-r1": "a second number stands in the sentence: '15 students scored higher than 80'",
-    "4-tabmwp-33-r2": "a second number stands in the sentence: 'So 15 students scored at least 80'",
     "7-ch-4-r2": "'The orange line' for a gold 'Orange': what is more than the gold cannot be told from another answer",
+    "10-a263": "two forms of one value: 'gives 40%, i.e. two fifths of the budget'",
+    "11-b100": "'5G mobile technology' for a gold '5G', as 7-ch-4-r2",
+    "11-b104": "a date that is told in two phrases: 'In 2020, in the month of May.'",
+    "11-b341": "a remark that denies something else: 'yes, please note ... I can't see much of the rest'",
+    "11-b361": "'Answer: 2.5 million' for a gold 2.5: what a mark sets apart is read to the letter",
+    "11-b368": "'Eva circles buoys 1 and 3 ..., and 2, 4 and 5 ...': two answers, one of them asked for",
+    "11-b395": "a domain in brackets behind a polynomial",
+    "12-bx012": "a list in another order: whether the order counts stands in the question",
+    "12-bx040": "'65 years and over' for a gold '65+'",
+    "12-bx157": "radians for a gold without a unit that was in degrees",
 }
 
 
@@ -35,7 +44,7 @@ def judge(number):
     return {row["id"]: (grade_response(row["response"], spec(row)), row) for row in rows}
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7, 8, 9])
+@pytest.mark.parametrize("number", range(1, 15))
 def test_the_grader_agrees_with_a_careful_reader(number):
     verdicts = judge(number)
     differ = {key for key, (verdict, row) in verdicts.items() if verdict.correct != row["right"]}
@@ -44,9 +53,9 @@ def test_the_grader_agrees_with_a_careful_reader(number):
 
 
 def test_the_sets_hold_right_and_wrong_answers_of_many_kinds():
-    assert len(ROWS) == len({row["id"] for row in ROWS}) >= 4000
+    assert len(ROWS) == len({row["id"] for row in ROWS}) >= 7000
     right = Counter((row["set"], row["right"]) for row in ROWS)
-    assert all(right[number, side] >= 100 for number in range(1, 10) for side in (True, False))
+    assert all(right[number, side] >= 60 for number in range(1, 15) for side in (True, False))
     assert len({row.get("answer_type", "auto") for row in ROWS}) >= 20
 
 

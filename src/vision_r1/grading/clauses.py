@@ -50,6 +50,7 @@ from vision_r1.grading.sentences import names_another
 from vision_r1.grading.values import VALUE
 from vision_r1.grading.words import SPELT
 
+_COPULAS = ("is", "are", "was", "were", "equals", "equal")
 _MONEY = re.compile(r"\D*[$€£¥]")
 
 
@@ -97,9 +98,13 @@ def objects(clause: str) -> Iterator[str]:
     found = list(STATES.finditer(main))
     if not found or len(TOPMOST.findall(main)) > 1:  # "highest in 2017 and lowest in 2018"
         return
-    before, rest = main[: found[-1].start()], main[found[-1].end() :]
-    listed = found[-1][0].strip() == ":" and (":" in before or names_another(before, rest, ":"))
-    if not listed:  # "Jan: 10, Feb: 12", "row 2: 12"
+    before, rest = main[: found[-1].start()].strip(), main[found[-1].end() :]
+    sign = found[-1][0].strip()
+    # "Jan: 10, Feb: 12", "row 2: 12", "Chad is Mali", "15 is 12"
+    another = names_another(before, rest, sign)
+    listed = sign == ":" and (":" in before or another)
+    equated = sign in _COPULAS and (VALUE.fullmatch(before) or (rest[:1].isupper() and another))
+    if not (listed or equated):
         yield from _bare(rest)
 
 

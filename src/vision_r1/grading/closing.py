@@ -70,6 +70,7 @@ _LABELLED = re.compile(r"(?!Only|Both|Just|And|Then|Also|Points?\b|Part)[A-Z][a-
 _LETTER = re.compile(r"(?:option\s|choice\s)?[(\[]?([A-J])[)\]]?\.?", re.IGNORECASE)
 _LETTER_BEFORE = re.compile(r"(?:\A|[.:]\s)[*(]*(?:[Oo]ption\s|[Cc]hoice\s)?\(?([A-J])\)?[*.)]+\s?\Z")
 _NAMING = re.compile(r"(?:,?\s(?:option|choice|answer))?[^\w°%)}$]*\Z", re.IGNORECASE)
+_FRAME = re.compile(r"(.{1,120}?\s(?:is|are|was|were|equals?|=))\s(.*)", re.IGNORECASE | re.DOTALL)
 _CLAUSES = re.compile(r",\s(?=so\b|which\b|hence\b|thus\b|therefore\b)|;\s")
 
 
@@ -92,7 +93,7 @@ def closing_claims(text: str, options: Sequence[str] = ()) -> tuple[str, ...]:
         Texts that may each be graded as an answer; empty if the text closes with no claim.
     """
     closing = _closing(text)
-    if closing is None or supposes(closing.sentence) or about_work(closing.sentence):
+    if closing is None or supposes(closing.sentence) or about_work(closing.sentence) or _says_twice(closing):
         return ()
     found = tuple(dict.fromkeys(_readings(closing.sentence, options)))
     return () if options and _contradicted(closing, found, options) else found
@@ -136,6 +137,13 @@ def _is_cut(line: str) -> bool:
     return _DANGLES.search(line.rstrip("*")) is not None or (opened != "" and not _PRICE.match(opened))
 
 
+def _says_twice(closing: Closing) -> bool:
+    """Whether the sentence before says the same of something else: "It is 15. It is 12."."""
+    pairs = [_FRAME.match(sentence) for sentence in (last_sentence(closing.before), closing.sentence)]
+    first, second = ((pair[1].casefold(), pair[2].strip(" .")) if pair else ("", "") for pair in pairs)
+    return first[0] == second[0] != "" and first[1] != second[1]
+
+
 def _without_added(line: str) -> str:
     """A line without a last sentence about other things: "r = 4.8. (The full circle would have 3.)"."""
     added = _ADDED.search(line)
@@ -150,7 +158,7 @@ def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
     clause = main_clause(sentence)
     plain = clause.replace("**", "")
     if run := formula_run(clause):
-        yield run
+        yield from () if denies(clause) else (run,)
         return
     if said := polarity(plain, options):
         yield said

@@ -1,6 +1,6 @@
 r"""The English of closing sentences: what concludes, states, adds a remark, restates or counts.
 
-`phrases` has the words round an answer that a mark sets apart; here are those of the prose that ends a response.
+`phrases` has the words round an answer that a mark sets apart; here are those of prose that ends a response.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from vision_r1.grading.phrases import FLAGS, SPEAKS_OF_ANOTHER, any_of
 
 _DENYING = """
     not no never neither nor none cannot without wrong incorrect false except instead unless if whether
-    supposed guess\\w* unknown unclear unsure unable sorry doubt\\w* but however although though actually
-    wait hmm might could would rather rul(?:e|es|ed|ing)_out eliminat\\w+ exclud\\w+ contradict\\w* mistak\\w+
-    trap fails? unlike impossible tempting too_[a-z]+ next_to torn plausible possible ambiguous expected
-    be_able_to to_say to_tell every any gold reference ground_truth options? choices? we_know is_known
-    given_as given_that different_from opposite other_than apart_from"""
+    supposed guess\\w* unknown unclear unsure unable sorry doubt\\w* but however although though
+    actually wait hmm might could would rather rul(?:e|es|ed|ing)_out eliminat\\w+ exclud\\w+
+    contradict\\w* mistak\\w+ trap fails? unlike impossible tempting too_[a-z]+ next_to torn plausible
+    possible ambiguous expected be_able_to to_say to_tell every any gold reference ground_truth options?
+    choices? we_know is_known given_as given_that different_from opposite other_than apart_from"""
 DENIES = re.compile(rf"\b(?:{any_of(_DENYING + SPEAKS_OF_ANOTHER)}|(?-i:may))\b|n[’']t\b|[?]", FLAGS)
 # Formulas, a denial inside the subject ("the flower without a ladybird is E"), and "option" before a letter.
 HARMLESS = re.compile(
@@ -25,8 +25,9 @@ HARMLESS = re.compile(
     r"|\b(?:closest|correct|right|best|matching)\s(?:option|choice)\b|\b(?:option|choice)(?=\s\(?[A-J]\b)",
     FLAGS,
 )
-_SUPPOSING = """if let(?!['’]s\\b) suppose assum\\w+ given when whenever for where whether consider recall note
-    next now then_(?:check|add|subtract|we) check step see compare take add multiply divide look remember
+_SUPPOSING = """
+    if let(?!['’]s\\b) suppose assum\\w+ given when whenever for where whether consider recall note next
+    now then_(?:check|add|subtract|we) check step see compare take add multiply divide look remember
     perhaps maybe anything everything everybody everyone unlike"""
 SUPPOSES = re.compile(rf"\W*{any_of(_SUPPOSING)}\b", FLAGS)
 # What is said of the work on the question, and not of what it asks for.
@@ -76,15 +77,18 @@ _BE = (
     r"(?:be|is|are|was|were|becomes?|remains?|equals?)"
 )
 _PASSIVE = any_of(
-    "represented shown depicted given indicated denoted marked found displayed held won made recorded reached seen"
-    " read achieved"
+    "represented shown depicted given indicated denoted marked found displayed held won made recorded reached"
+    " seen read achieved"
 )
-_BEING = rf"""therefore thus hence then indeed simply exactly clearly approximately equal_to given_by located_in
+_BEING = rf"""
+    therefore thus hence then indeed simply exactly clearly approximately equal_to given_by located_in
     labell?ed {_PASSIVE}_(?:by|in|as|on) drawn_in painted colou?red shaded(?:_in)?"""
-_STATING = """represents? denotes? corresponds?_to match(?:es|ed)? gives?(?:_us)? yields? leaves(?:_only|_us_with)?
-    belongs?_to (?:intersect|meet|cross|touch)(?:s|es)?_at leads?_to results?_in amount(?:s|ed)?_to
-    comes?_(?:out_)?to adds?_up_to sums?_to simplifies_to reduces_to evaluates_to works_out_to turns?_out_to_be
-    covers? spans? (?:[a-z]{3,}ed|began|fell|rose|came|took_place)_(?:on|in|at) st(?:ands|ood)_at
+_STATING = """
+    represents? denotes? corresponds?_to match(?:es|ed)? gives?(?:_us)? yields?
+    leaves(?:_only|_us_with)? belongs?_to (?:intersect|meet|cross|touch)(?:s|es)?_at leads?_to
+    results?_in amount(?:s|ed)?_to comes?_(?:out_)?to adds?_up_to sums?_to simplifies_to reduces_to
+    evaluates_to works_out_to turns?_out_to_be covers? spans?
+    (?:[a-z]{3,}ed|began|fell|rose|came|took_place)_(?:on|in|at) st(?:ands|ood)_at
     peak(?:s|ed)_(?:at|in|on) (?:occur|happen)(?:s|r?ed)_(?:in|at|on) points?_to contains?
     (?:we|I)_(?:get|obtain|have|find|choose|pick|select|see) (?:seems?|appears?|looks?)(?:_to_be)?
     (?:clock|table|graph|chart|plot|diagram|watch)_(?:shows?|reads?|represents?)"""
@@ -95,7 +99,8 @@ STATES = re.compile(
 )
 
 # What a letter or a figure is the name of: "picture D", "the range 10–15".
-_NAMED = """picture figure image option choice diagram graph shape pattern panel row column box cube number
+_NAMED = """
+    picture figure image option choice diagram graph shape pattern panel row column box cube number
     letter card piece range interval flower statement net view tile symbol drawing sketch map plan path
     arrangement label shadow age_group country year month day value colou?r answer clock_time"""
 _MEASURE = """total mean average sum value height length area volume perimeter probability ratio difference
@@ -162,11 +167,13 @@ RESTATED = re.compile(
     r"\s(?:[a-z]+\s){0,2}?|\b(?:all|these|those)\s",
     FLAGS,
 )
-_COUNTING = """there_(?:is|are|was|were) ha[sd] have costs? spends? spent needs? requires? miss(?:es)? lacks? lost
-    gained sold earn(?:s|ed)? makes? made pays? paid saves? saved uses? used weighs? measures? contains? holds?
-    shows? reads? reached received bought totals? won scored takes? took lasts? leaves? leaves_at arrives_at
-    (?:was|were|is|are)_[a-z]+ed_by counts? counted gets? got differ(?:s|ed)?_by recorded equals? accounts?_for
-    (?:total|value|sum|average|height|length|area)_of makes?_up constitutes? comprises? owes? owns?"""
+_COUNTING = """
+    there_(?:is|are|was|were) ha[sd] have costs? spends? spent needs? requires? miss(?:es)? lacks? lost
+    gained sold earn(?:s|ed)? makes? made pays? paid saves? saved uses? used weighs? measures? contains?
+    holds? shows? reads? reached received bought totals? won scored takes? took lasts? leaves? leaves_at
+    arrives_at (?:was|were|is|are)_[a-z]+ed_by counts? counted gets? got differ(?:s|ed)?_by recorded
+    equals? accounts?_for (?:total|value|sum|average|height|length|area)_of makes?_up constitutes?
+    comprises? owes? owns?"""
 COUNTS = re.compile(
     rf"(?<!question\s)\b(?<!be\s)(?<!divided\s)(?<!multiplied\s){any_of(_COUNTING)}"
     r"\s(?:about|approximately|roughly|around|exactly|only|just|a\stotal\sof)?\s?\Z",
@@ -182,9 +189,10 @@ COUNTED_FIRST = re.compile(
     r"\s(?!and\b|or\b|of\b)[a-z]+"
 )
 # After a number: it is less than it looks, or a second one follows.
-_ALTERING = """too less fewer higher lower greater smaller short times and or to(?=\\s[0-9]) per out left remaining
-    possible longer shorter later earlier older younger faster slower away ago further extra off hundredths
-    tenths dozens?"""
+_ALTERING = """
+    too less fewer higher lower greater smaller short times and or to(?=\\s[0-9]) per out left remaining
+    possible longer shorter later earlier older younger faster slower away ago further extra off
+    hundredths tenths dozens?"""
 CHANGED = re.compile(
     r"\A\s(?:is|was|are|were|has|had)\b"
     rf"|\A(?:\s[a-z]+){{0,2}}?\s?\b{any_of(_ALTERING)}\b|\bof\s(?:[0-9]|the\b.*[0-9])"

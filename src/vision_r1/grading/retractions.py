@@ -25,7 +25,8 @@ _SELF = (
     r"(?:\s(?:answer|one|value))?"
 )
 _TAKES_BACK = (
-    r"(?:wait|actually|hm+|sorry|apologies|oops|correction|scratch that|strike that|i mean|i meant|make that|let me (?:correct|fix|redo|recount)"
+    r"(?:wait|actually|hm+|sorry|apologies|oops|correction|scratch that|strike that|i mean|i meant|make that"
+    r"|let me (?:correct|fix|redo|recount)"
     r"|i (?:was|am) (?:wrong|mistaken)|i made (?:a mistake|an error)|i miscounted|my (?:mistake|bad)"
     r"|on second thoughts?|on reflection|then again|never mind|i take (?:that|it) back)\b|edit:"
 )
