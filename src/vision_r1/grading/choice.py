@@ -20,11 +20,11 @@ _LETTER = re.compile(
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
-    r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:,]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)",
+    r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:,]?\s?|\s?[.:;=]\s?|\s(?=\())(\S.*)",
     re.DOTALL | re.IGNORECASE,
 )
 _LETTER_EQUALS = re.compile(r"(?:[^=]{0,80}(?:\b(?:is|answer)|:)\s)?\(?([A-J])\)?\s?=")
-_LETTER_COMMA = re.compile(r"\(?([A-Z])\)?,\s(\S.*)", re.DOTALL)
+_LETTER_COMMA = re.compile(r"(?:[Oo]ption\s|[Cc]hoice\s)?\(?([A-Z])\)?,\s(\S.*)", re.DOTALL)
 _IN_FIGURE = re.compile(
     r"(?:sin|cos|tan|angle|∠|points?|line|sides?|arc|vertex|circle|\\)\s?[A-J]\b|\b[A-J]\s?[=′']",
     re.IGNORECASE,
@@ -155,4 +155,4 @@ def _squeeze(text: str) -> str:
     r"""Text without spaces and dollars; LaTeX keeps its case (\Delta is not \delta)."""
     plain = plain_math(text)
     normal = plain if "\\" in plain else normalize_text(plain)
-    return normal.translate(_IGNORED)
+    return normal.replace("\\(", "").replace("\\)", "").translate(_IGNORED)

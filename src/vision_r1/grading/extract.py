@@ -21,7 +21,10 @@ _MAX_BARE = 200
 _FLAGS = re.IGNORECASE | re.ASCII
 
 _ANSWER_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}answer\s{0,3}>", _FLAGS)
-_THINK_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}think\s{0,3}>", _FLAGS)
+_THINK_TAG = re.compile(r"[<◁]\s{0,3}(/?)\s{0,3}think\s{0,3}[>▷]", _FLAGS)
+# The last part of a response in stages (LLaVA-CoT), and the tokens round an answer (GLM).
+_CONCLUSION = re.compile(r"<CONCLUSION>(.*?)</CONCLUSION>\s*\Z", re.DOTALL)
+_BOX_TOKENS = re.compile(r"<\|begin_of_box\|>([^<>{}]{1,200})<\|end_of_box\|>")
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_0-9]{1,30}\|>")
 _END_TOKENS = ("</s>", "<eos>", "<pad>", "<end_of_turn>", "<end_of_utterance>")
 _FINAL = re.compile(r"final answer(?:\s{0,3}is)?\s{0,3}(?:[:：]|(?=\n))", _FLAGS)
@@ -119,7 +122,9 @@ def extract(response: str) -> Extraction:
         The answer with its marks stripped. Final marks of one kind that give different answers make
         "several_answers"; no mark and a long or empty text make "no_answer".
     """
-    marked, open_thought = _after_thought(_without_end(_SPECIAL_TOKEN.sub("", response)))
+    tokens = _BOX_TOKENS.sub(r"\\boxed{\1}", response) if "<|begin_of_box|>" in response else response
+    marked, open_thought = _after_thought(_without_end(_SPECIAL_TOKEN.sub("", tokens)))
+    marked = _concluded(marked)
     final = _BOLD.sub("", marked)
     if runs_on := _RUNS_ON.match(final):
         return _settled(Found([runs_on[1]]))
@@ -220,6 +225,13 @@ def _after_thought(text: str) -> tuple[str, bool]:
     if closing and text[closing[-1].end() :].strip():
         return text[closing[-1].end() :], tags[-1][1] == ""
     return text, bool(tags) and tags[-1][1] == ""
+
+
+def _concluded(text: str) -> str:
+    """The content of the conclusion that a text in stages ends with; any other text as it is."""
+    start = text.rfind("<CONCLUSION>")
+    found = _CONCLUSION.match(text, start) if start >= 0 else None
+    return found[1].strip() if found else text
 
 
 def _answer_blocks(text: str) -> Found | None:

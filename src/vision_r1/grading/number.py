@@ -34,7 +34,7 @@ _NUMBER = re.compile(
     re.DOTALL,
 )
 _VARIABLE = re.compile(
-    r"(?:m?(?:\\?(?:angle|triangle)|∠)\s?)?[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?\s?=\s?(?=[^=\s])"
+    r"(?:m?(?:\\?(?:angle|triangle)|∠)\s?)?(?:[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?|\[[A-Z]{2,6}\])\s?=\s?(?=[^=\s])"
 )
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?|\\degree|º")
 # "6.02 \times 10^{23}", "6.02×10^23", "10^5": the same as 6.02e23 and 1e5.

@@ -68,7 +68,7 @@ def _same_span(answer: str, gold: str) -> bool | None:
             continue
         found = parse_answer(answer)
         if found is None:
-            return None
+            continue
         if wanted[0] == found[0] == "range" and "" in (wanted[3], found[3]):  # a unit may be missing
             return found[:3] == wanted[:3]
         if wanted[0] == "interval" and "" in (wanted[1], found[1]):  # an interval names no variable
