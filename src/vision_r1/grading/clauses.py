@@ -19,6 +19,8 @@ from vision_r1.grading.closing_phrases import (
     CLEFT,
     COMPARED,
     CONCLUDES,
+    CONDITION,
+    CONTRAST,
     COUNT_ENDS,
     COUNTED_FIRST,
     COUNTS,
@@ -45,12 +47,15 @@ from vision_r1.grading.closing_phrases import (
     WHICH_IS,
     WHICH_IS_EXACT,
 )
+from vision_r1.grading.dated import without_date
 from vision_r1.grading.phrases import FUNCTION_WORDS, PLURAL, SHORT_IS
 from vision_r1.grading.sentences import names_another
 from vision_r1.grading.values import VALUE
 from vision_r1.grading.words import SPELT
 
+_BRACKETED = re.compile(r"(?<=[A-Za-z])\s\([$€£]?[0-9][0-9.,]*%?\)")
 _COPULAS = ("is", "are", "was", "were", "equals", "equal")
+_MATHS = re.compile(r"[0-9$=\\]")
 _MONEY = re.compile(r"\D*[$€£¥]")
 
 
@@ -69,9 +74,17 @@ def about_work(sentence: str) -> bool:
     return ABOUT_WORK.search(sentence) is not None
 
 
+def without_contrast(sentence: str) -> str:
+    """A sentence without the rival that it ends by rejecting: "it is concave rather than convex"."""
+    contrast = CONTRAST.search(sentence)
+    return sentence[: contrast.start()] if contrast else sentence
+
+
 def main_clause(sentence: str) -> str:
     """The clause that concludes: without the grounds before it ("Since ..., "), after the last "so"."""
     text = SHORT_IS.sub(r"\1 is", sentence.strip())
+    if (dated := without_date(text)) != text and text.endswith(dated):
+        text = dated
     if grounds := GROUNDS.match(text):
         text = text[grounds.end() :]
     for pattern in (CONCLUDES, THAT_IS):
@@ -91,10 +104,9 @@ def objects(clause: str) -> Iterator[str]:
     if which := WHICH_IS.search(clause):
         yield from _bare(which[1])
     main = without_remarks(clause)
-    if WHICH_IS_EXACT.search(clause) and not COMPARED.search(
-        clause
-    ):  # "which expands to x^2 - 9" says it last
-        return
+    exact = WHICH_IS_EXACT.search(clause)
+    if exact and _MATHS.search(clause[: exact.start()]) and not COMPARED.search(clause):
+        return  # "which expands to x^2 - 9" says it last
     found = list(STATES.finditer(main))
     if not found or len(TOPMOST.findall(main)) > 1:  # "highest in 2017 and lowest in 2018"
         return
@@ -143,7 +155,7 @@ def settled_numbers(clause: str) -> tuple[str, ...]:
 
     "Mali has 27.5%, above the average of 21.2%" has one, "between 12 and 15" and "12 of 40" have none.
     """
-    text = without_remarks(clause)
+    text = _BRACKETED.sub("", CONDITION.sub("", without_remarks(clause)))
     values = [match for pattern in (VALUE, SPELT) for match in pattern.finditer(text)]
     values = [match for match in values if not _set_aside(text[: match.start()])]
     if len(values) != 1 or NO_COUNT.search(text):

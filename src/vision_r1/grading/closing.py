@@ -23,11 +23,13 @@ from vision_r1.grading.clauses import (
     settled_numbers,
     subjects,
     supposes,
+    without_contrast,
     without_label,
 )
 from vision_r1.grading.emphasis import emphasised
 from vision_r1.grading.number import parse_number
-from vision_r1.grading.sentences import last_sentence
+from vision_r1.grading.dated import dated_twice, without_date
+from vision_r1.grading.sentences import adds_another, last_sentence
 from vision_r1.grading.text import hedges
 from vision_r1.grading.words import with_digits
 
@@ -71,6 +73,7 @@ _LETTER = re.compile(r"(?:option\s|choice\s)?[(\[]?([A-J])[)\]]?\.?", re.IGNOREC
 _LETTER_BEFORE = re.compile(r"(?:\A|[.:]\s)[*(]*(?:[Oo]ption\s|[Cc]hoice\s)?\(?([A-J])\)?[*.)]+\s?\Z")
 _NAMING = re.compile(r"(?:,?\s(?:option|choice|answer))?[^\w°%)}$]*\Z", re.IGNORECASE)
 _FRAME = re.compile(r"(.{1,120}?\s(?:is|are|was|were|equals?|=))\s(.*)", re.IGNORECASE | re.DOTALL)
+_PRICE_IN_MATHS = re.compile(r"\$\\\$([0-9][0-9.,]*)\$")
 _CLAUSES = re.compile(r",\s(?=so\b|which\b|hence\b|thus\b|therefore\b)|;\s")
 
 
@@ -155,7 +158,9 @@ def _without_added(line: str) -> str:
 
 def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
     yield sentence.replace("**", "")
-    clause = main_clause(sentence)
+    if adds_another(sentence) or dated_twice(sentence):
+        return
+    clause = main_clause(without_contrast(_PRICE_IN_MATHS.sub(r"$\1", sentence)))
     plain = clause.replace("**", "")
     if run := formula_run(clause):
         yield from () if denies(clause) else (run,)
@@ -180,7 +185,8 @@ def _claims(clause: str) -> Iterator[str]:
     stated, label = without_label(clause)
     chained = (label,) if label else tuple(chain_values(stated))
     yield clause
-    yield from chained or (*objects(clause), *subjects(clause), *settled_numbers(clause))
+    dateless = without_date(clause)
+    yield from chained or (*objects(clause), *subjects(clause), *settled_numbers(dateless))
 
 
 def _forms(claim: str, clause: str, lettered: bool) -> Iterator[str]:

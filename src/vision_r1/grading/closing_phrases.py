@@ -49,6 +49,18 @@ CONCLUDES = re.compile(
     r"|we\s(?:conclude|see|find|get))\sthat\s",
     FLAGS,
 )
+CONTRAST = re.compile(
+    r"(?:,\s(?:and\s)?not|\sand\snot|,?\srather\sthan|,?\sas\sopposed\sto)\s(?:an?\s|the\s)?"
+    r"(?!(?:sure|certain|be|yet|correct|right|wrong|clear|known)\b)[\w'-]+(?:\s[A-Z][\w'-]*){0,3}[*\"]{0,3}\.?\Z",
+    FLAGS,
+)
+# "33 students sold more than 3 boxes": the figure of the question is said again.
+CONDITION = re.compile(
+    rf"(?<=[a-z])\s(?:(?:that|which|who)\s(?:[a-z]+\s)?)?(?!(?:is|are|was|were|had)\s)(?:[a-z]+\s)?"
+    r"(?:(?:more|fewer|less|greater|higher|lower|older|younger)\sthan|at\s(?:least|most)|exceed(?:s|ed)?)"
+    r"\s(?:[0-9][0-9.,]*|one|two|three|four|five|six|seven|eight|nine|ten)\b%?(?:\s[a-z]+){0,4}\W*\Z",
+    FLAGS,
+)
 THAT_IS = re.compile(r",?\s(?:i\.e\.,?|that is,|namely|in other words,)\s", FLAGS)
 
 _TOPS = """lowest highest most least largest smallest greatest fewest tallest shortest longest biggest best

@@ -23,8 +23,16 @@ _PHRASE = re.compile(
     rf"(?:\s?(?:and|to|through|until|[-/])\s?(?:{_DATE}|[0-9]{{2}})|/[0-9]{{2}})?(?:\sseason)?{_ENDED}(?:,(?=\s))?",
     FLAGS,
 )
+_TWICE = re.compile(
+    rf"\b(?:in|by|during)\s{_YEAR}\b.*\b(?:and|while|but|to)\b.*\b(?:in|by|during)\s{_YEAR}\b", FLAGS | re.DOTALL
+)
 # Two dates set two statements apart: "in 2019 there were 12 and in 2020 there were 15".
 _MOST = 1
+
+
+def dated_twice(sentence: str) -> bool:
+    """Whether a sentence says what was so at two dates: "in 2019 it was 12 and in 2020 it was 15"."""
+    return _TWICE.search(sentence) is not None
 
 
 def without_date(clause: str) -> str:

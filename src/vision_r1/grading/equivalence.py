@@ -56,8 +56,12 @@ _BRACKETS = {"(": ")", "[": "]"}
 _AND = re.compile(r",?\s(?:and|&)\s|,\s?")
 _APPROXIMATES = re.compile(r"\s*(?:\\approx|≈)\s*")
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
+_ASSIGNS = re.compile(r"(?<![A-Za-z\\])([A-Za-z])\s?=\s?[-+$\\0-9]")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?")
+_SCALED = re.compile(
+    r"([$€£]?[0-9]+(?:\.[0-9]+)?)\s(?:million|billion|trillion)(?:\s(?:dollars?|euros?|pounds?|people))?", re.IGNORECASE
+)
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
 
@@ -116,6 +120,8 @@ def _compare_claims(text: str, spec: GradeSpec, nested: bool = False) -> _Result
         wanted = choice.resolve(unwrap(spec.gold), spec.options).indices
         if not choice.letters_in(without_reason(text)) <= (wanted or choice.letters_in(spec.gold)):
             return None  # the letter that a sentence names beside a text must be the text's
+    if _assigns_another(text, spec.gold):
+        return None
     for claim in claims(text):
         if _noun_fits(claim, spec):
             result = _compare(claim.text, spec)
@@ -126,6 +132,13 @@ def _compare_claims(text: str, spec: GradeSpec, nested: bool = False) -> _Result
             if result[0] == "right" and not _names_other_option(text, spec):
                 return "right", "equal_claim", result[2] or claim.text
     return None
+
+
+def _assigns_another(text: str, gold: str) -> bool:
+    """Whether a text gives a value to a letter, and not to that of the gold: "y = 2" for "x = 2"."""
+    wanted = _SOLVED.fullmatch(plain_math(gold))
+    given = set(_ASSIGNS.findall(plain_math(text))) if wanted else set()
+    return bool(given) and plain_math(gold)[0] not in given
 
 
 def _compare_approximated(text: str, spec: GradeSpec) -> _Result | None:
@@ -233,6 +246,8 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     plain = joined_thousands(plain_math(text))
     number = parse_number(plain, spec.unit)
     if gold_number and number:
+        if gold_number.unit is None and not spec.unit and (unscaled := _without_scale(plain, gold_number)):
+            return "right", "equal", unscaled
         if divides_out(plain, number, gold):
             return "wrong", "unevaluated", plain
         found = compare_numbers(gold_number, number, spec.precision, spec.unit)
@@ -241,6 +256,16 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     if "=" not in wanted:
         plain = without_variable(plain)
     return _compare_symbolic(plain, wanted, gold_number, spec, number)
+
+
+def _without_scale(answer: str, gold: Number) -> str | None:
+    """ "2.5 million" without its word of magnitude, where the gold is a bare 2.5: a chart in millions.
+
+    Only for golds below 1,000, and for the same figure: read by value the two would be a million times apart.
+    """
+    scaled = _SCALED.fullmatch(answer) if abs(gold.value) < 1000 else None
+    figure = parse_number(scaled[1]) if scaled else None
+    return scaled[1] if scaled and figure and figure.value == gold.value else None
 
 
 def _compare_symbolic(

@@ -20,6 +20,12 @@ _IS = re.compile(r"\s(?:is|are|was|were|equals?)\s", FLAGS)
 _WHICH = re.compile(r"\b(?:which|that|where|when|who)\b(?=\s[a-z\s]{0,40}(?:is|are|was|were)\s)", FLAGS)
 _SINCE = re.compile(r"(?:since|because|as)\s[^,]{1,100},\s", FLAGS)
 _ASKS = re.compile(r"(?:is|are|was|were|does|do|did|can|could|what|why|how)\s", FLAGS)
+# "AB is 5, and its double would be 10" says two things.
+_AND_ANOTHER = re.compile(
+    r"(?:\s(?:is|are|was|were|equals?|be)\s|=).*(?:,\s(?:and|while|but)|;)\s(?:its|his|her|their|the|twice|half|that)\s"
+    r"[^,;=]{1,60}(?:\s(?:is|are|was|were|equals?|be)\s|=)",
+    FLAGS | re.DOTALL,
+)
 _COLON = re.compile(r":\s")
 # An answer is announced, but not at the beginning: "15 Answer: 12".
 _ANNOUNCED = re.compile(r"\banswers?\s?(?:[:=]|is\b)", FLAGS)
@@ -66,9 +72,14 @@ def _abbreviated(text: str, end: re.Match[str]) -> bool:
     )
 
 
+def adds_another(text: str) -> bool:
+    """Whether a second clause gives a value of something else: "it is 5, and its double would be 10"."""
+    return _AND_ANOTHER.search(text) is not None
+
+
 def states_once(text: str) -> bool:
     """Whether a text is one sentence that states one thing: neither "15. It is 12" nor "Jan: 10, Feb: 20"."""
-    if _ASKS.match(text):
+    if _ASKS.match(text) or adds_another(text):
         return False
     text = _SINCE.sub("", text, count=1) if _SINCE.match(text) else text
     stated = len(_IS.findall(text)) - len(_WHICH.findall(text))
