@@ -61,13 +61,14 @@ _RUN = re.compile(
 )
 _SOLVED = re.compile(r"\$\s?([A-Za-z])(?:_\{?[0-9]\}?)?\s?=")
 _WHEN = re.compile(
-    r"\b(?:exactly|precisely|only|true|holds|satisfied)\s(?:when|for|if)\s"
+    r"(?:\b(?:exactly|precisely|only|true|holds|satisfied)\s(?:when|for|if)"
+    r"|\b(?:numbers|values|all|set\sof)\s\$?[a-z]\$?\s(?:such\sthat|with))\s"
     r"\$([^$=]{1,60}(?:[<>≤≥]|\\[lg]eq?)[^$=]{1,60})\$\s?\.?\Z"
 )
 _FIGURE = r"[-−]?\s?[0-9]+(?:[./][0-9]+)?"
 _ASSIGNED = re.compile(
-    rf"\b(?:when|where|at|with|is|are|get|gives?|:)\s([A-Za-z]\s?=\s?{_FIGURE}"
-    rf"(?:(?:,|\sand|,\sand)\s[A-Za-z]\s?=\s?{_FIGURE}){{1,3}})\s?\.?\Z"
+    rf"(?:\A|\b(?:when|where|at|with|is|are|get|gives?|:)\s)([A-Za-z]\s?=\s?{_FIGURE}"
+    rf"(?:(?:,|\sand|,\sand|,?\sor)\s[A-Za-z]\s?=\s?{_FIGURE}){{1,3}})\s?\.?\Z"
 )
 
 
@@ -145,7 +146,9 @@ def _agrees(sides: list[str]) -> bool:
     end = parse_number(plain_math(sides[-1].replace("$", "")))
     if end is None:
         return True
+    cents = end.unit == "¢" and "$" in sides[-2]
     values = [value for side in sides[:-1] if (value := _value(_after_words(side) or side)) is not None]
+    values = [value * 100 for value in values] if cents else values
     return all(abs(value - end.value) <= _slack(end) for value in values)
 
 

@@ -36,6 +36,7 @@ from vision_r1.grading.closing_phrases import (
     NO_COUNT,
     NO_SUBJECT,
     OPERATES,
+    PERCENT_FIRST,
     PLACE,
     REMARK,
     RESTATED,
@@ -118,6 +119,7 @@ def objects(clause: str) -> Iterator[str]:
     equated = sign in _COPULAS and (VALUE.fullmatch(before) or (rest[:1].isupper() and another))
     if not (listed or equated):
         yield from _bare(rest)
+        yield from _bare(_BRACKETED.sub("", rest))
 
 
 def _bare(fragment: str) -> Iterator[str]:
@@ -137,6 +139,7 @@ def subjects(clause: str) -> Iterator[str]:
     for pattern in SUBJECTS:
         found = pattern.match(clause)
         if found and not NO_SUBJECT.search(found["subject"]):
+            yield from _bare(clause[: found.end("subject")])  # "Plan B"
             yield from _bare(found["subject"])
     if cleft := CLEFT.match(clause):
         yield from _bare(cleft[1])
@@ -161,7 +164,10 @@ def settled_numbers(clause: str) -> tuple[str, ...]:
     if len(values) != 1 or NO_COUNT.search(text):
         return ()
     before, after = text[: values[0].start()], text[values[0].end() :].rstrip(" .!")
-    counted = COUNTS.search(before) or (BEFORE_COUNT.fullmatch(before) and COUNTED_FIRST.match(after))
+    percent = values[0][0].endswith("%") or after.startswith(" percent")
+    first = (PERCENT_FIRST if percent else COUNTED_FIRST).match(after)
+    first = first or PERCENT_FIRST.match(after) if after[:1] == " " else first
+    counted = COUNTS.search(before) or (BEFORE_COUNT.fullmatch(before) and first)
     changed = (values[0][0].endswith("%") and after.startswith(" more")) or CHANGED.search(after)
     if not counted or changed or OPERATES.search(before):
         return ()

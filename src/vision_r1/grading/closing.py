@@ -47,6 +47,12 @@ _OPTION_LINE = re.compile(r"[(\[*]{0,3}[A-J](?:[.):\]*]{1,3}(?:\s|\Z)|\s*\Z)")
 _FIGURE_LINE = re.compile(r"[*$\s]*[0-9][0-9.,/]*[*$\s]*\Z")
 _LABEL = re.compile(r"\W*(?:[A-J]|[0-9]{1,2})\W*")
 _OTHERS = re.compile(r"(?:the\s|all\s)?(?:other|others|remaining|rest)\b", re.IGNORECASE)
+_THEREFORE = re.compile(r"\W*(?:so|thus|hence|therefore)\b", re.IGNORECASE)
+_NOTE = re.compile(r"\W*note\s(?:that|also)\b", re.IGNORECASE)
+_MAY_STATE = re.compile(
+    r"[0-9=$:*]|\b(?:is|are|was|were|be|equals?|has|have|had|answers?|result|makes?|gives?|means?|choose|pick)\b|\A\W*[A-Z]?\W*\Z",
+    re.IGNORECASE,
+)
 _ADDED = re.compile(r"\s\([A-Z][^()]{1,150}\.\)\Z")
 _DISPLAY = re.compile(r"(?:\$\$|\\\[)([^$]{1,300}?)(?:\$\$|\\\])\s*\.?\Z", re.DOTALL)
 _PRICE = re.compile(r"[0-9][0-9.,]*[^\\=^_]*\Z")
@@ -153,7 +159,16 @@ def _without_added(line: str) -> str:
     if added and not denies(re.sub(r"\bwould\b", "", added[0])):
         return line[: added.start()]
     rest = last_sentence(line)
-    return line.removesuffix(rest).strip() if _OTHERS.match(rest) and len(rest) < len(line) else line
+    before = line.removesuffix(rest).strip()
+    return before if before and (_OTHERS.match(rest) or _only_notes(rest, before)) else line
+
+
+def _only_notes(sentence: str, before: str) -> bool:
+    """Whether a last sentence states no value after one that concludes: "So it is small. The large ones ..."."""
+    if denies(sentence) or hedges(sentence) or "?" in sentence:
+        return False
+    concluded = _THEREFORE.match(last_sentence(before)) is not None
+    return concluded and (_NOTE.match(sentence) is not None or not _MAY_STATE.search(sentence))
 
 
 def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:

@@ -20,6 +20,7 @@ DENIES = re.compile(rf"\b(?:{any_of(_DENYING + SPEAKS_OF_ANOTHER)}|(?-i:may))\b|
 # Formulas, a denial inside the subject ("the flower without a ladybird is E"), and "option" before a letter.
 HARMLESS = re.compile(
     r"\$[^$]{1,200}\$"
+    r"|\bevery\s(?:year|month|week|day|time)\b|(?<=\bof\s)[A-Za-z]+s\sexpected\s(?!to\b|that\b)"
     r"|(?<=\b[Tt]he\s)[a-z]+s?\s(?:without|with no|that (?:is|are|does|do|has|have|was) (?:not?|n't)|not)"
     r"\s[^,;]{1,60}?(?=\s(?:is|are|was|were)\s)"
     r"|\b(?:closest|correct|right|best|matching)\s(?:option|choice)\b|\b(?:option|choice)(?=\s\(?[A-J]\b)",
@@ -39,7 +40,7 @@ ABOUT_WORK = re.compile(
 
 _THEREFORE = "so thus therefore hence then consequently in_total overall in_conclusion finally"
 GROUNDS = re.compile(
-    r"\W*(?:since|because|as|based on|from|looking at|using|given|according to|with|by|after)\b"
+    r"\W*(?:since|because|as|based on|from|looking at|using|given|according to|with|by|after|among|out of)\b"
     rf"(?!\s[^,]{{0,60}}\b{any_of(_THEREFORE)}\b)[^,]{{1,200}}(?:\([^()]*\)[^,]{{0,60}})?,\s",
     FLAGS,
 )
@@ -56,7 +57,7 @@ CONTRAST = re.compile(
 )
 # "33 students sold more than 3 boxes": the figure of the question is said again.
 CONDITION = re.compile(
-    rf"(?<=[a-z])\s(?:(?:that|which|who)\s(?:[a-z]+\s)?)?(?!(?:is|are|was|were|had)\s)(?:[a-z]+\s)?"
+    rf"(?<=[a-z])\s(?:(?:that|which|who)\s(?:[a-z]+\s){{0,2}})?"
     r"(?:(?:more|fewer|less|greater|higher|lower|older|younger)\sthan|at\s(?:least|most)|exceed(?:s|ed)?)"
     r"\s(?:[0-9][0-9.,]*|one|two|three|four|five|six|seven|eight|nine|ten)\b%?(?:\s[a-z]+){0,4}\W*\Z",
     FLAGS,
@@ -73,11 +74,15 @@ REMARK = re.compile(
     r"|well below|making|leaving)\b.*\Z"
     rf"|,\s(?:as|with|at|before|after|until|the\s{_TOP}|far|just|followed|well|so that)\b.*\Z"
     r"|(?<!\bat)(?<!\bis)(?<!\bbe)(?<!\bto)(?<!point)(?<!vertex)(?<!centre)(?<!center)"
-    r"\s\((?![A-J]\))[^()]*\)(?=\W*\Z)",
+    r"\s\((?![A-J]\))[^()]*\)(?=\W*\Z)"
+    r"|,\s(?:ahead\sof|matching|saving|beating|exceeding|(?:just|only|exactly)?\s?[a-z]+\s(?:years?|months?|days?|weeks?)"
+    r"\s(?:before|after|earlier|later))\b.*\Z"
+    r"|,\sand\s(?:it|they)\s(?:fell|rose|grew|declined|dropped|increased|decreased|stayed|remained|opens?)\b[^0-9]*\Z"
+    r"|;\s(?:the\s)?[A-Z][A-Za-z\s]{1,30}\s(?:followed|came\ssecond)\b.*\Z",
     FLAGS | re.DOTALL,
 )
 WHICH_IS = re.compile(
-    r",\swhich\s(?:is|was|equals?|becomes|gives|matches|means|makes|(?:[a-z]+\s){1,3}to|factors\sas)"
+    r",\swhich\s(?:is|was|equals?|becomes|gives|yields|leaves|matches|means|makes|(?:[a-z]+\s){1,3}to|factors\sas)"
     r"\s(.{1,80})\Z",
     FLAGS,
 )
@@ -85,7 +90,7 @@ WHICH_IS_EXACT = re.compile(r",\swhich\s[a-z\s]{1,30}?\s(?:\$|\\|[0-9])")
 LABELLED = re.compile(r",\s(?:option|choice|answer)\s\(?([A-J])\)?\W*\Z")
 
 _BE = (
-    r"(?:(?:must|should|will|has\sto|have\sto|needs\sto|can\sonly)\s)?"
+    r"(?:(?:must|should|will|has\sto|have\sto|needs\sto|can\sonly)\s(?:therefore\s|then\s)?)?"
     r"(?:be|is|are|was|were|becomes?|remains?|equals?)"
 )
 _PASSIVE = any_of(
@@ -94,9 +99,9 @@ _PASSIVE = any_of(
 )
 _BEING = rf"""
     therefore thus hence then indeed simply exactly clearly approximately equal_to given_by located_in
-    labell?ed {_PASSIVE}_(?:by|in|as|on) drawn_in painted colou?red shaded(?:_in)?"""
+    replaced_by located_in (?:most_)?likely_taken drawn_with labell?ed {_PASSIVE}_(?:by|in|as|on) drawn_in painted colou?red shaded(?:_in)?"""
 _STATING = """
-    represents? denotes? corresponds?_to match(?:es|ed)? gives?(?:_us)? yields?
+    represents? denotes? (?:stops?|stopped|points?)_at stands?_(?:for|in) shows?_the_data_(?:of|for) corresponds?_to match(?:es|ed)? gives?(?:_us)? yields?
     leaves(?:_only|_us_with)? belongs?_to (?:intersect|meet|cross|touch)(?:s|es)?_at leads?_to
     results?_in amount(?:s|ed)?_to comes?_(?:out_)?to adds?_up_to sums?_to simplifies_to reduces_to
     evaluates_to works_out_to turns?_out_to_be covers? spans?
@@ -112,13 +117,13 @@ STATES = re.compile(
 
 # What a letter or a figure is the name of: "picture D", "the range 10–15".
 _NAMED = """
-    picture figure image option choice diagram graph shape pattern panel row column box cube number
+    period pictures? figures? image options? choice diagram graph shape pattern panel row column box cube numbers?
     letter card piece range interval flower statement net view tile symbol drawing sketch map plan path
     arrangement label shadow age_group country year month day value colou?r answer clock_time"""
 _MEASURE = """total mean average sum value height length area volume perimeter probability ratio difference
-    distance"""
+    distance age_gap gap"""
 FILLER = re.compile(
-    r"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to"
+    r"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to|an example of|the data (?:of|for)"
     rf"|the year of|(?:(?:an?|the)\s)?{any_of(_MEASURE)}\sof)\s"
     rf"|{any_of(_NAMED)}\s(?=[(\"'“*]*(?:[A-J]\b|[0-9]))"
     r"|(?:closest|correct|right|matching)\s(?:option|choice|answer|picture|figure)\sis\s)",
@@ -141,9 +146,12 @@ SUBJECTS = tuple(
     re.compile(pattern, FLAGS)
     for pattern in (
         rf"{_ARTICLE}(?:{any_of(_NAMED)}\s)?{_SUBJECT}(?:\s(?:bar|line|colou?r|one|country|generation|group"
-        r"|team))?\s[a-z]{2,12}\s(?:by\sfar\s)?(?:the\s|its\s)?(?:(?!second|third|fourth|next)[a-z]+\s)?"
+        r"|team))?(?:\s(?:is|was|are)\s(?:predicted|projected|forecast|estimated)\sto)?(?:\s(?:always|consistently|clearly|also))?"
+        r"\s[a-z]{2,12}\s(?:thus\s|therefore\s|then\s)?(?:by\sfar\s)?(?:the\s|its\s)?(?:(?!second|third|fourth|next)[a-z]+\s)?"
         rf"(?:{_TOP}|(?<=the\s){_OF_TWO})\b"
         r"(?!.*(?:\b(?:than|except|after|among|second)\b|,\s(?:and|but|while|whereas)\s))",
+        rf"{_ARTICLE}{_SUBJECT}(?:\s(?:bar|line))?(?:\s(?:always|consistently))?\s(?:lies|is|stays)\s(?:above|below)\s(?:all\s)?the\sothers?\b(?!\s[A-Z])",
+        rf"{_ARTICLE}{_SUBJECT}\s(?:led|leads|dominated|dominates|topped|tops)\sthe\b(?!.*\b(?:than|except|after|second)\b)",
         rf"{_ARTICLE}{_SUBJECT}\s[a-z]{{2,12}}\s(?:more|fewer|less|{_OF_TWO})\s(?:[a-z]+\s)?than\s"
         r"(?:(?:all|any)\s(?:of\s)?)?(?:the\sothers?\b(?!\s[A-Z])|everyone|anyone|everybody|anybody)",
         rf"(?:only\s)?{_ARTICLE}(?:{any_of(_NAMED)}\s(?=[(*]*[A-J]\b))?{_SUBJECT}\s(?:corresponds?\sto\s[0-9]"
@@ -179,11 +187,18 @@ RESTATED = re.compile(
     r"\s(?:[a-z]+\s){0,2}?|\b(?:all|these|those)\s",
     FLAGS,
 )
-_COUNTING = """
+# Verbs whose number is a change, a comparison or no fact.
+_NO_COUNTING = (
+    "(?:increased|decreased|reduced|dropped|changed|jumped|declined|climbed|lowered|raised|exceeded|expected|assumed"
+    "|guessed|estimated|wanted|needed|divided|multiplied|doubled|surpassed|topped|neared|approached|passed|crossed"
+    "|rounded|added|subtracted|planned|hoped|called|named|numbered|labell?ed|listed|aged|based|compared|trailed|missed)"
+)
+_COUNTING = f"""
     there_(?:is|are|was|were) ha[sd] have costs? spends? spent needs? requires? miss(?:es)? lacks? lost
     gained sold earn(?:s|ed)? makes? made pays? paid saves? saved uses? used weighs? measures? contains?
     holds? shows? reads? reached received bought totals? won scored takes? took lasts? leaves? leaves_at
     arrives_at (?:was|were|is|are)_[a-z]+ed_by counts? counted gets? got differ(?:s|ed)?_by recorded
+    waits? pays? ran walked drove (?:is|are|lies?|stands?)_(?:inside|within) (?!{_NO_COUNTING})[a-z]{3,}ed
     equals? accounts?_for (?:total|value|sum|average|height|length|area)_of makes?_up constitutes?
     comprises? owes? owns?"""
 COUNTS = re.compile(
@@ -194,11 +209,14 @@ COUNTS = re.compile(
 OPERATES = re.compile(r"\b(?:divided|multiplied|increased|decreased|reduced|raised)\sby\s\Z", FLAGS)
 # "12 tiles are missing", "In that year 2.5 million cars were sold".
 BEFORE_COUNT = re.compile(
-    r"(?:(?:in|on|at|during)\s(?!least|most)[a-z\s]{1,40}\s|(?:exactly|about|only)\s)?", FLAGS
+    r"(?:(?:in|on|at|during)\s(?!least|most)[a-z\s]{1,40}\s|(?:exactly|about|only|a total of)\s)?", FLAGS
 )
 COUNTED_FIRST = re.compile(
-    r"\s(?!of\b|in\b|more\b|or\b|and\b)(?:[a-z]+\s){0,2}?(?:[a-z]+s|people|children|men|women)"
+    r"\s(?!of\b|in\b|more\b|or\b|and\b)(?:[A-Za-z]+\s){0,3}?(?:[a-z]+s|people|children|men|women)"
     r"\s(?!and\b|or\b|of\b)[a-z]+"
+)
+PERCENT_FIRST = re.compile(
+    r"(?:\s(?:percent|kg|kilograms|grams|lit(?:re|er)s|tons|tonnes))?\sof\s(?:(?:all|the|its)\s)?(?:[A-Za-z.'-]+\s){1,4}?(?!and\b|or\b|of\b)[a-z]{2,}"
 )
 # After a number: it is less than it looks, or a second one follows.
 _ALTERING = """

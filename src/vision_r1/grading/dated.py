@@ -24,7 +24,7 @@ _PHRASE = re.compile(
     FLAGS,
 )
 _TWICE = re.compile(
-    rf"\b(?:in|by|during)\s{_YEAR}\b.*\b(?:and|while|but|to)\b.*\b(?:in|by|during)\s{_YEAR}\b", FLAGS | re.DOTALL
+    rf"\b(?:in|by|during)\s{_YEAR}\b.*\b(?:and|while|but)\b.*\b(?:in|by|during)\s{_YEAR}\b", FLAGS | re.DOTALL
 )
 # Two dates set two statements apart: "in 2019 there were 12 and in 2020 there were 15".
 _MOST = 1

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,120})\*\*")
-_SUMS = ["equal", "sponds", "up", "comes", "counts", "simplifies", "leads", "points"]
+_SUMS = ["equal", "sponds", "up", "comes", "counts", "simplifies", "leads", "points", "belongs"]
 _MEASURES = [
     "value",
     "total",

@@ -22,8 +22,9 @@ _SINCE = re.compile(r"(?:since|because|as)\s[^,]{1,100},\s", FLAGS)
 _ASKS = re.compile(r"(?:is|are|was|were|does|do|did|can|could|what|why|how)\s", FLAGS)
 # "AB is 5, and its double would be 10" says two things.
 _AND_ANOTHER = re.compile(
-    r"(?:\s(?:is|are|was|were|equals?|be)\s|=).*(?:,\s(?:and|while|but)|;)\s(?:its|his|her|their|the|twice|half|that)\s"
-    r"[^,;=]{1,60}(?:\s(?:is|are|was|were|equals?|be)\s|=)",
+    r"(?:\s(?:is|are|was|were|equals?|be)\s|=).*(?:,\s(?:and|while|but)|;)\s"
+    r"(?:(?:its|his|her|their|the)\s(?:[a-z]+\s)?(?:supplement|complement|double|half|reciprocal|inverse|opposite|square"
+    r"|remainder|rest|others?)\b|(?:twice|half|double)\s|[^,;=]{1,60}\swould\sbe\s)",
     FLAGS | re.DOTALL,
 )
 _COLON = re.compile(r":\s")
@@ -45,7 +46,7 @@ _PART = re.compile(r"(?<![0-9])[0-9]{1,2}$")
 _LABEL = re.compile(rf"(?:the\s)?{any_of(_LABELS)}s?", FLAGS)
 
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
-_ABBREVIATION = re.compile(r"(?:^|[\s.(])(?:[ap]\.m|st|mr|mrs|dr|vs|i\.e|e\.g)$", FLAGS)
+_ABBREVIATION = re.compile(r"(?:^|[\s.(])(?:[ap]\.m|st|mr|mrs|dr|vs|i\.e|e\.g|inc|ltd|corp|jr)$", FLAGS)
 _ETC = re.compile(r"(?:^|\s)etc\s?[a-z]$", re.ASCII)
 _INITIALS = re.compile(r"[A-Z]\.[A-Z]\Z")
 _NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", FLAGS)
