@@ -25,6 +25,7 @@ from vision_r1.grading.clauses import (
     supposes,
     without_contrast,
     without_label,
+    without_remarks,
 )
 from vision_r1.grading.emphasis import emphasised
 from vision_r1.grading.number import parse_number
@@ -173,7 +174,7 @@ def _only_notes(sentence: str, before: str) -> bool:
 
 def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
     yield sentence.replace("**", "")
-    if adds_another(sentence) or dated_twice(sentence):
+    if adds_another(sentence) or dated_twice(without_remarks(sentence)):
         return
     clause = main_clause(without_contrast(_PRICE_IN_MATHS.sub(r"$\1", sentence)))
     plain = clause.replace("**", "")

@@ -12,7 +12,7 @@ from vision_r1.grading.phrases import FLAGS, SPEAKS_OF_ANOTHER, any_of
 _DENYING = """
     not no never neither nor none cannot without wrong incorrect false except instead unless if whether
     supposed guess\\w* unknown unclear unsure unable sorry doubt\\w* but however although though
-    actually wait hmm might could would rather rul(?:e|es|ed|ing)_out eliminat\\w+ exclud\\w+
+    actually wait(?!_[0-9]) hmm might could would rather rul(?:e|es|ed|ing)_out eliminat\\w+ exclud\\w+
     contradict\\w* mistak\\w+ trap fails? unlike impossible tempting too_[a-z]+ next_to torn plausible
     possible ambiguous expected be_able_to to_say to_tell every any gold reference ground_truth options?
     choices? we_know is_known given_as given_that different_from opposite other_than apart_from"""
@@ -76,7 +76,7 @@ REMARK = re.compile(
     r"|(?<!\bat)(?<!\bis)(?<!\bbe)(?<!\bto)(?<!point)(?<!vertex)(?<!centre)(?<!center)"
     r"\s\((?![A-J]\))[^()]*\)(?=\W*\Z)"
     r"|,\s(?:ahead\sof|matching|saving|beating|exceeding|(?:just|only|exactly)?\s?[a-z]+\s(?:years?|months?|days?|weeks?)"
-    r"\s(?:before|after|earlier|later))\b.*\Z"
+    r"\s(?:before|after|earlier|later)(?!,)|up\sfrom|down\sfrom)\b.*\Z"
     r"|,\sand\s(?:it|they)\s(?:fell|rose|grew|declined|dropped|increased|decreased|stayed|remained|opens?)\b[^0-9]*\Z"
     r"|;\s(?:the\s)?[A-Z][A-Za-z\s]{1,30}\s(?:followed|came\ssecond)\b.*\Z",
     FLAGS | re.DOTALL,
@@ -123,7 +123,7 @@ _NAMED = """
 _MEASURE = """total mean average sum value height length area volume perimeter probability ratio difference
     distance age_gap gap"""
 FILLER = re.compile(
-    r"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to|an example of|the data (?:of|for)"
+    r"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to|(?:an )?example of|(?:the )?data (?:of|for)"
     rf"|the year of|(?:(?:an?|the)\s)?{any_of(_MEASURE)}\sof)\s"
     rf"|{any_of(_NAMED)}\s(?=[(\"'“*]*(?:[A-J]\b|[0-9]))"
     r"|(?:closest|correct|right|matching)\s(?:option|choice|answer|picture|figure)\sis\s)",
@@ -198,7 +198,7 @@ _COUNTING = f"""
     gained sold earn(?:s|ed)? makes? made pays? paid saves? saved uses? used weighs? measures? contains?
     holds? shows? reads? reached received bought totals? won scored takes? took lasts? leaves? leaves_at
     arrives_at (?:was|were|is|are)_[a-z]+ed_by counts? counted gets? got differ(?:s|ed)?_by recorded
-    waits? pays? ran walked drove (?:is|are|lies?|stands?)_(?:inside|within) (?!{_NO_COUNTING})[a-z]{3,}ed
+    waits? pays? ran walked drove (?:is|are|lies?|stands?)_(?:inside|within) (?!{_NO_COUNTING})[a-z]{{3,}}ed
     equals? accounts?_for (?:total|value|sum|average|height|length|area)_of makes?_up constitutes?
     comprises? owes? owns?"""
 COUNTS = re.compile(

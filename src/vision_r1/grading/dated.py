@@ -20,11 +20,12 @@ _PARTS = """the early late mid year(?:s)? season(?:_of)? fiscal_year
 _DATE = rf"(?:{any_of(_PARTS)}\s){{0,3}}(?:{any_of(_MONTHS)}\s(?:[0-9]{{1,2}},?\s)?)?{_YEAR}"
 _PHRASE = re.compile(
     rf"(?:,\s)?\b(?:in|during|by|as\sof|on|for|between|from|over|at\sthe\send\sof)\s{_DATE}"
-    rf"(?:\s?(?:and|to|through|until|[-/])\s?(?:{_DATE}|[0-9]{{2}})|/[0-9]{{2}})?(?:\sseason)?{_ENDED}(?:,(?=\s))?",
+    rf"(?:\s?(?:and|to|through|until|[-/])\s?(?:{_DATE}|[0-9]{{2}})|/[0-9]{{2}})?(?:\sseason)?{_ENDED}",
     FLAGS,
 )
 _TWICE = re.compile(
-    rf"\b(?:in|by|during)\s{_YEAR}\b.*\b(?:and|while|but)\b.*\b(?:in|by|during)\s{_YEAR}\b", FLAGS | re.DOTALL
+    rf"\b(?:in|by|during)\s(?:the\s)?{_YEAR}\b.*(?:\b(?:and|while|but)\b|;).*\b(?:in|by|during)\s(?:the\s)?{_YEAR}\b",
+    FLAGS | re.DOTALL,
 )
 # Two dates set two statements apart: "in 2019 there were 12 and in 2020 there were 15".
 _MOST = 1
@@ -41,5 +42,6 @@ def without_date(clause: str) -> str:
     found = list(_PHRASE.finditer(text))
     if len(found) != _MOST:
         return clause
-    rest = f"{text[: found[0].start()]}{text[found[0].end() :]}".strip()
+    before, after = text[: found[0].start()], text[found[0].end() :]
+    rest = f"{before.rstrip()}{after}" if before.strip() else after.lstrip(", ")
     return rest if VALUE.search(rest) or SPELT.search(rest) else clause

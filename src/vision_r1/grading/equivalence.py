@@ -60,7 +60,9 @@ _ASSIGNS = re.compile(r"(?<![A-Za-z\\])([A-Za-z])\s?=\s?[-+$\\0-9]")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?")
 _SCALED = re.compile(
-    r"([$€£]?[0-9]+(?:\.[0-9]+)?)\s(?:million|billion|trillion)(?:\s(?:dollars?|euros?|pounds?|people))?", re.IGNORECASE
+    r"([$€£]?[0-9]+(?:\.[0-9]+)?)\s(?:million|billion|trillion)"
+    r"\s(?:us\s|u\.s\.\s)?(?:dollars?|euros?|pounds?)",
+    re.IGNORECASE,
 )
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
@@ -259,9 +261,9 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
 
 
 def _without_scale(answer: str, gold: Number) -> str | None:
-    """ "2.5 million" without its word of magnitude, where the gold is a bare 2.5: a chart in millions.
+    """ "197 billion euros" without its word of magnitude, where the gold is a bare 197: a chart in billions.
 
-    Only for golds below 1,000, and for the same figure: read by value the two would be a million times apart.
+    Only for amounts of money and golds below 1,000, and for the same figure; "12 million" is not 12.
     """
     scaled = _SCALED.fullmatch(answer) if abs(gold.value) < 1000 else None
     figure = parse_number(scaled[1]) if scaled else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from vision_r1.grading.number import approximates, parse_number
+from vision_r1.grading.number import close_to, parse_number
 from vision_r1.grading.phrases import COMPARES, DENIES, FLAGS, TOP, UNFINISHED
 from vision_r1.grading.text import hedges, plain_math
 from vision_r1.grading.units import canonical_unit
@@ -29,8 +29,13 @@ _REMARK = re.compile(
     r"|(?P<next>(?:followed\sby|ahead\sof)\s[^,.;]{1,60}$))",
     FLAGS,
 )
-_HEAD = re.compile(r"(.{1,40}?),?\s(?:because|since|(?<=,\s)as(?=\s(?:the|it|they|only|each|all)\b))\s(.+)", FLAGS | re.DOTALL)
-_RESULT = re.compile(r"(?:=|\b(?:is|are|equals|makes|gives)\b)\s?([-+]?\$?[0-9][0-9.,/]*(?:\s?%)?)(?=[\s,.;)]|\Z)", FLAGS)
+_HEAD = re.compile(
+    r"(.{1,40}?),?\s(?:because|since|(?<=,\s)as(?=\s(?:the|it|they|only|each|all)\b))\s(.+)",
+    FLAGS | re.DOTALL,
+)
+_RESULT = re.compile(
+    r"(?:=|\b(?:is|are|equals|makes|gives)\b)\s?([-+]?\$?[0-9][0-9.,/]*(?:\s?%)?)(?=[\s,.;)]|\Z)", FLAGS
+)
 _LONE_LETTER = re.compile(r"\b[A-J]\b")
 # "21.6, the mean of 18, 20 and 25": what the answer was worked out from.
 _TAKEN_OF = re.compile(
@@ -38,7 +43,8 @@ _TAKEN_OF = re.compile(
     FLAGS,
 )
 _RANGE_SHARE = re.compile(
-    r"([0-9]{1,4}\s?-\s?[0-9]{1,4}(?:\s[a-z]+)?),\s(?:with|at)\s(?:an?\s[a-z]+\sof\s|about\s)?[0-9.]+\s?(?:%|percent)", FLAGS
+    r"([0-9]{1,4}\s?-\s?[0-9]{1,4}(?:\s[a-z]+)?),\s(?:with|at)\s(?:an?\s[a-z]+\sof\s|about\s)?[0-9.]+\s?(?:%|percent)",
+    FLAGS,
 )
 _ASIDE = re.compile(r"(.{1,120}?)\s\(([^()]{1,80})\)")
 _ALSO = re.compile(r"(?:or|i\.e\.|that is|=|≈|about)[,\s]*", FLAGS)
@@ -76,7 +82,12 @@ def _settled_before_reason(text: str) -> str:
         return ""
     head, why = found[1], re.sub(r"\beach other\b", "", found[2])
     number = parse_number(plain_math(head))
-    if not (number or _LONE_OPTION.fullmatch(head)) or hedges(why) or DENIES.search(why) or _UNDOES.search(why):
+    if (
+        not (number or _LONE_OPTION.fullmatch(head))
+        or hedges(why)
+        or DENIES.search(why)
+        or _UNDOES.search(why)
+    ):
         return ""
     results = [parse_number(plain_math(result)) for result in _RESULT.findall(why)]
     same = number is None or all(result is None or result.value == number.value for result in results)
@@ -104,14 +115,22 @@ def without_aside(answer: str) -> str:
     main, inner = aside[1], aside[2]
     number, other = parse_number(plain_math(main)), parse_number(_ALSO.sub("", plain_math(inner)))
     if number is not None and other is not None:
-        shown = number.unit is None and other.unit == "%" and approximates(number.value * 100, other)
+        shown = number.unit is None and other.unit == "%" and close_to(other, number.value * 100, None)
         return main if shown or other.value == number.value else answer
+    if _initials(main) == inner.replace(".", "").upper():
+        return main
     named = len(main) > 1 and not VALUE.search(main) and not any(char in main for char in "\\=():")
     if (named and other is not None) or (_OPTION.fullmatch(inner) and (named or number)):
         return main
     plain = not (hedges(inner) or DENIES.search(inner) or COMPARES.search(inner) or has_value(inner))
     source = canonical_unit(inner) or (plain and _SOURCE.fullmatch(inner) and not _UNDOES.search(inner))
     return main if number is not None and source else answer
+
+
+def _initials(name: str) -> str:
+    """ "United Kingdom" -> "UK"; nothing for one word."""
+    words = name.split()
+    return "".join(word[0] for word in words).upper() if len(words) > 1 else ""
 
 
 def has_value(text: str) -> bool:

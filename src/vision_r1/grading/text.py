@@ -36,7 +36,9 @@ _SIZED_BRACKET = re.compile(r"\\(?:left|right)(?=[()\[\]|\\])")
 _THIN_SPACE = re.compile(r"\\[,;:](?![0-9]{3})|(?<!\\)\\\s|\\q?quad(?![a-zA-Z])")
 # A price in dollars of mathematics, and formulas that make one answer: "$x<1$ or $x>4$".
 _PRICE = re.compile(r"\$(\\\$[0-9][0-9.,]*)\$")
-_FORMULAS = re.compile(r"\$[^$\n]{1,80}\$(?:\s?(?:,|;|,?\s(?:or|and)|∪|\\cup)\s?\$[^$\n]{1,80}\$){1,6}", re.IGNORECASE)
+_FORMULAS = re.compile(
+    r"\$[^$\n]{1,80}\$(?:\s?(?:,|;|,?\s(?:or|and)|∪|\\cup)\s?\$[^$\n]{1,80}\$){1,6}", re.IGNORECASE
+)
 _DAY_HALF = re.compile(r"\b([ap])\.\s?m\b\.?")
 _HYPHEN = re.compile(r"(?<=[a-z]{3})-(?=[a-z]{3})")
 _OVERLINE = re.compile(r"\\(?:overline|widehat)\s?\{([^{}]*)\}")
