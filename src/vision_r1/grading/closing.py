@@ -27,9 +27,9 @@ from vision_r1.grading.clauses import (
     without_label,
     without_remarks,
 )
+from vision_r1.grading.dated import dated_twice, without_date
 from vision_r1.grading.emphasis import emphasised
 from vision_r1.grading.number import parse_number
-from vision_r1.grading.dated import dated_twice, without_date
 from vision_r1.grading.sentences import adds_another, last_sentence
 from vision_r1.grading.text import hedges
 from vision_r1.grading.words import with_digits
@@ -165,7 +165,7 @@ def _without_added(line: str) -> str:
 
 
 def _only_notes(sentence: str, before: str) -> bool:
-    """Whether a last sentence states no value after one that concludes: "So it is small. The large ones ..."."""
+    """Whether a last sentence states no value after one that concludes: "So it is small. The rest fits."."""
     if denies(sentence) or hedges(sentence) or "?" in sentence:
         return False
     concluded = _THEREFORE.match(last_sentence(before)) is not None
@@ -212,7 +212,7 @@ def _forms(claim: str, clause: str, lettered: bool) -> Iterator[str]:
         yield f"{parts[1]}/{parts[2]}"
     if (listed := _COUNT_OF_LIST.match(claim)) and _counts_list(listed[1], listed[2]):
         yield listed[1]
-    if figure := _MAGNITUDE.fullmatch(claim):
+    if claim != clause and (figure := _MAGNITUDE.fullmatch(claim)):
         yield figure[1]
     if lettered and (label := _LABELLED.fullmatch(claim)):
         yield label[1]

@@ -45,7 +45,7 @@ GROUNDS = re.compile(
     FLAGS,
 )
 CONCLUDES = re.compile(
-    rf"(?:[,;:]\s(?:and\s)?|\sand\s|\A\W*(?:and\s)?){any_of(_THEREFORE)}\b,?\s(?:the\s(?=answer)|that\s)?"
+    rf"(?:[,;:]\s(?:and\s(?!then\b))?|\sand\s(?!then\b)|\A\W*(?:and\s)?){any_of(_THEREFORE)}\b,?\s(?:the\s(?=answer)|that\s)?"
     r"|(?:\A|,\s)(?:(?:which|this|that|it)\s(?:means|shows|implies|follows)"
     r"|we\s(?:conclude|see|find|get))\sthat\s",
     FLAGS,
@@ -57,7 +57,7 @@ CONTRAST = re.compile(
 )
 # "33 students sold more than 3 boxes": the figure of the question is said again.
 CONDITION = re.compile(
-    rf"(?<=[a-z])\s(?:(?:that|which|who)\s(?:[a-z]+\s){{0,2}})?"
+    r"(?<=[a-z])\s(?:(?:that|which|who)\s(?:[a-z]+\s){0,2})?"
     r"(?:(?:more|fewer|less|greater|higher|lower|older|younger)\sthan|at\s(?:least|most)|exceed(?:s|ed)?)"
     r"\s(?:[0-9][0-9.,]*|one|two|three|four|five|six|seven|eight|nine|ten)\b%?(?:\s[a-z]+){0,4}\W*\Z",
     FLAGS,
@@ -75,9 +75,11 @@ REMARK = re.compile(
     rf"|,\s(?:as|with|at|before|after|until|the\s{_TOP}|far|just|followed|well|so that)\b.*\Z"
     r"|(?<!\bat)(?<!\bis)(?<!\bbe)(?<!\bto)(?<!point)(?<!vertex)(?<!centre)(?<!center)"
     r"\s\((?![A-J]\))[^()]*\)(?=\W*\Z)"
-    r"|,\s(?:ahead\sof|matching|saving|beating|exceeding|(?:just|only|exactly)?\s?[a-z]+\s(?:years?|months?|days?|weeks?)"
+    r"|,\s(?:ahead\sof|matching|saving|beating|exceeding"
+    r"|(?:just|only|exactly)?\s?[a-z]+\s(?:years?|months?|days?|weeks?)"
     r"\s(?:before|after|earlier|later)(?!,)|up\sfrom|down\sfrom)\b.*\Z"
-    r"|,\sand\s(?:it|they)\s(?:fell|rose|grew|declined|dropped|increased|decreased|stayed|remained|opens?)\b[^0-9]*\Z"
+    r"|,\sand\s(?:it|they)\s(?:fell|rose|grew|declined|dropped|increased|decreased|stayed|remained|opens?)\b"
+    r"[^0-9]*\Z"
     r"|;\s(?:the\s)?[A-Z][A-Za-z\s]{1,30}\s(?:followed|came\ssecond)\b.*\Z",
     FLAGS | re.DOTALL,
 )
@@ -99,9 +101,11 @@ _PASSIVE = any_of(
 )
 _BEING = rf"""
     therefore thus hence then indeed simply exactly clearly approximately equal_to given_by located_in
-    replaced_by located_in (?:most_)?likely_taken drawn_with labell?ed {_PASSIVE}_(?:by|in|as|on) drawn_in painted colou?red shaded(?:_in)?"""
+    replaced_by located_in (?:most_)?likely_taken drawn_with
+    labell?ed {_PASSIVE}_(?:by|in|as|on) drawn_in painted colou?red shaded(?:_in)?"""
 _STATING = """
-    represents? denotes? (?:stops?|stopped|points?)_at stands?_(?:for|in) shows?_the_data_(?:of|for) corresponds?_to match(?:es|ed)? gives?(?:_us)? yields?
+    represents? denotes? (?:stops?|stopped|points?)_at stands?_(?:for|in) shows?_the_data_(?:of|for)
+    corresponds?_to match(?:es|ed)? gives?(?:_us)? yields?
     leaves(?:_only|_us_with)? belongs?_to (?:intersect|meet|cross|touch)(?:s|es)?_at leads?_to
     results?_in amount(?:s|ed)?_to comes?_(?:out_)?to adds?_up_to sums?_to simplifies_to reduces_to
     evaluates_to works_out_to turns?_out_to_be covers? spans?
@@ -117,13 +121,15 @@ STATES = re.compile(
 
 # What a letter or a figure is the name of: "picture D", "the range 10–15".
 _NAMED = """
-    period pictures? figures? image options? choice diagram graph shape pattern panel row column box cube numbers?
+    period pictures? figures? image options? choice diagram graph
+    shape pattern panel row column box cube numbers?
     letter card piece range interval flower statement net view tile symbol drawing sketch map plan path
     arrangement label shadow age_group country year month day value colou?r answer clock_time"""
 _MEASURE = """total mean average sum value height length area volume perimeter probability ratio difference
     distance age_gap gap"""
 FILLER = re.compile(
-    r"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to|(?:an )?example of|(?:the )?data (?:of|for)"
+    r"(?:(?:the|an?|about|approximately|roughly|around|exactly|in|on|at|by|likely|therefore|thus|equal to"
+    r"|(?:an )?example of|(?:the )?data (?:of|for)"
     rf"|the year of|(?:(?:an?|the)\s)?{any_of(_MEASURE)}\sof)\s"
     rf"|{any_of(_NAMED)}\s(?=[(\"'“*]*(?:[A-J]\b|[0-9]))"
     r"|(?:closest|correct|right|matching)\s(?:option|choice|answer|picture|figure)\sis\s)",

@@ -1,4 +1,4 @@
-"""When something was so: "As of June 27, 2020, X operated 583 stores" and "50 people in 2020" give one number.
+"""When something was so: "As of June 27, 2020, X operated 583 stores" gives one number.
 
 A phrase that only dates a statement is set aside, but not where nothing else would be left to claim: in
 "It was built in 1884" the year is what is stated.

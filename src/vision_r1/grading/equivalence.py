@@ -60,8 +60,8 @@ _ASSIGNS = re.compile(r"(?<![A-Za-z\\])([A-Za-z])\s?=\s?[-+$\\0-9]")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?")
 _SCALED = re.compile(
-    r"([$€£]?[0-9]+(?:\.[0-9]+)?)\s(?:million|billion|trillion)"
-    r"\s(?:us\s|u\.s\.\s)?(?:dollars?|euros?|pounds?)",
+    r"(\\?[$€£]?[0-9][0-9,]*(?:\.[0-9]+)?)\s(million|billion|trillion)"
+    r"(\s(?:us\s|u\.s\.\s)?(?:dollars?|euros?|pounds?))?",
     re.IGNORECASE,
 )
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
@@ -122,9 +122,7 @@ def _compare_claims(text: str, spec: GradeSpec, nested: bool = False) -> _Result
         wanted = choice.resolve(unwrap(spec.gold), spec.options).indices
         if not choice.letters_in(without_reason(text)) <= (wanted or choice.letters_in(spec.gold)):
             return None  # the letter that a sentence names beside a text must be the text's
-    if _assigns_another(text, spec.gold):
-        return None
-    for claim in claims(text):
+    for claim in () if _assigns_another(text, spec.gold) else claims(text):
         if _noun_fits(claim, spec):
             result = _compare(claim.text, spec)
             if result[0] == "wrong" and "=" in claim.text and claim.text != text and not nested:
@@ -248,8 +246,8 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     plain = joined_thousands(plain_math(text))
     number = parse_number(plain, spec.unit)
     if gold_number and number:
-        if gold_number.unit is None and not spec.unit and (unscaled := _without_scale(plain, gold_number)):
-            return "right", "equal", unscaled
+        if figure := _without_scale(plain, gold_number, spec.unit):
+            return "right", "equal", figure
         if divides_out(plain, number, gold):
             return "wrong", "unevaluated", plain
         found = compare_numbers(gold_number, number, spec.precision, spec.unit)
@@ -260,14 +258,18 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     return _compare_symbolic(plain, wanted, gold_number, spec, number)
 
 
-def _without_scale(answer: str, gold: Number) -> str | None:
-    """ "197 billion euros" without its word of magnitude, where the gold is a bare 197: a chart in billions.
+def _without_scale(answer: str, gold: Number, unit: str | None) -> str | None:
+    """The figure of "197 billion euros" for a bare 197, of a chart in billions; None for any other answer.
 
-    Only for amounts of money and golds below 1,000, and for the same figure; "12 million" is not 12.
+    The unit of the problem names the scale; where it has none, an amount of money for a gold below 1,000 is
+    read so, too. The figures must be the same, and "12 million" is not 12.
     """
-    scaled = _SCALED.fullmatch(answer) if abs(gold.value) < 1000 else None
-    figure = parse_number(scaled[1]) if scaled else None
-    return scaled[1] if scaled and figure and figure.value == gold.value else None
+    scaled = None if gold.unit else _SCALED.fullmatch(answer)
+    if scaled is None or (number := parse_number(scaled[1])) is None or number.value != gold.value:
+        return None
+    if unit:
+        return scaled[1] if unit.casefold().split()[0] == scaled[2].casefold() else None
+    return scaled[1] if abs(gold.value) < 1000 and ("$" in scaled[1] or scaled[3]) else None
 
 
 def _compare_symbolic(

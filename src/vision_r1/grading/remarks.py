@@ -36,6 +36,7 @@ _HEAD = re.compile(
 _RESULT = re.compile(
     r"(?:=|\b(?:is|are|equals|makes|gives)\b)\s?([-+]?\$?[0-9][0-9.,/]*(?:\s?%)?)(?=[\s,.;)]|\Z)", FLAGS
 )
+_TOO = re.compile(r"\btoo\b", FLAGS)
 _LONE_LETTER = re.compile(r"\b[A-J]\b")
 # "21.6, the mean of 18, 20 and 25": what the answer was worked out from.
 _TAKEN_OF = re.compile(
@@ -76,7 +77,7 @@ def without_reason(text: str) -> str:
 
 
 def _settled_before_reason(text: str) -> str:
-    """The value or the letter before a reason that gives figures of its own and no other result; else nothing."""
+    """The value or letter before a reason with figures of its own and no other result; else nothing."""
     found = _HEAD.fullmatch(text)
     if found is None:
         return ""
@@ -88,6 +89,8 @@ def _settled_before_reason(text: str) -> str:
         or DENIES.search(why)
         or _UNDOES.search(why)
     ):
+        return ""
+    if _TOO.search(why):  # "3000 is too much" speaks of another candidate
         return ""
     results = [parse_number(plain_math(result)) for result in _RESULT.findall(why)]
     same = number is None or all(result is None or result.value == number.value for result in results)
@@ -128,7 +131,7 @@ def without_aside(answer: str) -> str:
 
 
 def _initials(name: str) -> str:
-    """ "United Kingdom" -> "UK"; nothing for one word."""
+    """The initials of several words, UK of United Kingdom; nothing for one word."""
     words = name.split()
     return "".join(word[0] for word in words).upper() if len(words) > 1 else ""
 
