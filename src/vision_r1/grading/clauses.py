@@ -45,6 +45,7 @@ from vision_r1.grading.closing_phrases import (
     SUPPOSES,
     THAT_IS,
     TOPMOST,
+    UNIT_FIRST,
     WHICH_IS,
     WHICH_IS_EXACT,
 )
@@ -166,7 +167,7 @@ def settled_numbers(clause: str) -> tuple[str, ...]:
     before, after = text[: values[0].start()], text[values[0].end() :].rstrip(" .!")
     percent = values[0][0].endswith("%") or after.startswith(" percent")
     first = (PERCENT_FIRST if percent else COUNTED_FIRST).match(after)
-    first = first or PERCENT_FIRST.match(after) if after[:1] == " " else first
+    first = first or UNIT_FIRST.match(after)
     counted = COUNTS.search(before) or (BEFORE_COUNT.fullmatch(before) and first)
     changed = (values[0][0].endswith("%") and after.startswith(" more")) or CHANGED.search(after)
     if not counted or changed or OPERATES.search(before):

@@ -49,9 +49,12 @@ _FIGURE_LINE = re.compile(r"[*$\s]*[0-9][0-9.,/]*[*$\s]*\Z")
 _LABEL = re.compile(r"\W*(?:[A-J]|[0-9]{1,2})\W*")
 _OTHERS = re.compile(r"(?:the\s|all\s)?(?:other|others|remaining|rest)\b", re.IGNORECASE)
 _THEREFORE = re.compile(r"\W*(?:so|thus|hence|therefore)\b", re.IGNORECASE)
+_ANY_LETTER = re.compile(r"\b[B-J]\b")
 _NOTE = re.compile(r"\W*note\s(?:that|also)\b", re.IGNORECASE)
 _MAY_STATE = re.compile(
-    r"[0-9=$:*]|\b(?:is|are|was|were|be|equals?|has|have|had|answers?|result|makes?|gives?|means?|choose|pick)\b|\A\W*[A-Z]?\W*\Z",
+    r"[0-9=$:*]|\b(?:is|are|was|were|be|equals?|has|have|had|answers?|result|makes?|gives?|means?|choose|pick"
+    r"|fits?|better|best|match(?:es)?|let|seems?|looks?|also|too|contradicts?)\b|\A(?!The\b|It\b|Its\b|This\b|These\b|All\b)"
+    r"|\A\W*[A-Z]?\W*\Z",
     re.IGNORECASE,
 )
 _ADDED = re.compile(r"\s\([A-Z][^()]{1,150}\.\)\Z")
@@ -161,7 +164,8 @@ def _without_added(line: str) -> str:
         return line[: added.start()]
     rest = last_sentence(line)
     before = line.removesuffix(rest).strip()
-    return before if before and (_OTHERS.match(rest) or _only_notes(rest, before)) else line
+    others = _OTHERS.match(rest) and not _ANY_LETTER.search(rest)
+    return before if before and (others or _only_notes(rest, before)) else line
 
 
 def _only_notes(sentence: str, before: str) -> bool:

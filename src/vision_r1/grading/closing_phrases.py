@@ -157,7 +157,7 @@ SUBJECTS = tuple(
         rf"(?:{_TOP}|(?<=the\s){_OF_TWO})\b"
         r"(?!.*(?:\b(?:than|except|after|among|second)\b|,\s(?:and|but|while|whereas)\s))",
         rf"{_ARTICLE}{_SUBJECT}(?:\s(?:bar|line))?(?:\s(?:always|consistently))?\s(?:lies|is|stays)\s(?:above|below)\s(?:all\s)?the\sothers?\b(?!\s[A-Z])",
-        rf"{_ARTICLE}{_SUBJECT}\s(?:led|leads|dominated|dominates|topped|tops)\sthe\b(?!.*\b(?:than|except|after|second)\b)",
+        rf"{_ARTICLE}{_SUBJECT}\s(?:led|leads|dominated|dominates|topped|tops)\sthe\b(?!.*\b(?:than|except|after|second|until|before|list)\b)",
         rf"{_ARTICLE}{_SUBJECT}\s[a-z]{{2,12}}\s(?:more|fewer|less|{_OF_TWO})\s(?:[a-z]+\s)?than\s"
         r"(?:(?:all|any)\s(?:of\s)?)?(?:the\sothers?\b(?!\s[A-Z])|everyone|anyone|everybody|anybody)",
         rf"(?:only\s)?{_ARTICLE}(?:{any_of(_NAMED)}\s(?=[(*]*[A-J]\b))?{_SUBJECT}\s(?:corresponds?\sto\s[0-9]"
@@ -221,9 +221,9 @@ COUNTED_FIRST = re.compile(
     r"\s(?!of\b|in\b|more\b|or\b|and\b)(?:[A-Za-z]+\s){0,3}?(?:[a-z]+s|people|children|men|women)"
     r"\s(?!and\b|or\b|of\b)[a-z]+"
 )
-PERCENT_FIRST = re.compile(
-    r"(?:\s(?:percent|kg|kilograms|grams|lit(?:re|er)s|tons|tonnes))?\sof\s(?:(?:all|the|its)\s)?(?:[A-Za-z.'-]+\s){1,4}?(?!and\b|or\b|of\b)[a-z]{2,}"
-)
+_OF_THEM = r"\sof\s(?:(?:all|the|its)\s)?(?:[A-Za-z.'-]+\s){1,4}?(?!and\b|or\b|of\b)[a-z]{2,}"
+PERCENT_FIRST = re.compile(rf"(?:\spercent)?{_OF_THEM}")
+UNIT_FIRST = re.compile(rf"\s(?:kg|kilograms|grams|lit(?:re|er)s|tons|tonnes){_OF_THEM}")
 # After a number: it is less than it looks, or a second one follows.
 _ALTERING = """
     too less fewer higher lower greater smaller short times and or to(?=\\s[0-9]) per out left remaining

@@ -40,7 +40,7 @@ _TOO = re.compile(r"\btoo\b", FLAGS)
 _LONE_LETTER = re.compile(r"\b[A-J]\b")
 # "21.6, the mean of 18, 20 and 25": what the answer was worked out from.
 _TAKEN_OF = re.compile(
-    r"([^,]{1,30}),\s(the\s(?:mean|average|median|mode|sum|total|product|difference|quotient|range)\s(?:of|between)\s.{1,120})",
+    r"([^,]{1,30}),\s(the\s(?:mean|average|median|mode|sum|total|product|difference|quotient|range)\s(?:of|between)\s(?!which\b|that\b|it\b)(?:(?!\s(?:is|was|are)\s).){1,120})",
     FLAGS,
 )
 _RANGE_SHARE = re.compile(
@@ -54,7 +54,7 @@ _OPTION = re.compile(r"(?:option\s)?[A-J]")
 _LONE_OPTION = re.compile(r"(?:(?:option|choice)\s)?\(?[A-J]\)?", FLAGS)
 # A reason with one of these is about the answer itself, or is another answer.
 _UNDOES = re.compile(
-    r"\b(?:answers?|key|nothing|other|correct|right|mistake\w*|error|must|should|labels?|(?:it|this|that)\s(?:is|was|means|equals)\s\S+\W*$"
+    r"\b(?:answers?|both\s\(?[A-J]\b|key|nothing|other|correct|right|mistake\w*|error|must|should|labels?|(?:it|this|that)\s(?:is|was|means|equals)\s\S+\W*$"
     r"|(?:is|choose|pick)\s\(?[A-J]\)?\W*$)",
     re.ASCII,
 )
