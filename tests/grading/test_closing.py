@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vision_r1.grading import GradeSpec, extract, grade_response, hfrrf
 from vision_r1.grading.chains import chain_values
 from vision_r1.grading.closing import closing_claims
+from vision_r1.grading.dated import dated_twice, without_date
 
 WORK = "I go through the picture from left to right and note each of its parts, one after the other. " * 3
 # (gold, options, the last line, a line that only mentions the gold)
@@ -31,6 +32,22 @@ CASES = [
     ("6", (), "Thus, the wall misses six bricks in total.", "Thus, there were 6 errors in the list."),
     ("x < -1 or x > 2", (), "It lies above it when $x < -1$ or $x > 2$.", "It lies above it when $x < -1$."),
     ("12", (), "12 tiles are missing.", "Assume that 12 tiles are missing."),
+    (
+        "583",
+        (),
+        "As of June 27, 2020, it operated 583 shops.",
+        "In 2019 it had 604 shops, and in 2020 it had 583.",
+    ),
+    ("33", (), "33 students sold more than 3 boxes.", "More than 33 students sold 3 boxes."),
+    ("8", (), "8% of firms expected access to it in 2015.", "8% of 40 firms were small in 2015."),
+    ("concave", (), "So it is concave rather than convex.", "So it is convex rather than concave."),
+    ("UK", (), "The top bar belongs to the United Kingdom.", "The top bar belongs to Ukraine."),
+    (
+        "(2,5]",
+        (),
+        "It is all real numbers $x$ such that $2 < x \\le 5$.",
+        "Let $x$ be such that $2 < x \\le 5$.",
+    ),
     ("July 2012", (), "It was highest in July 2012, when it was 9.", "It fell from May 2010 to July 2012."),
 ]
 
@@ -92,6 +109,19 @@ def test_the_end_of_a_chain_is_claimed_only_if_the_sum_is_right(a, b, error):
     assert not list(chain_values(f"the area is {a} · {b} = {a * b + error}."))
 
 
+@given(
+    st.integers(1900, 2030),
+    st.integers(1, 1400),
+    st.sampled_from(["In {}, ", "As of May 3, {}, ", "By {}, "]),
+)
+def test_a_date_is_set_aside_and_never_the_value(year, value, lead):
+    text = f"{lead.format(year)}the chain operated {value} shops."
+    assert without_date(text) == f"the chain operated {value} shops."
+    assert without_date(f"It was built in {year}.") == f"It was built in {year}."
+    both = f"in {year} it had {value} shops and in {year + 1} it had {value + 1}."
+    assert dated_twice(both) and without_date(both) == both
+
+
 @given(st.text(max_size=300))
 def test_any_text_has_some_claims_or_none(text):
     assert all(isinstance(claim, str) for claim in closing_claims(text, ("red", "12")))
@@ -107,6 +137,10 @@ def test_any_text_has_some_claims_or_none(text):
         "(" * 5000,
         "is the most " * 2000,
         "a, which is " * 2000,
+        "in 2019 and " * 2000,
+        "is, and its half " * 2000,
+        "more than 3 " * 2000,
+        "not a " * 2000,
     ],
 )
 def test_the_time_is_bounded(text):
