@@ -114,8 +114,9 @@ def _same_text(index: int, options: Sequence[str]) -> frozenset[int]:
 
 
 def _letter_with_text(index: int, text: str, options: Sequence[str]) -> Choice:
-    named_only = all(_LETTER.fullmatch(option) for option in options) and not DENIES.search(text)
-    if not options or (options and named_only):
+    # Options that are pictures have nothing but their letters for a text.
+    pictures = all(_squeeze(option) == chr(97 + place) for place, option in enumerate(options))
+    if not options or (pictures and not DENIES.search(text)):
         lone = {ord(letter) - 65 for letter in _LONE_LETTER.findall(text)} - {index}
         return Choice(frozenset(), "several_answers") if lone else Choice(frozenset({index}))
     bracketed = _BRACKETED.fullmatch(text)
