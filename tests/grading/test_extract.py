@@ -103,3 +103,20 @@ def test_a_formatted_and_a_bare_answer_get_the_same_verdict():
     for text in ("12", "<think>x</think><answer>12</answer>", "The answer is 12.", "\\boxed{12}"):
         assert grade_response(text, GradeSpec("12")).correct
         assert not grade_response(text, GradeSpec("13")).correct
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("<REASONING> It is 80. </REASONING> <CONCLUSION> B </CONCLUSION>", "B"),
+        ("<CONCLUSION> The answer is B. </CONCLUSION>", "B"),
+        ("◁think▷The answer is A.◁/think▷The answer is B.", "B"),
+        ("It is <|begin_of_box|>16<|end_of_box|> or so.", "16"),
+    ],
+)
+def test_the_tags_of_other_models_are_read(response, answer):
+    assert extract(response).answer == answer
+
+
+def test_a_conclusion_that_is_taken_back_is_no_answer():
+    assert extract("<CONCLUSION> B </CONCLUSION> Wait, it is C.").answer != "B"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from vision_r1.grading.number import Number, close_to, parse_number, variable_of
+from vision_r1.grading.phrases import DENIES
 from vision_r1.grading.text import normalize_text, plain_math, unwrap
 
 _LETTER = re.compile(
@@ -19,11 +20,11 @@ _LETTER = re.compile(
     re.IGNORECASE,
 )
 _LETTER_TEXT = re.compile(
-    r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:]?\s?|\s?[.:=]\s?|\s(?=\())(\S.*)",
+    r"(?:(?:option|choice)\s)?[(\[]?([A-Z])(?:[)\]][.:,]?\s?|\s?[.:;=]\s?|\s(?=\())(\S.*)",
     re.DOTALL | re.IGNORECASE,
 )
 _LETTER_EQUALS = re.compile(r"(?:[^=]{0,80}(?:\b(?:is|answer)|:)\s)?\(?([A-J])\)?\s?=")
-_LETTER_COMMA = re.compile(r"([A-Z]),\s(\S.*)", re.DOTALL)
+_LETTER_COMMA = re.compile(r"(?:[Oo]ption\s|[Cc]hoice\s)?\(?([A-Z])\)?,\s(\S.*)", re.DOTALL)
 _IN_FIGURE = re.compile(
     r"(?:sin|cos|tan|angle|∠|points?|line|sides?|arc|vertex|circle|\\)\s?[A-J]\b|\b[A-J]\s?[=′']",
     re.IGNORECASE,
@@ -113,7 +114,9 @@ def _same_text(index: int, options: Sequence[str]) -> frozenset[int]:
 
 
 def _letter_with_text(index: int, text: str, options: Sequence[str]) -> Choice:
-    if not options:
+    # Options that are pictures have nothing but their letters for a text.
+    pictures = all(_squeeze(option) == chr(97 + place) for place, option in enumerate(options))
+    if not options or (pictures and not DENIES.search(text)):
         lone = {ord(letter) - 65 for letter in _LONE_LETTER.findall(text)} - {index}
         return Choice(frozenset(), "several_answers") if lone else Choice(frozenset({index}))
     bracketed = _BRACKETED.fullmatch(text)
@@ -153,4 +156,4 @@ def _squeeze(text: str) -> str:
     r"""Text without spaces and dollars; LaTeX keeps its case (\Delta is not \delta)."""
     plain = plain_math(text)
     normal = plain if "\\" in plain else normalize_text(plain)
-    return normal.translate(_IGNORED)
+    return normal.replace("\\(", "").replace("\\)", "").translate(_IGNORED)

@@ -30,6 +30,7 @@ from vision_r1.grading.number import (
     close_to,
     compare_numbers,
     parse_number,
+    variable_of,
     without_variable,
 )
 from vision_r1.grading.polynomial import same_equation
@@ -55,8 +56,14 @@ _BRACKETS = {"(": ")", "[": "]"}
 _AND = re.compile(r",?\s(?:and|&)\s|,\s?")
 _APPROXIMATES = re.compile(r"\s*(?:\\approx|≈)\s*")
 _SOLVED = re.compile(r"[A-XZa-xz]\s?=\s?([^=]+)")
+_ASSIGNS = re.compile(r"(?<![A-Za-z\\])([A-Za-z])\s?=\s?[-+$\\0-9]")
 _POINT_NAME = re.compile(r"^[A-Z]'?\s?(?:=\s?)?(?=\()")
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?")
+_SCALED = re.compile(
+    r"(\\?[$€£]?[0-9][0-9,]*(?:\.[0-9]+)?)\s(million|billion|trillion)"
+    r"(\s(?:us\s|u\.s\.\s)?(?:dollars?|euros?|pounds?))?",
+    re.IGNORECASE,
+)
 _EQUATION = re.compile(r"[^=<>]+=[^=<>]+")
 
 
@@ -115,7 +122,7 @@ def _compare_claims(text: str, spec: GradeSpec, nested: bool = False) -> _Result
         wanted = choice.resolve(unwrap(spec.gold), spec.options).indices
         if not choice.letters_in(without_reason(text)) <= (wanted or choice.letters_in(spec.gold)):
             return None  # the letter that a sentence names beside a text must be the text's
-    for claim in claims(text):
+    for claim in () if _assigns_another(text, spec.gold) else claims(text):
         if _noun_fits(claim, spec):
             result = _compare(claim.text, spec)
             if result[0] == "wrong" and "=" in claim.text and claim.text != text and not nested:
@@ -125,6 +132,13 @@ def _compare_claims(text: str, spec: GradeSpec, nested: bool = False) -> _Result
             if result[0] == "right" and not _names_other_option(text, spec):
                 return "right", "equal_claim", result[2] or claim.text
     return None
+
+
+def _assigns_another(text: str, gold: str) -> bool:
+    """Whether a text gives a value to a letter, and not to that of the gold: "y = 2" for "x = 2"."""
+    wanted = _SOLVED.fullmatch(plain_math(gold))
+    given = set(_ASSIGNS.findall(plain_math(text))) if wanted else set()
+    return bool(given) and plain_math(gold)[0] not in given
 
 
 def _compare_approximated(text: str, spec: GradeSpec) -> _Result | None:
@@ -232,6 +246,8 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     plain = joined_thousands(plain_math(text))
     number = parse_number(plain, spec.unit)
     if gold_number and number:
+        if figure := _without_scale(plain, gold_number, spec.unit):
+            return "right", "equal", figure
         if divides_out(plain, number, gold):
             return "wrong", "unevaluated", plain
         found = compare_numbers(gold_number, number, spec.precision, spec.unit)
@@ -240,6 +256,20 @@ def _compare_value(text: str, gold: str, spec: GradeSpec) -> _Result:
     if "=" not in wanted:
         plain = without_variable(plain)
     return _compare_symbolic(plain, wanted, gold_number, spec, number)
+
+
+def _without_scale(answer: str, gold: Number, unit: str | None) -> str | None:
+    """The figure of "197 billion euros" for a bare 197, of a chart in billions; None for any other answer.
+
+    The unit of the problem names the scale; where it has none, an amount of money for a gold below 1,000 is
+    read so, too. The figures must be the same, and "12 million" is not 12.
+    """
+    scaled = None if gold.unit else _SCALED.fullmatch(answer)
+    if scaled is None or (number := parse_number(scaled[1])) is None or number.value != gold.value:
+        return None
+    if unit:
+        return scaled[1] if unit.casefold().split()[0] == scaled[2].casefold() else None
+    return scaled[1] if abs(gold.value) < 1000 and ("$" in scaled[1] or scaled[3]) else None
 
 
 def _compare_symbolic(
@@ -321,10 +351,17 @@ def _compare_option(text: str, wanted: frozenset[int], reason: str, spec: GradeS
         same = said in (says[index] for index in wanted)
         return ("right" if same else "wrong"), "equal" if same else "different", None
     plain = plain_math(text)
-    if lettered := choice.lettered_text(plain):
+    lettered = choice.lettered_text(plain)
+    if lettered and lettered[0] < len(spec.options):  # the r of "r = 2" is no option
         if lettered[0] not in wanted:
             return "wrong", reason, None
         plain = lettered[1]
+    option = plain_math(spec.options[min(wanted)])
+    if same_form(plain, option, lambda item, other: item == other):
+        return "right", "equal", None
+    names = {variable_of(text) for text in (plain, option)} - {""}
+    if len(names) > 1:  # "y = 2" is not "x = 2"
+        return "wrong", reason, None
     result = _compare_value(plain, unwrap(spec.options[min(wanted)]), spec)
     return ("wrong", reason, None) if result == _DIFFERENT else result
 

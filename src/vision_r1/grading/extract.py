@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vision_r1.grading.retractions import retraction
+from vision_r1.grading.clauses import about_work, supposes
+from vision_r1.grading.retractions import retraction, takes_back
+from vision_r1.grading.sentences import last_sentence, sentence_ends
 from vision_r1.grading.text import hedges, normalize_text
 
 _MAX_BARE = 200
 _FLAGS = re.IGNORECASE | re.ASCII
 
 _ANSWER_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}answer\s{0,3}>", _FLAGS)
-_THINK_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}think\s{0,3}>", _FLAGS)
+_THINK_TAG = re.compile(r"[<◁]\s{0,3}(/?)\s{0,3}think\s{0,3}[>▷]", _FLAGS)
+# The last part of a response in stages (LLaVA-CoT), and the tokens round an answer (GLM).
+_CONCLUSION = re.compile(r"<CONCLUSION>(.*?)</CONCLUSION>\s*\Z", re.DOTALL)
+_BOX_TOKENS = re.compile(r"<\|begin_of_box\|>([^<>{}]{1,200})<\|end_of_box\|>")
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_0-9]{1,30}\|>")
 _END_TOKENS = ("</s>", "<eos>", "<pad>", "<end_of_turn>", "<end_of_utterance>")
 _FINAL = re.compile(r"final answer(?:\s{0,3}is)?\s{0,3}(?:[:：]|(?=\n))", _FLAGS)
@@ -49,6 +54,8 @@ _JSON = re.compile(
 _ALONE = re.compile(
     r"\(?[A-J]\)?[.:]?|[-+]?[0-9][0-9.,/]*\s?[A-Za-z°%]{0,10}\.?|(?:yes|no|true|false)\.?", _FLAGS
 )
+# A base model that answers and goes on to a question of its own: "10\n\nQuestion: ...".
+_RUNS_ON = re.compile(rf"\s*({_ALONE.pattern})[ \t]*\n\s*(?:Question|Problem|Q)\s?[0-9]{{0,3}}\s?:", _FLAGS)
 _BOLD_LINE = re.compile(r"\*\*([^*\n]{0,59}[^*\n:：])\*\*\.?")
 _HEADING = re.compile(
     r"(?:step|solution|explanation|analysis|given|answer|question|problem|part|reason|observ|note|approach|method|calcul"
@@ -67,19 +74,18 @@ _LEAD = re.compile(
     r"\s{0,3}(?:is\b\s?:?|[:：=])\s*",
     _FLAGS,
 )
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
-_ABBREVIATION = re.compile(r"(?:^|[\s.(])(?:[ap]\.m|st|mr|mrs|dr|vs|i\.e|e\.g)$", _FLAGS)
-_ETC = re.compile(r"(?:^|\s)etc\s?[a-z]$", re.ASCII)
 _THAT_IS = re.compile(
     r"(?:(?:option|choice)\s)?(\(?[A-J]\)?|[^(]{2,80}?),?\s\(?i\.e\.,?\s([^()]{1,80})\)?", re.ASCII
 )
 _HASHES = re.compile(r"####(?!#)\s{0,3}(\S.{0,199})")
-_NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", _FLAGS)
 _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
 _NOT_THIS_BOX = re.compile(
     r"\b(?:not|never|neither|nor)\s{1,3}[$(*\\]{0,3}\s?\\(?:boxed|fbox)\s{0,3}\{\Z", _FLAGS
 )
 _OR_THIS_BOX = re.compile(r"\bor\s{1,3}[$(*\\]{0,3}\s?\\(?:boxed|fbox)\s{0,3}\{\Z", _FLAGS)
+_CONCLUDING_BOX = re.compile(
+    r"[.;!]\s+(?:so|thus|therefore|hence|finally|overall|altogether|in total|total)\b[^.;!]{0,80}\Z", _FLAGS
+)
 _ANOTHER = "another answer"
 
 
@@ -93,10 +99,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """The answer, or why there is none: "no_answer" or "several_answers"."""
+    """The answer, or why there is none: "no_answer" or "several_answers".
+
+    Attributes:
+        answer: the answer with its marks stripped.
+        reason: "found", or why there is no answer.
+        unmarked: the text without any mark, bold kept, whose closing claim may be read (`closing`); else "".
+    """
 
     answer: str | None
     reason: str
+    unmarked: str = ""
 
 
 def extract(response: str) -> Extraction:
@@ -109,14 +122,25 @@ def extract(response: str) -> Extraction:
         The answer with its marks stripped. Final marks of one kind that give different answers make
         "several_answers"; no mark and a long or empty text make "no_answer".
     """
-    marked, open_thought = _after_thought(_without_end(_SPECIAL_TOKEN.sub("", response)))
+    tokens = _BOX_TOKENS.sub(r"\\boxed{\1}", response) if "<|begin_of_box|>" in response else response
+    marked, open_thought = _after_thought(_without_end(_SPECIAL_TOKEN.sub("", tokens)))
+    marked = _concluded(marked)
     final = _BOLD.sub("", marked)
+    if runs_on := _RUNS_ON.match(final):
+        return _settled(Found([runs_on[1]]))
     if found := _answer_blocks(final) or _last_line_of(final, _FINAL) or _last_boxes(final):
         return _settled(found)
     if open_thought:
         return Extraction(None, "no_answer")
-    stated = _hashes(final) or _last_json(final) or _last_statement(final)
-    return _settled(stated or _unmarked(final, _bold_line(marked)))
+    if stated := _hashes(final) or _last_json(final) or _last_statement(final):
+        return _settled(stated)
+    bare = _FAREWELL.sub("", final.strip()).strip()
+    conclusion = _conclusion(bare)
+    headline = _first_line(bare) or ("" if _CONCLUDES.match(conclusion) else _bold_line(marked))
+    if headline:
+        return _settled(Found([headline], bare.partition("\n")[2]))
+    whole = bare if len(bare) <= _MAX_BARE else ""
+    return replace(_settled(Found([conclusion or whole])), unmarked=_FAREWELL.sub("", marked.strip()).strip())
 
 
 def _settled(found: Found) -> Extraction:
@@ -134,17 +158,6 @@ def _without_end(text: str) -> str:
     while end and (text[end - 1].isspace() or text.endswith(_END_TOKENS, 0, end)):
         end = end - 1 if text[end - 1].isspace() else text.rfind("<", 0, end)
     return text[:end]
-
-
-def _unmarked(final: str, headline: str) -> Found:
-    """The answer of a text without any mark: a first line, a conclusion, or the whole of a short text."""
-    bare = _FAREWELL.sub("", final.strip()).strip()
-    conclusion = _conclusion(bare)
-    if _CONCLUDES.match(conclusion):
-        headline = ""
-    if first := _first_line(bare) or headline:
-        return Found([first], bare.partition("\n")[2])
-    return Found([conclusion or (bare if len(bare) <= _MAX_BARE else "")])
 
 
 def strip_marks(block: str) -> str:
@@ -214,6 +227,13 @@ def _after_thought(text: str) -> tuple[str, bool]:
     return text, bool(tags) and tags[-1][1] == ""
 
 
+def _concluded(text: str) -> str:
+    """The content of the conclusion that a text in stages ends with; any other text as it is."""
+    start = text.rfind("<CONCLUSION>")
+    found = _CONCLUSION.match(text, start) if start >= 0 else None
+    return found[1].strip() if found else text
+
+
 def _answer_blocks(text: str) -> Found | None:
     """Contents of the complete `<answer>…</answer>` blocks; an inner opening tag starts anew."""
     blocks: list[str] = []
@@ -255,6 +275,10 @@ def _last_boxes(text: str) -> Found | None:
     if _OR_THIS_BOX.search(text[max(start - 30, 0) : start]):
         return Found([_ANOTHER, boxes[-1]])  # "10 or \\boxed{12}"
     if len(boxes) > 1:
+        between = text[spans[-2][1] + 1 : start]
+        concludes = _CONCLUDING_BOX.search(between) or takes_back(boxes[-2], between)
+        if "\n" not in between and concludes:
+            return Found(boxes[-1:], text[end + 1 :])  # "\boxed{5}. Let me correct that: \boxed{6}"
         last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
         boxes = boxed(text[text.rfind("\n", 0, last) + 1 :]) or boxes[-1:]
     return Found(boxes, text[end + 1 :])
@@ -313,7 +337,9 @@ def _conclusion(text: str) -> str:
     tail = text[-3 * _MAX_BARE :]
     if shown := _DISPLAY.search(tail, max(tail.rfind("$$", 0, tail.rfind("$$")), tail.rfind("\\["), 0)):
         return shown[1]
-    sentence = _last_sentence(tail.rpartition("\n")[2].strip())
+    sentence = last_sentence(tail.rpartition("\n")[2].strip())
+    if supposes(sentence) or about_work(sentence):
+        return ""
     own_line = "\n" in text or len(text) > _MAX_BARE
     if len(sentence) > _MAX_BARE or sentence == text:
         return ""
@@ -323,11 +349,6 @@ def _conclusion(text: str) -> str:
     return sentence if own_line and ended and _STATES.search(sentence) else ""
 
 
-def _last_sentence(line: str) -> str:
-    ends = [end.end() for end in _SENTENCE_END.finditer(line) if not _abbreviated(line, end)]
-    return line[max((end for end in ends if end < len(line)), default=0) :].strip()
-
-
 def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
     ends = deque(mark.finditer(text), maxlen=1)
     return ends[0] if ends else None
@@ -335,7 +356,7 @@ def _last_match(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 def _first_sentence(text: str) -> str:
     """Up to the first full stop, unless an abbreviation ends there or a hedge goes on after it."""
-    end = next((end for end in _SENTENCE_END.finditer(text) if not _abbreviated(text, end)), None)
+    end = next(sentence_ends(text), None)
     if end is None or hedges(" ".join(text[end.end() :].split()[:2])):
         return text
     line = text.partition("\n")[0]
@@ -343,16 +364,6 @@ def _first_sentence(text: str) -> str:
     if lettered and len(line.split()) <= 7 and not _EXPLAINS.match(line[end.end() :]):
         return line  # "B. 12 cm"
     return text[: end.start()]
-
-
-def _abbreviated(text: str, end: re.Match[str]) -> bool:
-    """Whether a full stop ends no sentence: "2:10 P.M.", "Mr. Smith", "no. 5"."""
-    before, after = text[max(end.start() - 8, 0) : end.start()], text[end.end() : end.end() + 2]
-    return end[0] == "." and (
-        _ABBREVIATION.search(before) is not None
-        or _NUMBERED.search(before + after) is not None
-        or _ETC.search(before + after) is not None
-    )
 
 
 def _agree(candidates: list[str]) -> Extraction:

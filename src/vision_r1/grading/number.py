@@ -9,7 +9,7 @@ in decimals (1/3) may be given as a decimal of three digits or more that it roun
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from vision_r1.grading.notation import plain_number
@@ -19,6 +19,7 @@ from vision_r1.grading.words import magnitude, with_digits
 _MAX_DIGITS = 60
 _MAX_PLAIN = 80
 _NEXT_FIGURE = re.compile(r",?\s(?:and\s)?(?=[0-9])")
+_DIVIDED_OUT = 7  # a gold with so many decimals was divided out by a computer, and may be rounded
 _ROUNDED = 6  # from millions on, and below thousandths, a figure with a point is taken for rounded
 
 _FRAC = (
@@ -33,7 +34,7 @@ _NUMBER = re.compile(
     re.DOTALL,
 )
 _VARIABLE = re.compile(
-    r"(?:m?(?:\\?(?:angle|triangle)|∠)\s?)?[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?\s?=\s?(?=[^=\s])"
+    r"(?:m?(?:\\?(?:angle|triangle)|∠)\s?)?(?:[A-Za-z]{1,3}(?:_\{?[A-Za-z0-9]{1,3}\}?)?|\[[A-Z]{2,6}\])\s?=\s?(?=[^=\s])"
 )
 _DEGREE = re.compile(r"\s?\^\s?\{?\s?\\circ\s?\}?|\\degree|º")
 # "6.02 \times 10^{23}", "6.02×10^23", "10^5": the same as 6.02e23 and 1e5.
@@ -90,6 +91,8 @@ def parse_number(text: str, unit: str | None = None) -> Number | None:
 def _compound(text: str) -> Number | None:
     """A figure in two or three units, largest first ("1 hour and 15 minutes"), in the first of them."""
     parts = [part for piece in _NEXT_FIGURE.split(text) if (part := _parse(piece, None)) and part.unit]
+    if len(parts) == 2 and (parts[0].unit, parts[1].unit) == ("h", "m"):  # "3h 41m"
+        parts[1] = replace(parts[1], unit="min")
     if not 2 <= len(parts) <= 3 or len(parts) != len(_NEXT_FIGURE.split(text)):
         return None
     sizes = [conversion(part.unit or "", parts[0].unit or "") for part in parts]
@@ -212,6 +215,12 @@ def compare_numbers(gold: Number, answer: Number, precision: int | None, unit: s
             return "other_unit"
         answers = [Number(answer.value * factor, None, gold_unit)]
     if any(close_to(gold, each.value, precision) for each in answers):
+        return "equal"
+    if (
+        precision is None
+        and (gold.decimals or 0) >= _DIVIDED_OUT
+        and any(approximates(gold.value, each) for each in answers)
+    ):
         return "equal"
     exact = precision is None and gold.decimals is None
     return "equal" if exact and any(rounds_to(gold.value, each) for each in answers) else "different"

@@ -17,8 +17,13 @@ _DENYING = """
     not no never neither nor none cannot without wrong incorrect false except instead unless if whether
     gold label reference ground_truth expected supposed thought guess\\w* assum\\w+ unknown unclear
     unsure unable sorry doubt\\w* every any maybe but however although though actually wait hmm
-    options? choices? each may_be have_been used_to can_be(?=\\s[0-9])"""
-DENIES = re.compile(rf"\b{any_of(_DENYING)}\b|n't\b|[?<>]", FLAGS)
+ options? choices? each may_be have_been used_to can_be(?=\\s[0-9])"""
+# What is said of another than the answer, or by others: "one of them is C", "some say".
+SPEAKS_OF_ANOTHER = """
+    nobody some_say (?:many|some)_people at_first_(?:sight|glance) one_of_them
+    (?:first|another)_candidate other_one to_look_at to_check to_be_checked to_consider
+    (?:before|after)_the_(?:missing|next|right|correct) only_the_[a-z]+_part used_to"""
+DENIES = re.compile(rf"\b{any_of(_DENYING + SPEAKS_OF_ANOTHER)}\b|n't\b|[?<>]", FLAGS)
 
 # Beside one of these a number is not the value: "more than 12", "divisible by 12", "before 2021".
 _COMPARING = """
@@ -69,7 +74,8 @@ _TOP = """lowest highest most least largest smallest greatest fewest tallest sho
 TOP = any_of(_TOP)
 _HAS = "has had have shows? showed is was are were represents? recorded received got"
 SUBJECT = re.compile(
-    rf"(?P<subject>.{{1,60}}?)\s(?:{any_of(_HAS)}\s(?:by far\s)?the\s(?:[a-z]+\s)?{TOP}"
+    rf"(?P<subject>.{{1,60}}?)\s(?:{any_of(_HAS)}\s(?:by far\s)?the\s"
+    rf"(?:(?!second|third|fourth|next)[a-z]+\s)?{TOP}"
     r"|(?:completes?|continues?|fits?|matches|works|satisfies)(?=\W*$|\s(?:the|all|best|this)\b))\b(?!.*\s(?:is|are|was)\s)",
     FLAGS,
 )

@@ -157,7 +157,7 @@ class _Reader:
         self.place += 1
         if kind == "number":
             return Fraction(value)
-        if kind == "name":
+        if kind == "name" and value in self.values:
             return self.values[value]
         if value == "F":
             return self._atom(depth) / self._atom(depth)

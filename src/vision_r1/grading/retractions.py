@@ -26,6 +26,7 @@ _SELF = (
 )
 _TAKES_BACK = (
     r"(?:wait|actually|hm+|sorry|apologies|oops|correction|scratch that|strike that|i mean|i meant|make that"
+    r"|let me (?:correct|fix|redo|recount)"
     r"|i (?:was|am) (?:wrong|mistaken)|i made (?:a mistake|an error)|i miscounted|my (?:mistake|bad)"
     r"|on second thoughts?|on reflection|then again|never mind|i take (?:that|it) back)\b|edit:"
 )
@@ -117,6 +118,12 @@ def retraction(answer: str, after: str) -> Retraction | None:
         if denies or _leads(answer, sentence) or _WOULD_BE.match(sentence):
             return _instead(sentences[place:], denies)
     return None
+
+
+def takes_back(answer: str, after: str) -> bool:
+    """Whether a sentence after an answer begins as a correction of it, whatever it puts in its place."""
+    parts = (part.lstrip(_TRIVIAL).lstrip("([") for part in _SENTENCE_BREAK.split(after))
+    return any(_leads(answer, part) or _denies(answer, part) for part in parts if part)
 
 
 def _leads(answer: str, sentence: str) -> bool:

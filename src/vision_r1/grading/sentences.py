@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from vision_r1.grading.number import parse_number
 from vision_r1.grading.phrases import FLAGS, any_of
@@ -19,6 +20,13 @@ _IS = re.compile(r"\s(?:is|are|was|were|equals?)\s", FLAGS)
 _WHICH = re.compile(r"\b(?:which|that|where|when|who)\b(?=\s[a-z\s]{0,40}(?:is|are|was|were)\s)", FLAGS)
 _SINCE = re.compile(r"(?:since|because|as)\s[^,]{1,100},\s", FLAGS)
 _ASKS = re.compile(r"(?:is|are|was|were|does|do|did|can|could|what|why|how)\s", FLAGS)
+# "AB is 5, and its double would be 10" says two things.
+_AND_ANOTHER = re.compile(
+    r"(?:\s(?:is|are|was|were|equals?|be)\s|=).*(?:,\s(?:and|while|but)|;)\s"
+    r"(?:(?:its|his|her|their|the)\s(?:[a-z]+\s)?(?:supplement|complement|double|half|reciprocal|inverse|opposite|square"
+    r"|remainder|rest|others?)\b|(?:twice|half|double)\s|[^,;=]{1,60}\swould\sbe\s)",
+    FLAGS | re.DOTALL,
+)
 _COLON = re.compile(r":\s")
 # An answer is announced, but not at the beginning: "15 Answer: 12".
 _ANNOUNCED = re.compile(r"\banswers?\s?(?:[:=]|is\b)", FLAGS)
@@ -37,10 +45,42 @@ _OPTION = re.compile(r"\(?[A-J]\)?")
 _PART = re.compile(r"(?<![0-9])[0-9]{1,2}$")
 _LABEL = re.compile(rf"(?:the\s)?{any_of(_LABELS)}s?", FLAGS)
 
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。\n]")
+_ABBREVIATION = re.compile(r"(?:^|[\s.(])(?:[ap]\.m|st|mr|mrs|dr|vs|i\.e|e\.g|inc|ltd|corp|jr)$", FLAGS)
+_ETC = re.compile(r"(?:^|\s)etc\s?[a-z]$", re.ASCII)
+_INITIALS = re.compile(r"[A-Z]\.[A-Z]\Z")
+_NUMBERED = re.compile(r"(?:^|\s)no\s[0-9]$", FLAGS)
+
+
+def sentence_ends(text: str) -> Iterator[re.Match[str]]:
+    """The marks that end a sentence, and not an abbreviation: "2:10 P.M.", "Mr. Smith", "no. 5"."""
+    return (end for end in _SENTENCE_END.finditer(text) if not _abbreviated(text, end))
+
+
+def last_sentence(line: str) -> str:
+    """The last sentence of a line."""
+    ends = (end.end() for end in sentence_ends(line))
+    return line[max((end for end in ends if end < len(line)), default=0) :].strip()
+
+
+def _abbreviated(text: str, end: re.Match[str]) -> bool:
+    before, after = text[max(end.start() - 8, 0) : end.start()], text[end.end() : end.end() + 2]
+    return end[0] == "." and (
+        _ABBREVIATION.search(before) is not None
+        or _NUMBERED.search(before + after) is not None
+        or _ETC.search(before + after) is not None
+        or (_INITIALS.search(before) is not None and after.strip().islower())  # "U.S. dollars"
+    )
+
+
+def adds_another(text: str) -> bool:
+    """Whether a second clause gives a value of something else: "it is 5, and its double would be 10"."""
+    return _AND_ANOTHER.search(text) is not None
+
 
 def states_once(text: str) -> bool:
     """Whether a text is one sentence that states one thing: neither "15. It is 12" nor "Jan: 10, Feb: 20"."""
-    if _ASKS.match(text):
+    if _ASKS.match(text) or adds_another(text):
         return False
     text = _SINCE.sub("", text, count=1) if _SINCE.match(text) else text
     stated = len(_IS.findall(text)) - len(_WHICH.findall(text))

@@ -12,6 +12,11 @@ _EITHER = re.compile(
 )
 _SOLVED = re.compile(r"([A-Za-z])(?:_\{?[0-9]\}?|[0-9₀-₉])?\s?(?:=|\\in)\s?")
 _NAMED = re.compile(r"([A-Za-z])\s?=\s?([^=]{1,80})")
+_PAIR = re.compile(r"\(\s?([A-Za-z])\s?,\s?([A-Za-z])\s?\)\s?=\s?\(([^(),]{1,80}),([^(),]{1,80})\)")
+_CASES = re.compile(
+    r"(?:\\left\s?\\?\{?)?\\begin\{(?:cases|aligned)\}(.{1,200})\\end\{(?:cases|aligned)\}(?:\\right\.)?",
+    re.DOTALL,
+)
 _PLUS_MINUS = re.compile(r"(.*?)\s?(?:±|\\pm)\s?(.+)", re.DOTALL)
 _UNION = re.compile(r"\s?(?:\\cup|∪|\sor\s)\s?", re.ASCII)
 _MOST = 12
@@ -46,7 +51,11 @@ def solutions(text: str, *, loose: bool) -> tuple[str, ...]:
 
 
 def assignments(text: str) -> dict[str, str]:
-    """The values of several names, "a = 3, b = -2" or "a = 3 and b = -2"; empty for anything else."""
+    """The values of several names, "a = 3, b = -2" or "(a, b) = (3, -2)"; empty for anything else."""
+    if pair := _PAIR.fullmatch(text):
+        return {pair[1]: pair[3].strip(), pair[2]: pair[4].strip()}
+    if cases := _CASES.fullmatch(text):
+        text = ", ".join(row.strip(" ,&").replace("&", "") for row in cases[1].split(r"\\") if row.strip())
     parts = _EITHER.split(text) if "=" in text else []
     matches = [match for part in parts if (match := _NAMED.fullmatch(part.strip()))]
     found = {match[1]: match[2] for match in matches}

@@ -67,6 +67,7 @@ _DOUBTFUL_UNITS = frozenset({"in", "A", "m", "t", "N", "V", "W", "J", "g", "s", 
 # "It is. Yes." repeats itself; "It is. No." does not.
 _SAID = re.compile(r"(?:it\sis[.,]\s(?=yes))?[\"'(*]{0,3}(yes|no|true|false)\b(.*)", FLAGS | re.DOTALL)
 _NEGATES = re.compile(r"\b(?:not|never)\b|n't\b", FLAGS)
+_NONE_ELSE = re.compile(r";\sthere\s(?:is|are)\sno\s[a-z\s]{1,30}\W*\Z", FLAGS)
 _NO_SENTENCE = re.compile(r"\W*(?:[0-9(%]|not\b)", FLAGS)
 _VALUE_IS = re.compile(
     rf"(?:{VALUE.pattern}|{SPELT.pattern})[^:=]{{0,40}}(?:\s(?:is|are|was|were|equals?)|:)\s", FLAGS
@@ -76,6 +77,11 @@ _ABOUT_ANSWER = re.compile(
     r"\banswers?\b.|(?<!the )(?<!correct )(?<!right )(?<!final )answer|\b(?:before|after)\b", FLAGS
 )
 
+# "Zack has 268 more stuffed animals than Ann": the difference that was asked for.
+_MORE_THAN = re.compile(
+    r"[A-Z][\w']{1,20}\s(?:has|have|had|sold|made|got|ate|read|scored|bought|saw|[a-z]{3,}ed)\s([0-9][0-9,.]*)\smore"
+    r"\s([a-z]{3,}(?:\s[a-z]{3,}){0,2})\sthan\s[A-Z][\w']{1,20}"
+)
 _WHEN = re.compile(r"(?:in|on|at)\s", FLAGS)
 _OTHER_SUBJECT = re.compile(
     r"(?:,\s(?:then\s)?|\sand\s(?:[a-z]+\s){0,3})[A-Z]"
@@ -121,6 +127,9 @@ def _readings(text: str, follows: bool) -> Iterator[Claim]:
     number_is = None if COMPARES.search(text) or _ABOUT_ANSWER.search(text) else NUMBER_IS.fullmatch(text)
     if named := IS_ANSWER.fullmatch(text) or number_is:
         yield Claim(_without_filler(named[1]))
+        return
+    if more := _MORE_THAN.fullmatch(text):
+        yield Claim(more[1], more[2])
         return
     subject = SUBJECT.match(text)
     if subject and not VALUE.search(subject[0]) and not _OTHER_SUBJECT.search(text, subject.end()):
@@ -177,7 +186,7 @@ def yes_or_no(answer: str) -> bool | None:
     found = _SAID.match(text)
     if found is None or "?" in text:
         return None
-    says, rest = SAYS[found[1].casefold()], found[2]
+    says, rest = SAYS[found[1].casefold()], _NONE_ELSE.sub("", found[2])
     words = re.findall(r"[a-z']+", rest.casefold())
     if not re.search(r"\w", rest) or (rest[:1] in ".!" and set(words) == {found[1].casefold()}):
         return says

@@ -22,6 +22,7 @@ Rows = tuple[tuple[str, ...], ...]
 
 _MOST_ITEMS = 64
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?)matrix\}(.*)\\end\{\1matrix\}", re.DOTALL)
+_NAMED_MATRIX = re.compile(r"\A(?:[A-Z]|\\mathbf\s?\{?\s?[A-Z]\s?\}?)\s?=\s?")
 _SET = re.compile(r"\\?\{(.*?)\\?\}", re.DOTALL)
 _ARRAY = re.compile(r"[(\[]\s?\\begin\{array\}\s?\{[clr|\s]{1,20}\}(.*)\\end\{array\}\s?[)\]]", re.DOTALL)
 _VECTOR = re.compile(r"(?:\\langle|⟨|<)\s?([^<>⟨⟩]+?)\s?(?:\\rangle|⟩|>)")
@@ -40,7 +41,7 @@ def same_form(answer: str, gold: str, same_item: SameItem) -> bool | None:
     """
     wanted = _matrix(gold)
     if wanted:
-        found = _matrix(answer)
+        found = _matrix(_NAMED_MATRIX.sub("", answer, count=1))
         return _same_cells(found, wanted, same_item) if found else None
     if points := _points(gold) or _vector(gold):
         return _same_cells(_points(answer) or _vector(answer), points, same_item)
@@ -67,7 +68,9 @@ def _same_span(answer: str, gold: str) -> bool | None:
             continue
         found = parse_answer(answer)
         if found is None:
-            return None
+            continue
+        if wanted[0] == found[0] == "range" and "" in (wanted[3], found[3]):  # a unit may be missing
+            return found[:3] == wanted[:3]
         if wanted[0] == "interval" and "" in (wanted[1], found[1]):  # an interval names no variable
             return found[2:] == wanted[2:]
         return found == wanted

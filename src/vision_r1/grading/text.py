@@ -28,8 +28,17 @@ _WRAPPERS = (
     ("\\mathrm{", "}"),
 )
 _OPENERS = frozenset(left[0] for left, _ in _WRAPPERS)
-_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}")
+_TEXT_COMMAND = re.compile(
+    r"\\(?:text|textbf|textit|boldsymbol|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]*)\}"
+)
 _SIZED_BRACKET = re.compile(r"\\(?:left|right)(?=[()\[\]|\\])")
+# Spacing of formulas; "1\\,000" is one number.
+_THIN_SPACE = re.compile(r"\\[,;:](?![0-9]{3})|(?<!\\)\\\s|\\q?quad(?![a-zA-Z])")
+# A price in dollars of mathematics, and formulas that make one answer: "$x<1$ or $x>4$".
+_PRICE = re.compile(r"\$(\\\$[0-9][0-9.,]*)\$")
+_FORMULAS = re.compile(
+    r"\$[^$\n]{1,80}\$(?:\s?(?:,|;|,?\s(?:or|and)|∪|\\cup)\s?\$[^$\n]{1,80}\$){1,6}", re.IGNORECASE
+)
 _DAY_HALF = re.compile(r"\b([ap])\.\s?m\b\.?")
 _HYPHEN = re.compile(r"(?<=[a-z]{3})-(?=[a-z]{3})")
 _OVERLINE = re.compile(r"\\(?:overline|widehat)\s?\{([^{}]*)\}")
@@ -72,6 +81,14 @@ _SPELLINGS |= {
     "coloured": "colored",
     "centre": "center",
     "metre": "meter",
+}
+# Names of countries and their usual short forms, each in one spelling.
+_COUNTRIES = {
+    "uk": "united kingdom",
+    "us": "united states",
+    "usa": "united states",
+    "united states of america": "united states",
+    "uae": "united arab emirates",
 }
 _NAMES = """january february march april june july august september october november december
 monday tuesday wednesday thursday friday saturday sunday"""
@@ -147,6 +164,8 @@ def _spelling(normal: str) -> tuple[str, ...]:
     words = tuple(_word(word) for word in normal.split())
     if len(words) > 1 and words[-1] in _KINDS:
         words = words[:-1]
+    if country := _COUNTRIES.get(" ".join(words)):
+        words = tuple(country.split())
     return (_SHORT.get(words[0], words[0]),) if len(words) == 1 else words
 
 
@@ -165,7 +184,11 @@ def _joined(words: tuple[str, ...]) -> str:
 def plain_math(answer: str) -> str:
     """`unwrap`, with text commands opened and typographic signs made ASCII; the case is kept."""
     text = _TEXT_COMMAND.sub(r" \1 ", unwrap(answer)).translate(_CHARACTERS)
-    text = _SIZED_BRACKET.sub("", text)
+    if "$" in text:
+        text = _PRICE.sub(r"\1", text)
+        if _FORMULAS.fullmatch(text):
+            text = text.replace("$", "")
+    text = _THIN_SPACE.sub(" ", _SIZED_BRACKET.sub("", text))
     return " ".join(text.split())
 
 

@@ -15,7 +15,7 @@ _GAP = re.compile(r"(?:\s?-\s?|\s(?:and\s)?)")
 _SIGN = re.compile(r"(?:minus|negative)\s", re.IGNORECASE | re.ASCII)
 # Every number in words up to ninety-nine that stands in a text.
 _TENS_WORD = f"(?:{'|'.join(_TENS.split())})(?:-(?:{'|'.join(_ONES.split()[1:10])}))?"
-SPELT = re.compile(rf"\b(?:{_TENS_WORD}|{'|'.join(_ONES.split())})\b", re.IGNORECASE | re.ASCII)
+SPELT = re.compile(rf"(?<!\.)\b(?:{_TENS_WORD}|{'|'.join(_ONES.split())})\b", re.IGNORECASE | re.ASCII)
 _MAGNITUDE = re.compile(
     r"\s?(?:(hundred|thousand|million|billion|trillion|mn|bn)\b|([kKMBT])(?![A-Za-z0-9_^²³/]))",
     re.IGNORECASE | re.ASCII,
