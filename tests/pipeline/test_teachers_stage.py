@@ -30,7 +30,7 @@ def recipe_file(folder: Path, table: Path, construct) -> Path:
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_model_is_trained_on_what_served_teachers_wrote(tmp_path, inside):
-    table = write_problems(tmp_path / "problems", 30)
+    table = write_problems(tmp_path / "problems", 60)
     with FaultyServer(script()) as server:
         made = settings(server.url, table)
         if not inside:

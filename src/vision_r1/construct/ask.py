@@ -71,12 +71,7 @@ async def ask_all(
         try:
             asks = next(chain)
             while True:
-                said = (
-                    await asyncio.gather(*(say(ask) for ask in asks))
-                    if len(asks) > 1
-                    else [await say(asks[0])]
-                )
-                asks = chain.send(list(said))
+                asks = chain.send(list(await asyncio.gather(*map(say, asks))))
         except StopIteration as end:
             asked.done += 1
             _look(index, end.value, asked)

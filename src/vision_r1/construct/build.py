@@ -184,7 +184,7 @@ def refuse_foreign(out: Path) -> None:
     """
     if not out.is_dir() or (out / CONFIG).is_file():
         return
-    ours = (LOG.parts[0], "pilot", "shard-*-of-*", "*.sqlite*")
+    ours = (LOG.parts[0], "pilot", "shard-*-of-*", "*.sqlite*", "clock.json")
     foreign = sorted(each.name for each in out.iterdir() if not any(each.match(name) for name in ours))
     if foreign:
         raise InputError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_r1.construct.config import Construction
-from vision_r1.core.config import apply_overrides, parse_yaml, validate
+from vision_r1.core.config import apply_overrides, parse_yaml, to_plain, validate
 from vision_r1.core.errors import ConfigError, InputError
 from vision_r1.core.progress import Progress
 from vision_r1.pipeline.paths import anchored_data, anchored_teachers
@@ -24,9 +24,10 @@ def construction_config(path: Path, overrides: Sequence[str]) -> Construction:
     folder = path.resolve().parent
     data = anchored_data(_read(path), folder)
     data |= anchored_teachers(data, folder)
-    return validate(
-        Construction, anchored_data(apply_overrides(data, list(overrides)), Path.cwd()), str(path)
-    )
+    # Overrides may name what the file leaves at its default.
+    whole = to_plain(validate(Construction, data, str(path)))
+    changed = anchored_data(apply_overrides(whole, list(overrides)), Path.cwd())
+    return validate(Construction, changed, str(path))
 
 
 def mixture_config(path: Path) -> RlMixture:
