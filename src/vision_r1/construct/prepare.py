@@ -156,7 +156,9 @@ def prepare(
     prints = fingerprint(problems, "", known=looks) if near or evaluation else []
     keys = [problem.id for problem in problems]
     why: dict[int, tuple[str, str]] = {}
-    for index, twin in (find_duplicates(problems, keys, prints) if near else exact_doubles(keys)).items():
+    for index, twin in (
+        find_duplicates(problems, keys, prints, progress) if near else exact_doubles(keys)
+    ).items():
         first = origins[twin.of]
         why[index] = (_DOUBLE[twin.kind], f"{twin.kind} as {first.source}: {first.source_id}")
     if evaluation:
