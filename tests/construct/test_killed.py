@@ -11,9 +11,9 @@ from collections import Counter
 
 import pytest
 import yaml
-from served_teachers import script, settings, write_problems
 
 from faulty_server import FaultyServer
+from served_teachers import script, settings, write_problems
 
 IN_FLIGHT = 2 * 16  # both teachers
 
