@@ -74,7 +74,7 @@ def construct_command(
     collect: bool,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Run a construction in `out`, which may be a part's folder in `home`; see `construct.build.construct`."""
+    """Run a construction in `out`, which may be a part's folder in `home`; see `construct.build`."""
     from vision_r1.construct.build import Scope, construct
 
     if out.exists() and not out.is_dir():
