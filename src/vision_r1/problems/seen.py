@@ -58,7 +58,7 @@ class SeenImages:
     """Checks images like `images.image_faults`, and finds their keys and looks on the way.
 
     Attributes:
-        looks_wanted: whether looks are taken; they cost half as much again as decoding.
+        looks_wanted: whether looks are taken; they cost about as much as decoding.
     """
 
     def __init__(self, notes: Path, looks_wanted: bool, say: Callable[[str], None]) -> None:
