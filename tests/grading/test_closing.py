@@ -48,6 +48,22 @@ CASES = [
         "It is all real numbers $x$ such that $2 < x \\le 5$.",
         "Let $x$ be such that $2 < x \\le 5$.",
     ),
+    ("18-29", (), "Ages 18-29", "Ages outside 18-29"),
+    ("2011-2018", (), "The data cover the period from 2011 to 2018.", "The data skip the years 2011-2018."),
+    ("x > 4", (), "The graph lies above the x-axis when x > 4.", "It would lie above the x-axis when x > 4."),
+    ("8:5", (), "The ratio x : y is 8 : 5.", "The ratio x : y is half of 8 : 5."),
+    ("14 m", (), "So the room is 14 m long.", "Each part of the room is 14 m long."),
+    ("73", (), "They sold 41 + 32 = 73 tulips in May.", "They sold 41 + 42 = 73 tulips in May."),
+    ("2.5 million", (), "The population grew to 2.5 million.", "The target grew to 2.5 million."),
+    ("UK", (), "The top bar is for the United Kingdom (UK).", "The title of the bar is for the UK."),
+    ("2016", (), "Sales overtook those of the rival in 2016.", "It began long before it ended in 2016."),
+    ("$7.70", (), "It is $15.40, which works out to $7.70 a seat.", "It works out to $7.70 a seat too much."),
+    (
+        "Elm Bank",
+        ("Elm Bank", "Oak Bank"),
+        "Elm Bank is the better choice.",
+        "Elm Bank is hardly the better choice.",
+    ),
     ("July 2012", (), "It was highest in July 2012, when it was 9.", "It fell from May 2010 to July 2012."),
 ]
 

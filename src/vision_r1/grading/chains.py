@@ -46,6 +46,7 @@ _RATIO = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?:\s?([0-9]+(?:\.[0-9]+)?)")
 _RATIO_OF = re.compile(r"\bratio\b|[A-Za-z]\s?:\s?[A-Za-z]", re.IGNORECASE)
 _UNEVALUATED = re.compile(r"[0-9)}]\s*(?:[+×*÷·]|\\times|\\cdot|\\div)\s*[0-9(\\]|[0-9]\s[-−]\s[0-9]")
 _DIGIT_FRACTION = re.compile(r"\\[dt]?frac\s?([0-9])\s?([0-9])")
+_COUNTED = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?)\s[a-z]{3,}\s[a-z]")
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3})")
 _DEGREES = re.compile(r"\^\{?\\circ\}?")
 _SIGNS = {"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "½": "(1/2)"}
@@ -143,13 +144,21 @@ def _after_words(side: str) -> str:
 
 def _agrees(sides: list[str]) -> bool:
     """Whether all members that are plain arithmetic have the value of the end, as far as it is rounded."""
-    end = parse_number(plain_math(sides[-1].replace("$", "")))
+    last = sides[-1].replace("$", "")
+    end = parse_number(plain_math(last))
+    if end is None and (counted := _COUNTED.match(last)):
+        end = parse_number(counted[1])  # "152 trees in the park"
     if end is None:
         return True
     cents = end.unit == "¢" and "$" in sides[-2]
     values = [value for side in sides[:-1] if (value := _value(_after_words(side) or side)) is not None]
     values = [value * 100 for value in values] if cents else values
     return all(abs(value - end.value) <= _slack(end) for value in values)
+
+
+def arithmetic_of(work: str, result: str) -> bool:
+    """Whether plain arithmetic has the value of a result that is written behind it: "720 + 654", "1,374"."""
+    return _value(work) is not None and _agrees([work, result])
 
 
 def _slack(end: Number) -> Fraction:

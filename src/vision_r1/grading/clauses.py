@@ -57,6 +57,8 @@ from vision_r1.grading.words import SPELT
 
 _BRACKETED = re.compile(r"(?<=[A-Za-z])\s\([$€£]?[0-9][0-9.,]*%?\)")
 _COPULAS = ("is", "are", "was", "were", "equals", "equal")
+_YEAR_LAST = re.compile(r"(?:1[5-9]|20)[0-9]{2}\W*\Z")
+_WHEN_ELSE = re.compile(r"\b(?:before|after|until)\s(?!all\b)", re.IGNORECASE)
 _MATHS = re.compile(r"[0-9$=\\]")
 _MONEY = re.compile(r"\D*[$€£¥]")
 
@@ -118,7 +120,8 @@ def objects(clause: str) -> Iterator[str]:
     another = names_another(before, rest, sign)
     listed = sign == ":" and (":" in before or another)
     equated = sign in _COPULAS and (VALUE.fullmatch(before) or (rest[:1].isupper() and another))
-    if not (listed or equated):
+    earlier = _YEAR_LAST.search(rest) and _WHEN_ELSE.search(before)  # "began long before it ended in 2016"
+    if not (listed or equated or earlier):
         yield from _bare(rest)
         yield from _bare(_BRACKETED.sub("", rest))
 
@@ -169,7 +172,7 @@ def settled_numbers(clause: str) -> tuple[str, ...]:
     first = (PERCENT_FIRST if percent else COUNTED_FIRST).match(after)
     first = first or UNIT_FIRST.match(after)
     counted = COUNTS.search(before) or (BEFORE_COUNT.fullmatch(before) and first)
-    changed = (values[0][0].endswith("%") and after.startswith(" more")) or CHANGED.search(after)
+    changed = (values[0][0].endswith(("%", "°")) and after.startswith(" more")) or CHANGED.search(after)
     if not counted or changed or OPERATES.search(before):
         return ()
     ends = FUNCTION_WORDS | COUNT_ENDS

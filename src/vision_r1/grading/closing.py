@@ -27,6 +27,7 @@ from vision_r1.grading.clauses import (
     without_label,
     without_remarks,
 )
+from vision_r1.grading.closing_forms import condition, shaped
 from vision_r1.grading.dated import dated_twice, without_date
 from vision_r1.grading.emphasis import emphasised
 from vision_r1.grading.number import parse_number
@@ -78,6 +79,7 @@ _MAGNITUDE = re.compile(
     r"(?:\s(?:u\.?s\.?\s)?(?:dollars?|euros?|pounds?|people))?\W*",
     re.IGNORECASE,
 )
+_PRICE_OF_ONE = re.compile(r"([$€£][0-9][0-9,]*(?:\.[0-9]+)?)\s(?:an?|per)\s[a-z]+\W*")
 _LABELLED = re.compile(r"(?!Only|Both|Just|And|Then|Also|Points?\b|Part)[A-Z][a-z]+\s\(?([A-J])\)?\.?")
 _LETTER = re.compile(r"(?:option\s|choice\s)?[(\[]?([A-J])[)\]]?\.?", re.IGNORECASE)
 _LETTER_BEFORE = re.compile(r"(?:\A|[.:]\s)[*(]*(?:[Oo]ption\s|[Cc]hoice\s)?\(?([A-J])\)?[*.)]+\s?\Z")
@@ -185,6 +187,9 @@ def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
     if run := formula_run(clause):
         yield from () if denies(clause) else (run,)
         return
+    if holds := condition(plain):
+        yield holds
+        return
     if said := polarity(plain, options):
         yield said
     if _SAYS.match(plain):
@@ -198,6 +203,7 @@ def _readings(sentence: str, options: Sequence[str] = ()) -> Iterator[str]:
     yield from (bold.claim,) if bold.claim else ()
     if not bold.alone:
         yield from (form for claim in _claims(plain) for form in _forms(claim, plain, lettered))
+        yield from shaped(plain)
 
 
 def _claims(clause: str) -> Iterator[str]:
@@ -218,6 +224,8 @@ def _forms(claim: str, clause: str, lettered: bool) -> Iterator[str]:
         yield listed[1]
     if claim != clause and (figure := _MAGNITUDE.fullmatch(claim)):
         yield figure[1]
+    if claim != clause and (price := _PRICE_OF_ONE.fullmatch(claim)):
+        yield price[1]
     if lettered and (label := _LABELLED.fullmatch(claim)):
         yield label[1]
 

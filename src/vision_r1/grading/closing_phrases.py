@@ -23,7 +23,7 @@ HARMLESS = re.compile(
     r"|\bevery\s(?:year|month|week|day|time)\b|(?<=\bof\s)[A-Za-z]+s\sexpected\s(?!to\b|that\b)"
     r"|(?<=\b[Tt]he\s)[a-z]+s?\s(?:without|with no|that (?:is|are|does|do|has|have|was) (?:not?|n't)|not)"
     r"\s[^,;]{1,60}?(?=\s(?:is|are|was|were)\s)"
-    r"|\b(?:closest|correct|right|best|matching)\s(?:option|choice)\b|\b(?:option|choice)(?=\s\(?[A-J]\b)",
+    r"|\b(?:closest|correct|right|best|better|matching)\s(?:option|choice)\b|\b(?:option|choice)(?=\s\(?[A-J]\b)",
     FLAGS,
 )
 _SUPPOSING = """
@@ -40,7 +40,8 @@ ABOUT_WORK = re.compile(
 
 _THEREFORE = "so thus therefore hence then consequently in_total overall in_conclusion finally"
 GROUNDS = re.compile(
-    r"\W*(?:since|because|as|based on|from|looking at|using|given|according to|with|by|after|among|out of)\b"
+    r"\W*(?:since|because|as|based on|from|looking at|using|given|according to|with|by|after|among|out of"
+    r"|adding|summing|subtracting|dividing|multiplying|counting|reading|putting)\b"
     rf"(?!\s[^,]{{0,60}}\b{any_of(_THEREFORE)}\b)[^,]{{1,200}}(?:\([^()]*\)[^,]{{0,60}})?,\s",
     FLAGS,
 )
@@ -96,8 +97,8 @@ _BE = (
     r"(?:be|is|are|was|were|becomes?|remains?|equals?)"
 )
 _PASSIVE = any_of(
-    "represented shown depicted given indicated denoted marked found displayed held won made recorded reached"
-    " seen read achieved"
+    "represented shown described depicted given indicated denoted marked found displayed held won made"
+    " recorded reached seen read achieved"
 )
 _BEING = rf"""
     therefore thus hence then indeed simply exactly clearly approximately equal_to given_by located_in
@@ -109,7 +110,8 @@ _STATING = """
     leaves(?:_only|_us_with)? belongs?_to (?:intersect|meet|cross|touch)(?:s|es)?_at leads?_to
     results?_in amount(?:s|ed)?_to comes?_(?:out_)?to adds?_up_to sums?_to simplifies_to reduces_to
     evaluates_to works_out_to turns?_out_to_be covers? spans?
-    (?:[a-z]{3,}ed|began|fell|rose|came|took_place)_(?:on|in|at) st(?:ands|ood)_at
+    (?:[a-z]{3,}ed|began|fell|rose|came|took_place)_(?:on|in|at)
+    (?:falls|takes?_place)_on (?:sits|st(?:ands|ood))_at
     peak(?:s|ed)_(?:at|in|on) (?:occur|happen)(?:s|r?ed)_(?:in|at|on) points?_to contains?
     (?:we|I)_(?:get|obtain|have|find|choose|pick|select|see) (?:seems?|appears?|looks?)(?:_to_be)?
     (?:clock|table|graph|chart|plot|diagram|watch)_(?:shows?|reads?|represents?)"""
@@ -165,7 +167,8 @@ SUBJECTS = tuple(
         r"|(?:completes?|continues?|fits?|matches|satisfies|follows)(?=\W*\Z|\s(?:the|all|this|both)\b)"
         rf"|[a-z]+\s[0-9][0-9,.]*\s[a-z]+,\sthe\s{_TOP}\b"
         r"|is\sthe\s(?:one\s(?:we|that|which|I)|only\sone|missing|correct|right|required)\b"
-        r"|(?:is|are)\s(?:the\s)?(?:correct|right)(?=\W*\Z|\s(?:one|answer|choice|option)\W*\Z))",
+        r"|(?:is|are)\s(?:the\s)?(?:correct|right)(?=\W*\Z|\s(?:one|answer|choice|option)\W*\Z)"
+        r"|is\sthe\s(?:better|best)\s(?:one|answer|choice|option|deal|buy)(?=\W*\Z))",
     )
 )
 # Words that no name has: the subject would be a clause.
@@ -184,7 +187,7 @@ CLEFT = re.compile(
 NO_COUNT = re.compile(r"\b(?:answers?|known|equation|(?:I|we)\shave)\b", FLAGS)
 # Before a number: it is compared with, or it was given.
 COMPARED = re.compile(
-    r",?\s(?:well\s|far\s|just\s)?(?:above|below|over|under|compared\s(?:to|with)|versus|vs\.?|against)"
+    r"(?<!hands)(?<!handed),?\s(?:well\s|far\s|just\s)?(?:above|below|over|under|compared\s(?:to|with)|versus|vs\.?|against)"
     r"\s(?:the\s)?(?:[a-z]+\s){0,5}",
     FLAGS,
 )
@@ -206,7 +209,8 @@ _COUNTING = f"""
     arrives_at (?:was|were|is|are)_[a-z]+ed_by counts? counted gets? got differ(?:s|ed)?_by recorded
     waits? pays? ran walked drove (?:is|are|lies?|stands?)_(?:inside|within) (?!{_NO_COUNTING})[a-z]{{3,}}ed
     equals? accounts?_for (?:total|value|sum|average|height|length|area)_of makes?_up constitutes?
-    comprises? owes? owns?"""
+    comprises? owes? owns? hand(?:s|ed)_over costing
+    (?:starts?|begins?|ends?|opens?|closes?)_at"""
 COUNTS = re.compile(
     rf"(?<!question\s)\b(?<!be\s)(?<!divided\s)(?<!multiplied\s){any_of(_COUNTING)}"
     r"\s(?:about|approximately|roughly|around|exactly|only|just|a\stotal\sof)?\s?\Z",

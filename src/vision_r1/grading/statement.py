@@ -252,7 +252,7 @@ def _single_value(text: str) -> Claim | None:
     if unit := _known_unit(after):
         rest = after.strip().removeprefix(unit).strip(" .,!")
         return Claim(f"{value} {unit}") if TAIL.match(rest) and not rest.startswith("more") else None
-    if value.endswith("%") and after.startswith(" more"):
+    if value.endswith(("%", "°")) and after.startswith(" more"):
         return None
     if after[:1].isalpha() or not (
         _counts(after) or (after[:1] == "," and _WHEN.fullmatch(before))
