@@ -29,6 +29,7 @@ from vision_r1.construct.asking import chat_request
 from vision_r1.construct.build import LOG, Work, collect, finish, read_sets
 from vision_r1.construct.chain import Ask
 from vision_r1.construct.config import Construction
+from vision_r1.construct.replay import Replayer
 from vision_r1.construct.replies import Said
 from vision_r1.construct.steps import build_steps
 from vision_r1.core.config import validate
@@ -127,7 +128,7 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
         memory = Memory()
         memory.start()
         begin = time.monotonic()
-        collect(work, log, Silent())
+        collect(work, Replayer(log, work.roles, config.seed), Silent())
         collected = time.monotonic() - begin
     finish(out, config, Silent(), {"ledger": [], "quarantined": 0, "controls": None, "whole": rows})
     seconds = time.monotonic() - begin
