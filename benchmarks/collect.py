@@ -100,7 +100,7 @@ def answer_chain(work: Work, problem: Problem, index: int, answers: list[Answere
             said = []
             for ask in asks:
                 text, thought = texts.get(ask.step, (candidate.reply, candidate.thought))
-                request = chat_request(ask, work.roles[ask.role], work.config.seed)
+                request = chat_request(ask, work.config.roles[ask.role], work.config.seed)
                 content = request_text(request)
                 reply = ChatReply(text, thought, "stop", 400, 800, request.model)
                 answers.append(Answered(request_key(content), request.model, content, reply))
@@ -128,7 +128,7 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
         memory = Memory()
         memory.start()
         begin = time.monotonic()
-        collect(work, Replayer(log, work.roles, config.seed), Silent())
+        collect(work, Replayer(log, work.config.roles, config.seed), Silent())
         collected = time.monotonic() - begin
     finish(out, config, Silent(), {"ledger": [], "quarantined": 0, "controls": None, "whole": rows})
     seconds = time.monotonic() - begin

@@ -11,9 +11,6 @@ from vision_r1.teachers.config import RoleConfig
 from vision_r1.teachers.thoughts import split_thought
 
 _WARMER = 0.7
-# What endpoints call a reply that was cut off, and one that they held back.
-_CUT = ("length", "max_tokens")
-_HELD_BACK = ("content_filter", "error", "abort")
 
 
 def chat_request(ask: Ask, role: RoleConfig, seed: int) -> ChatRequest:
@@ -39,10 +36,10 @@ def said_of(outcome: ChatReply | Failure, key: str, role: RoleConfig) -> Said:
     """What was said, thought and rest apart."""
     if isinstance(outcome, Failure):
         return Said("", stop_reason="error", error=outcome.reason, key=key, model=role.model)
-    if outcome.finish_reason in _HELD_BACK:
+    if outcome.held_back:
         error = f"held back: {outcome.finish_reason}"
         return Said("", stop_reason="error", error=error, key=key, model=role.model)
     parts = split_thought(outcome, role.opens_thought)
-    stop: StopReason = "length" if outcome.finish_reason in _CUT or not parts.finished else "eos"
+    stop: StopReason = "length" if outcome.cut or not parts.finished else "eos"
     tokens = outcome.completion_tokens or 0
     return Said(parts.rest, parts.thought, tokens, stop, "", outcome.hidden, key, role.model)

@@ -48,7 +48,6 @@ from vision_r1.core.progress import Progress
 from vision_r1.problems.faults import BadRow
 from vision_r1.problems.problem import Problem
 from vision_r1.problems.seen import SeenImages
-from vision_r1.teachers.config import RoleConfig
 from vision_r1.teachers.ledger import Spent
 from vision_r1.teachers.prompts import Prompts, open_prompts
 from vision_r1.teachers.request_log import RequestLog
@@ -98,11 +97,6 @@ class Work:
     steps: Sequence[Step]
     tests: bridge_controls.Controls | None
 
-    @property
-    def roles(self) -> dict[str, RoleConfig]:
-        """How each role is asked."""
-        return {"mllm": self.config.mllm, "reasoner": self.config.reasoner}
-
     def chain(self, problem: Problem) -> Chain:
         """The way of one problem, from its beginning."""
         settings = self.config
@@ -150,17 +144,19 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
     with ExitStack() as stack:
         # First what can fail at once: a log that another process has, a key that is not set.
         log = stack.enter_context(RequestLog(log_path))
-        roles = {"mllm": config.mllm, "reasoner": config.reasoner}
-        teachers = None if scope.collect_only else stack.enter_context(Teachers(roles, log, config.budget))
+        teachers = None
+        if not scope.collect_only:
+            teachers = stack.enter_context(Teachers(config.roles, log, config.budget))
         out.mkdir(parents=True, exist_ok=True)
         (out / SUMMARY).unlink(missing_ok=True)
         atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
         whole = read_sets(config, out, progress, scope.home)
         work = _work(config, out, whole, scope, steps, prompts)
         outcomes = _ask(work, teachers, progress) if teachers is not None else None
-        replayer = Replayer(log, roles, config.seed, _reasons(out))
+        quarantine = _quarantine(out)
+        replayer = Replayer(log, config.roles, config.seed, _reasons(quarantine))
         collect(work, replayer, progress)
-        tests = _tests(work, Replayer(log, roles, config.seed))
+        tests = _tests(work, Replayer(log, config.roles, config.seed))
         spent = log.ledger_by_step()
     return finish(out, config, progress, {
         "scope": {
@@ -169,7 +165,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         },
         "ledger": ledger_lines(spent),
         "rows_spent": {role: asdict(each) for role, each in sorted(replayer.spent.items())},
-        "quarantined": sum(1 for _ in read_jsonl(out / QUARANTINE)) if (out / QUARANTINE).exists() else 0,
+        "quarantined": len(quarantine),
         "outcomes": outcomes,
         "controls": tests,
         "evaluation_unread": whole.unread,
@@ -199,10 +195,7 @@ def digest(config: Construction, steps: Sequence[Step], whole: Prepared) -> str:
 
     A user's step counts with its template alone.
     """
-    roles = [
-        role.model_dump(mode="json", exclude={"endpoints", "price"})
-        for role in (config.mllm, config.reasoner)
-    ]
+    roles = [role.model_dump(mode="json", exclude={"endpoints", "price"}) for role in config.roles.values()]
     settings = config.model_dump(
         mode="json",
         exclude={"data", "evaluation", "mllm", "reasoner", "prompts", "steps", "budget", "export"},
@@ -233,11 +226,15 @@ def _work(
     )
 
 
-def _reasons(out: Path) -> dict[tuple[str, str], str]:
-    """(problem, step) -> why a request brought no answer, from the quarantine."""
+def _quarantine(out: Path) -> list[dict[str, Any]]:
+    """Requests of the last pass that brought no answer."""
     path = out / QUARANTINE
-    rows = (row for _, row in read_jsonl(path)) if path.exists() else ()
-    return {(row["problem"], row["step"]): f"{row['kind']}: {row['reason']}" for row in rows}
+    return [row for _, row in read_jsonl(path)] if path.exists() else []
+
+
+def _reasons(quarantine: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """(problem, step) -> why a request brought no answer."""
+    return {(row["problem"], row["step"]): f"{row['kind']}: {row['reason']}" for row in quarantine}
 
 
 def ledger_lines(spent: Mapping[tuple[str, str], Spent]) -> list[dict[str, Any]]:
@@ -289,7 +286,7 @@ def _ask(work: Work, teachers: Teachers, progress: Progress) -> dict[str, Any]:
     progress.start("ask", work.total, "problem")
     try:
         teachers.run(
-            lambda: ask_all(work.chains(), teachers, work.roles, work.config.seed, asked, progress),
+            lambda: ask_all(work.chains(), teachers, work.config.roles, work.config.seed, asked, progress),
             lambda waiting: progress.say(
                 f"stopping: waiting for {waiting} requests in flight (Ctrl-C again drops them)"
             ),

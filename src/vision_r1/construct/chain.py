@@ -123,7 +123,6 @@ class Made:
     dropped: Dropped | None = None
 
 
-Asking = Generator[list[Ask], list[Said], list[Said]]
 Chain = Generator[list[Ask], list[Said], Made]
 
 

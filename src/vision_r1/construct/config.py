@@ -105,6 +105,11 @@ class Construction(FrozenConfig):
     rows_per_file: int = Field(default=5000, ge=1)
     export: tuple[ExportForm, ...] = ()
 
+    @property
+    def roles(self) -> dict[str, RoleConfig]:
+        """How each role of a step is asked."""
+        return {"mllm": self.mllm, "reasoner": self.reasoner}
+
     @model_validator(mode="after")
     def _worth_its_money(self) -> Construction:
         if self.samples == 1 and self.keep in ("all_right", "hardest"):

@@ -112,6 +112,13 @@ def _asked(problem: Problem) -> _Asked:
     return _Asked(" ".join(tokens), asking, choices, _gold(problem))
 
 
+def exact_doubles(keys: Sequence[str], order: Sequence[int]) -> dict[int, Duplicate]:
+    """Which problems, gone through in an order, have the content key of one before them."""
+    first: dict[str, int] = {}
+    doubles = ((index, first.setdefault(keys[index], index)) for index in order)
+    return {index: Duplicate(of, "exact", 1.0) for index, of in doubles if of != index}
+
+
 def find_duplicates(
     problems: Sequence[Problem], keys: Sequence[str], prints: Prints, progress: Progress | None = None
 ) -> dict[int, Duplicate]:
@@ -134,11 +141,7 @@ def find_duplicates(
         InputError: an image that looks like another one cannot be read.
     """
     order = sorted(range(len(problems)), key=lambda index: (keys[index], problems[index].id, index))
-    exact: dict[int, Duplicate] = {}
-    first: dict[str, int] = {}
-    for index in order:
-        if (stays := first.setdefault(keys[index], index)) != index:
-            exact[index] = Duplicate(stays, "exact", 1.0)
+    exact = exact_doubles(keys, order)
     rest = [index for index in order if index not in exact]
     asked = {index: _asked(problems[index]) for index in rest}
     found = _Shown(problems, prints, asked, progress or Silent()).repeated()

@@ -40,7 +40,7 @@ def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, An
 def _hours(summary: Mapping[str, Any], config: Construction, requests: Mapping[str, float]) -> float | None:
     pace = (summary["outcomes"] or {}).get("roles", {})
     busy = []
-    for name, role in (("mllm", config.mllm), ("reasoner", config.reasoner)):
+    for name, role in config.roles.items():
         if requests.get(name):
             if not pace.get(name, {}).get("answered"):
                 return None

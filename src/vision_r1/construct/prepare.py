@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vision_r1.construct.dedupe import Duplicate, find_contaminated, find_duplicates
+from vision_r1.construct.dedupe import exact_doubles, find_contaminated, find_duplicates
 from vision_r1.construct.record import Record
 from vision_r1.core.errors import InputError
 from vision_r1.core.progress import Progress
@@ -111,13 +111,6 @@ def _part(key: str, of: int) -> int:
     return int(key[:8], 16) % of + 1
 
 
-def exact_doubles(keys: Sequence[str]) -> dict[int, Duplicate]:
-    """Which of sorted problems have the content key of one before them: index -> the first of its key."""
-    first: dict[str, int] = {}
-    doubles = ((index, first.setdefault(key, index)) for index, key in enumerate(keys))
-    return {index: Duplicate(of, "exact", 1.0) for index, of in doubles if of != index}
-
-
 def prepare(
     sets: Mapping[str, tuple[Sequence[Problem], Sequence[BadRow]]],
     evaluation: Mapping[str, Sequence[Problem]],
@@ -152,19 +145,7 @@ def prepare(
     )
     problems = [replace(problem, id=key) for key, _, problem in found]
     origins = [origin for _, origin, _ in found]
-    progress.say(f"looking for duplicates among {len(problems):,} problems")
-    prints = fingerprint(problems, "", known=looks) if near or evaluation else []
-    keys = [problem.id for problem in problems]
-    why: dict[int, tuple[str, str]] = {}
-    for index, twin in (
-        find_duplicates(problems, keys, prints, progress) if near else exact_doubles(keys)
-    ).items():
-        first = origins[twin.of]
-        why[index] = (_DOUBLE[twin.kind], f"{twin.kind} as {first.source}: {first.source_id}")
-    if evaluation:
-        known = {name: (each, fingerprint(each, name, known=looks)) for name, each in evaluation.items()}
-        for index, match in find_contaminated(problems, prints, known).items():
-            why.setdefault(index, ("contaminated", f"{match.kind} in {match.benchmark}"))
+    why = _not_worth_asking(problems, origins, evaluation, near, progress, looks)
     rejected += [
         Rejected(problems[index].id, origins[index], reason, detail, problems[index])
         for index, (reason, detail) in why.items()
@@ -179,3 +160,31 @@ def prepare(
     rejected.sort(key=lambda row: (row.key, row.origin.source, row.origin.source_id))
     kept = {problems[index].id: origins[index] for index in rest}
     return Prepared(tuple(problems[index] for index in rest), kept, tuple(rejected))
+
+
+def _not_worth_asking(
+    problems: Sequence[Problem],
+    origins: Sequence[Origin],
+    evaluation: Mapping[str, Sequence[Problem]],
+    near: bool,
+    progress: Progress,
+    looks: Mapping[str, Look | None] | None,
+) -> dict[int, tuple[str, str]]:
+    """Index -> reason and detail, of problems that are double or in an evaluation set. See `prepare`."""
+    progress.say(f"looking for duplicates among {len(problems):,} problems")
+    prints = fingerprint(problems, "", known=looks) if near or evaluation else []
+    keys = [problem.id for problem in problems]
+    double = (
+        find_duplicates(problems, keys, prints, progress)
+        if near
+        else exact_doubles(keys, range(len(problems)))
+    )
+    why: dict[int, tuple[str, str]] = {}
+    for index, twin in double.items():
+        first = origins[twin.of]
+        why[index] = (_DOUBLE[twin.kind], f"{twin.kind} as {first.source}: {first.source_id}")
+    if evaluation:
+        known = {name: (each, fingerprint(each, name, known=looks)) for name, each in evaluation.items()}
+        for index, match in find_contaminated(problems, prints, known).items():
+            why.setdefault(index, ("contaminated", f"{match.kind} in {match.benchmark}"))
+    return why

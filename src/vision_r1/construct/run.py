@@ -36,7 +36,7 @@ from vision_r1.problems.export import write_vision_r1_cold
 from vision_r1.problems.problem import Problem
 from vision_r1.teachers.prompts import shipped_prompts
 
-SUMMARY, TRACES, COLD = "summary.json", "traces.jsonl", "vision_r1_cold.json"
+SUMMARY, TRACES = "summary.json", "traces.jsonl"
 
 
 def run_construct(

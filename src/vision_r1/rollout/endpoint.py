@@ -15,10 +15,6 @@ from vision_r1.teachers.endpoint import EndpointClient
 if TYPE_CHECKING:
     from vision_r1.rollout.request import Request
 
-# What endpoints call a reply that was cut off, and one that they held back.
-_CUT = ("length", "max_tokens")
-_HELD_BACK = ("content_filter", "error", "abort")
-
 
 class EndpointEngine:
     """A served model; `Sampling.batch_size` means nothing to it, the client's settings pace it.
@@ -75,11 +71,11 @@ def trace_of(
     Token counts are the endpoint's, and 0 where it gives none.
     """
     error = outcome.reason if isinstance(outcome, Failure) else ""
-    if isinstance(outcome, ChatReply) and outcome.finish_reason in _HELD_BACK:
+    if isinstance(outcome, ChatReply) and outcome.held_back:
         error = f"the endpoint ended the reply by {outcome.finish_reason}"
     if isinstance(outcome, Failure) or error:
         return Trace(problem_id, index, (), "error", 0, model, settings, error=error)
     text = f"<think>{outcome.reasoning}</think>{outcome.text}" if outcome.reasoning else outcome.text
-    stop: StopReason = "length" if outcome.finish_reason in _CUT else "eos"
+    stop: StopReason = "length" if outcome.cut else "eos"
     segment = Segment("model", text, count=outcome.completion_tokens or 0)
     return Trace(problem_id, index, (segment,), stop, outcome.prompt_tokens or 0, model, settings)

@@ -103,6 +103,16 @@ class ChatReply:
     reasoning_tokens: int | None = None
     hidden: str = ""
 
+    @property
+    def cut(self) -> bool:
+        """Whether the reply ran into its cap, by whatever name the endpoint calls that."""
+        return self.finish_reason in ("length", "max_tokens")
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the endpoint kept the reply, or what was left of it, to itself."""
+        return self.finish_reason in ("content_filter", "error", "abort")
+
 
 def estimated_tokens(reply: ChatReply) -> int:
     """About how many tokens a reply has, where the endpoint does not count: a quarter of its bytes."""

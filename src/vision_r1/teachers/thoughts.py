@@ -9,7 +9,6 @@ from vision_r1.teachers.chat import ChatReply
 OPENING, CLOSING = "<think>", "</think>"
 # A token is a byte at least. English runs at about four, digits one by one at one to two.
 _FEWEST_BYTES, _FEW_TOKENS = 1.5, 100
-_CUT = ("length", "max_tokens")
 
 
 class Thought(NamedTuple):
@@ -39,7 +38,7 @@ def split_thought(reply: ChatReply, opened: bool = False) -> Thought:
     thought = reply.reasoning.strip()
     if thought:
         rest = _inline(reply.text, opened=False).rest if OPENING in reply.text else reply.text.strip()
-        return Thought(thought, rest, bool(rest) or reply.finish_reason not in _CUT)
+        return Thought(thought, rest, bool(rest) or not reply.cut)
     return _inline(reply.text, opened)
 
 
