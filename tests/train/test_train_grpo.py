@@ -21,7 +21,7 @@ from vision_r1.models.load import encode_prompts, forbidden_tokens, load_model
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.grouped import draw_tokens, sample_groups, warp_of
 from vision_r1.train.config import Quantile
-from vision_r1.train.grpo import VisionGrpoTrainer, completion_text, micro_batches
+from vision_r1.train.grpo import VisionGrpoTrainer, completion_text
 from vision_r1.train.ptst import choose_cap, measure_lengths, run_ptst_stage
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import read_rows
@@ -44,6 +44,9 @@ def make_trainer(model: Path, reference: Path, reward: str, out: Path, **more: A
             load_reward(reward),
             "ptst_1",
             1,
+            tokens_per_pass=settings.tokens_per_pass,
+            flat_groups=settings.flat_groups,
+            resamples=settings.resamples,
         )
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
@@ -73,11 +76,10 @@ def test_the_loss_is_the_papers(small: Path, other: Path, rewards: Path, tmp_pat
         row[mask.bool()].tolist()
         for row, mask in zip(batch["completion_ids"], batch["completion_mask"], strict=True)
     ]
-    loss = 0.0
-    for part in micro_batches(batch, trainer.args.steps_per_generation):
-        piece = trainer.compute_loss(trainer.model, part)
-        piece.backward()
-        loss += float(piece.detach())
+    assert len(trainer._passes(batch)) > 1, "cut into several passes"
+    piece = trainer.compute_loss(trainer.model, batch)
+    piece.backward()
+    loss = float(piece.detach())
     policy, reference = load_model(str(small)), load_model(str(other))
     terms = []
     scores = np.array([r.reward.reward for r in rolled]).reshape(-1, 4)
@@ -99,29 +101,6 @@ def test_the_loss_is_the_papers(small: Path, other: Path, rewards: Path, tmp_pat
     expected.backward()
     for (name, mine), theirs in zip(trainer.model.named_parameters(), policy.model.parameters(), strict=True):
         assert torch.allclose(mine.grad, theirs.grad, atol=2e-5), name
-
-
-def test_shared_prompts_equal_prompts_of_their_own(small: Path, rewards: Path, tmp_path: Path) -> None:
-    trainer = make_trainer(small, small, f"{rewards}:parity", tmp_path)
-    batch = first_batch(trainer)
-    full = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
-    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
-    keep = batch["completion_ids"].shape[1]
-    found = []
-    for shares in (True, False):
-        trainer._shares_prompts, trainer._forward_rows = shares, batch["prompt_rows"].tolist()
-        trainer.model.zero_grad()
-        logps, entropy, _ = trainer._get_per_token_logps_and_entropies(
-            trainer.model, full, mask, keep, batch_size=3, compute_entropy=True
-        )
-        (logps * torch.linspace(-1, 1, keep)).sum().backward()
-        kept = batch["completion_mask"].bool()
-        grads = [p.grad.clone() for p in trainer.model.parameters()]
-        found.append((logps.detach()[kept], entropy[kept], grads))
-    assert torch.allclose(found[0][0], found[1][0], atol=1e-5)
-    assert torch.allclose(found[0][1], found[1][1], atol=1e-4)
-    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found[0][2], found[1][2], strict=True))
-    assert found[0][2][0].abs().sum() > 0, "the gradient reaches the vision tower"
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0])
@@ -249,7 +228,7 @@ def test_a_stage_asks_the_problems_in_its_order_and_logs_every_step(
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     keys = {
         "step", "steps", "reward", "reward_std", "zero_variance_share", "truncation_rate", "format_rate", "accuracy",
-        "mean_tokens", "entropy", "kl", "loss", "grad_norm", "learning_rate", "seconds", "reasons",
+        "trained_share", "resampled_groups", "mean_tokens", "entropy", "kl", "loss", "grad_norm", "learning_rate", "seconds", "reasons",
     }  # fmt: skip
     assert all(set(row) == keys for row in rows)
     assert all(sum(row["reasons"].values()) == 8 and row["learning_rate"] == 1e-2 for row in rows)
@@ -268,25 +247,6 @@ def test_a_prompt_without_room_is_named(small: Path, rewards: Path, tmp_path: Pa
     with pytest.raises(InputError, match="context") as caught:
         run_stage(small, one, asked, rewards, tmp_path)
     assert "too-long" in caught.value.where
-
-
-def test_micro_batches_cut_shared_padding_and_keep_every_row() -> None:
-    lengths = [3, 9, 1, 4, 9, 2, 6, 5]
-    mask = torch.zeros(8, 9, dtype=torch.long)
-    for row, length in enumerate(lengths):
-        mask[row, :length] = 1
-    prompt = torch.ones(8, 5, dtype=torch.long)
-    prompt[:, 0] = 0
-    batch = {
-        "completion_ids": torch.arange(72).view(8, 9), "completion_mask": mask, "prompt_ids": prompt,
-        "prompt_mask": prompt, "advantages": torch.arange(8.0), "num_items_in_batch": torch.tensor(39),
-        "ref_per_token_logps": torch.rand(8, 9),
-    }  # fmt: skip
-    parts = micro_batches(batch, 4)
-    assert sorted(x for part in parts for x in part["advantages"].tolist()) == list(range(8))
-    assert [part["completion_ids"].shape for part in parts] == [(2, 2), (2, 4), (2, 6), (2, 9)]
-    assert all(part["prompt_ids"].shape == (2, 4) and part["num_items_in_batch"] == 39 for part in parts)
-    assert sum(int(part["completion_mask"].sum()) for part in parts) == sum(lengths)
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=50), st.floats(0.01, 0.99), st.integers(1, 32))

@@ -57,7 +57,7 @@ def stage(steps: int = 6, **more: Any) -> PtstStage:
 def grpo_settings(reward: str, one: PtstStage, **more: Any) -> GrpoSettings:
     options: dict[str, Any] = {
         "prompts_per_step": 2,
-        "train_batch_size": 4,
+        "tokens_per_pass": 40,
         "save_steps": 2,
         "guard": NEVER,
     } | more

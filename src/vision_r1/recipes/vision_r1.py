@@ -150,7 +150,7 @@ def _published(scale: str, seed: int) -> Recipe:
                 schedule=schedule,
                 prompts_per_step=128,
                 precision="bfloat16",
-                train_batch_size=1,
+                tokens_per_pass=16_384,
                 trl={"gradient_checkpointing": True, "weight_decay": 0.01},
             ),
             "evaluate": EvaluateStage(max_new_tokens=16_384),

@@ -10,6 +10,8 @@ from pydantic import Field, field_validator
 from vision_r1.core.config import FrozenConfig
 from vision_r1.core.errors import ConfigError, nearest
 
+FlatGroups = Literal["train", "skip", "resample"]
+
 # TRL's own dials that may pass through the `trl:` block: those that no setting of ours decides.
 GRPO_PASS_THROUGH = (
     "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "weight_decay", "warmup_steps",
@@ -26,7 +28,7 @@ SFT_PASS_THROUGH = (
 
 # What may be changed when a run is continued; anything else needs a new run directory.
 CHANGEABLE = (
-    "steps", "learning_rate", "save_steps", "train_batch_size", "max_epochs", "guard", "max_new_tokens",
+    "steps", "learning_rate", "save_steps", "tokens_per_pass", "max_epochs", "guard", "max_new_tokens",
 )  # fmt: skip
 
 
@@ -153,7 +155,14 @@ class GrpoSettings(FrozenConfig):
         temperature: of the rollouts.
         loss_type: TRL's name; "grpo" is the paper's mean over each completion, then over completions.
         reward: "hfrrf", "soft", or "file.py:function".
-        train_batch_size: completions per forward and backward pass.
+        tokens_per_pass: tokens of a forward and backward pass, each prompt of it counted once; the same step
+            comes out, in less memory and more passes.
+        flat_groups: what is done with groups whose rewards are all equal, and whose advantages are so 0.
+            "train" as in the paper: with beta > 0 they pull towards the reference policy; with beta = 0
+            they have no gradient, and their work is left out. "skip" leaves it out with beta > 0 too, which
+            drops their KL term. "resample" asks other problems in their place (DAPO's dynamic sampling),
+            up to `resamples` times a step, and skips what is left of them.
+        resamples: see `flat_groups`.
         save_steps: steps between checkpoints.
         precision: "float32", or "bfloat16" on devices that have it.
         freeze_vision: leave vision tower and projector as they are.
@@ -168,7 +177,9 @@ class GrpoSettings(FrozenConfig):
     temperature: float = Field(1.0, gt=0)
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "grpo"
     reward: str = "hfrrf"
-    train_batch_size: int = Field(32, ge=1)
+    tokens_per_pass: int = Field(16_384, ge=1)
+    flat_groups: FlatGroups = "train"
+    resamples: int = Field(2, ge=1)
     save_steps: int = Field(10, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     freeze_vision: bool = False

@@ -4,18 +4,20 @@
     A_i = (r_i - mean) / std within the group
 
 Losses, advantages, clipping and the KL term stay TRL's. Overridden are: how prompts become tokens
-(once per problem, `data.PromptStore`), how completions are sampled (`rollout.grouped`), how a batch
-is cut into micro-batches (by length), and how log-probabilities are computed (`logprobs`: the prompt
-and its images go through the model once per problem instead of once per completion).
-`tests/train/test_trl_contract.py` holds the hooks still.
+(once per problem, `data.PromptStore`), how completions are sampled (`rollout.grouped`), how log-probabilities
+are computed (`logprobs`: the prompt and its images go through the model once per group instead of once per
+completion), how a batch is cut into passes (`groups.cut_by_tokens`, instead of a fixed number of rows), and
+which groups are trained (`dynamic`). `tests/train/test_trl_contract.py` holds the hooks still.
 """
 
 from __future__ import annotations
 
-import math
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,15 +30,18 @@ from vision_r1.core.seeds import derive_seed
 from vision_r1.grading.hfrrf import Reward
 from vision_r1.grading.user import RewardFunction
 from vision_r1.models.load import LoadedModel, forbidden_tokens
+from vision_r1.models.packing import can_pack, enable_packing
 from vision_r1.problems.problem import Problem
-from vision_r1.rollout.grouped import rope_positions, sample_groups, warp_of
+from vision_r1.rollout.grouped import sample_groups, warp_of
+from vision_r1.train.config import FlatGroups
 from vision_r1.train.data import Ask, PromptStore, check_room, image_inputs, pad_rows
-from vision_r1.train.logprobs import shared_prefix_logps
+from vision_r1.train.dynamic import flat_groups, join_rows, reserve, rows_of, take_rows
+from vision_r1.train.features import VisionFeatures, is_frozen, same_towers
+from vision_r1.train.groups import cut_by_tokens, cut_padded
+from vision_r1.train.logprobs import packed_logps, plain_logps, prompt_positions
 from vision_r1.train.saving import Resumable
 
-# Losses that weigh every completion or token by a constant of the whole batch, so that the way the
-# batch is cut into micro-batches does not matter. "bnpo" averages per micro-batch and stays TRL's.
-_ORDER_FREE = ("grpo", "dr_grpo", "dapo")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Rollout:
 
 
 class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
-    """TRL's GRPOTrainer with prompts read once, grouped sampling and micro-batches by length.
+    """TRL's GRPOTrainer with each prompt computed once, for its rollouts and for its training.
 
     Args:
         loaded: the policy with its processor.
@@ -61,6 +66,9 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         reward: see `grading.load_reward`.
         name: of the stage; part of the key of the noise.
         seed: of the stage's noise.
+        tokens_per_pass: of a forward and backward pass, prompts once.
+        flat_groups: what is done with groups whose rewards are all equal, see `GrpoSettings`.
+        resamples: how often flat groups are replaced at most, where they are.
     """
 
     def __init__(
@@ -72,16 +80,24 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         reward: RewardFunction,
         name: str,
         seed: int,
+        *,
+        tokens_per_pass: int = 16_384,
+        flat_groups: FlatGroups = "train",
+        resamples: int = 0,
     ) -> None:
         self.problems, self.reward, self.name_of_stage, self.noise_seed = problems, reward, name, seed
+        self.tokens_per_pass, self.flat_groups, self.resamples = tokens_per_pass, flat_groups, resamples
         unique = {problem.id: problem for problem in problems}
         self._slot = {problem_id: index for index, problem_id in enumerate(unique)}
+        self._unique = list(unique.values())
+        places = {problem.id: index for index, problem in reversed(list(enumerate(problems)))}
+        self._first = [places[problem.id] for problem in self._unique]
         asks = [Ask(f"problem {p.id}", p.prompt, p.media) for p in unique.values()]
         self.store = PromptStore(loaded.processor, asks)
         self.rollouts: list[Rollout] = []
         self._rows: list[int] = []
         self._forward_rows: list[int] | None = None
-        self._buffered_inputs: list[dict[str, Any]] | None = None
+        self._positions: dict[int, torch.Tensor] = {}
         self._sums: dict[str, float] = defaultdict(float)
         rows = Dataset.from_dict({"prompt": [p.id for p in problems], "index": list(range(len(problems)))})
         super().__init__(
@@ -93,11 +109,18 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         )
         self._forbidden = forbidden_tokens(loaded.processor)
         self._warp = warp_of(self.generation_config, self._forbidden)
-        # Checkpointing drops caches, and a wrapped model must be called through its wrapper.
-        self._shares_prompts = self.accelerator.num_processes == 1 and not self.args.gradient_checkpointing
+        self._packs = can_pack(loaded.model)
+        if self._packs:
+            enable_packing(loaded.model)
+        else:
+            logger.warning(
+                "%s models are not known to attend over packed rows: every completion carries its prompt",
+                loaded.model.config.model_type,
+            )
         if self.beta != 0.0:
             # TRL has just loaded `config._name_or_path`, which on resume may be anything: ours is explicit.
             self._set_reference(reference)
+        self._policy_features, self._reference_features = self._frozen_features()
 
     def _set_reference(self, reference: Any | None) -> None:
         from trl.trainer.utils import add_fused_lm_head
@@ -105,19 +128,80 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         if reference is None:
             raise ConfigError("a KL term needs a reference policy", where="reference", fix="or set beta: 0")
         reference.requires_grad_(False)
+        if self._packs:
+            enable_packing(reference)
         add_fused_lm_head(reference, temperature=self.temperature)
         self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
+
+    def _frozen_features(self) -> tuple[VisionFeatures | None, VisionFeatures | None]:
+        """Stores for policy and reference, whose towers are one where they are frozen and equal.
+
+        A tower whose weights are spread over processes can be called through the whole model alone.
+        """
+        if not self._packs or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return None, None
+        policy = self.accelerator.unwrap_model(self.model)
+        own = VisionFeatures(policy) if is_frozen(policy) else None
+        if self.ref_model is None:
+            return own, None
+        reference = self.accelerator.unwrap_model(self.ref_model)
+        if not is_frozen(reference):
+            return own, None
+        shared = own is not None and same_towers(policy, reference)
+        return own, own if shared else VisionFeatures(reference)
 
     # --- one batch: prompts, completions, rewards ---
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self._sums.clear()
+        batch, group = self._rolled(inputs), self.num_generations
+        batch["flat"] = torch.zeros(len(inputs), dtype=torch.bool)
+        if len(inputs) % group:  # groups lie across processes: which ones are flat cannot be told here
+            return batch
+        if self.flat_groups == "resample":
+            batch = self._resampled(batch, inputs)
+        if self.flat_groups != "train" or self.beta == 0.0:
+            flat = flat_groups(_rewards(self.rollouts), group)
+            batch["flat"][rows_of(flat, group)] = True
+        self._sums["trained_share"] = 1.0 - float(batch["flat"].float().mean())
+        return batch
+
+    def _resampled(self, batch: dict[str, Any], inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """The batch with flat groups replaced by groups of other problems, for `resamples` rounds at most."""
+        group, rollouts = self.num_generations, self.rollouts
+        taken = {self._slot[row["prompt"]] for row in inputs}
+        step = self.state.global_step
+        spare = reserve(len(self._slot), self.noise_seed, self.name_of_stage, step, taken)
+        for _ in range(self.resamples):
+            flat = flat_groups(_rewards(rollouts), group)
+            count = torch.tensor([len(flat)], device=self.accelerator.device)
+            asked = list(islice(spare, int(self.accelerator.gather(count).max())))
+            if not asked:
+                break
+            more = self._rolled([self._input_of(number) for number in asked for _ in range(group)])
+            self._sums["resampled"] += len(asked)
+            vain = flat_groups(_rewards(self.rollouts), group)
+            new = [k for k in range(len(asked)) if k not in vain][: len(flat)]
+            if new:
+                stay = [k for k in range(len(rollouts) // group) if k not in flat[: len(new)]]
+                old_rows, new_rows = rows_of(stay, group), rows_of(new, group)
+                parts = [take_rows(batch, old_rows)] if stay else []
+                batch = join_rows([*parts, take_rows(more, new_rows)], self._tokenizer.pad_token_id)
+                rollouts = [rollouts[k] for k in old_rows] + [self.rollouts[k] for k in new_rows]
+        self.rollouts = rollouts
+        return batch
+
+    def _rolled(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """TRL's batch for some rows of the data."""
         self._rows = [self._slot[row["prompt"]] for row in inputs]
         self._forward_rows = self._rows
         batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
         self._forward_rows = None
         batch["prompt_rows"] = torch.tensor(self._rows)
-        self._sums.clear()
         return batch
+
+    def _input_of(self, number: int) -> dict[str, Any]:
+        return {"prompt": self._unique[number].id, "index": self._first[number]}
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [list(self.store.ids(row)) for row in self._rows], None, {}
@@ -172,27 +256,74 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
             self.rollouts.append(Rollout(problem, text, len(ids), stop, self.reward(text, problem, stop)))
         return [rollout.reward.reward for rollout in self.rollouts]
 
-    # --- micro-batches and forwards ---
+    # --- passes ---
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        if not self.model.training or self.loss_type not in _ORDER_FREE:
+        """A batch makes one optimizer step: TRL's shuffling and splitting would tear groups apart."""
+        if not self.model.training:
             return super()._prepare_inputs(generation_batch)
-        parts = self.args.steps_per_generation
-        if self._step % parts == 0 or self._buffered_inputs is None:
-            batch = self._generate_and_score_completions(generation_batch)
-            self._buffered_inputs = micro_batches(batch, parts)
-        return self._buffered_inputs[self._step % parts]
+        return self._generate_and_score_completions(generation_batch)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """TRL's loss; the rows of this micro-batch are remembered for their images. CollapseError on NaN."""
-        self._forward_rows = inputs["prompt_rows"].tolist()
-        loss: torch.Tensor = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        """TRL's loss over the batch, pass by pass; all but the last pass are propagated back at once.
+
+        Raises:
+            CollapseError: a loss or log-probability is not finite.
+        """
+        parts = self._passes(inputs)
+        done = torch.zeros((), device=self.accelerator.device)
+        for number, (rows, weight) in enumerate(parts):
+            last = number == len(parts) - 1
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                part = take_rows(inputs, rows)
+                loss: torch.Tensor = weight * self._loss_of(model, part, num_items_in_batch)
+                if not last:
+                    self.accelerator.backward(loss)
+                    done += loss.detach()
+        return loss + done
+
+    def _passes(self, inputs: dict[str, Any]) -> list[tuple[list[int], float]]:
+        """Rows of each pass, and the factor that makes the sum of TRL's losses the loss of the batch.
+
+        TRL divides by the rows (grpo, dr_grpo) or tokens (bnpo) of a pass, or by the tokens of the batch
+        (dapo). Groups that are left out stay in these counts: leaving them out changes no other's weight.
+        """
+        lengths = inputs["completion_mask"].sum(1).tolist()
+        everything = list(range(len(lengths)))
+        kept = [row for row, flat in zip(everything, inputs["flat"].tolist(), strict=True) if not flat]
+        stored = inputs["prompt_rows"].tolist()
+        cuts = self._cut([stored[k] for k in kept], [lengths[k] for k in kept])
+        totals = {"bnpo": float(sum(lengths)), "dapo": 1.0}
+        whole = totals.get(self.loss_type, float(len(lengths)))
+        passes = []
+        for cut in cuts:
+            rows = [kept[k] for k in cut]
+            parts = {"bnpo": float(sum(lengths[k] for k in rows)), "dapo": 1.0}
+            passes.append((rows, parts.get(self.loss_type, float(len(rows))) / whole))
+        # Every process makes as many passes as any other, and one at least: weights without a gradient would
+        # be left alone by the optimizer, which moves those of gradient 0 by their momentum.
+        most = int(self.accelerator.gather(torch.tensor([len(passes)], device=self.accelerator.device)).max())
+        idle = [min(everything, key=lambda row: lengths[row])]
+        return [(idle, 0.0)] * (max(most, 1) - len(passes)) + passes
+
+    def _cut(self, rows: list[int], lengths: list[int]) -> list[list[int]]:
+        """Completions of so many tokens, of the prompts `rows`, in passes of `tokens_per_pass`."""
+        prompts = {row: len(self.store.ids(row)) for row in set(rows)}
+        if self._packs:
+            return cut_by_tokens(prompts, rows, lengths, self.tokens_per_pass)
+        whole = [prompts[row] + length for row, length in zip(rows, lengths, strict=True)]
+        return cut_padded(whole, self.tokens_per_pass)
+
+    def _loss_of(self, model: Any, part: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
+        """TRL's loss of one pass; the rows are remembered for their images."""
+        self._forward_rows = part["prompt_rows"].tolist()
+        loss: torch.Tensor = super().compute_loss(model, part, False, num_items_in_batch)
         self._forward_rows = None
         if not bool(torch.isfinite(loss)):
             raise CollapseError(f"the loss is {float(loss)} at step {self.state.global_step + 1}")
-        tokens = float(inputs["completion_mask"].sum())
+        tokens = float(part["completion_mask"].sum())
         self._sums["tokens"] += tokens
         for measure in ("kl", "entropy"):
             values = self._metrics["train"].get(measure)
@@ -213,72 +344,81 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         rows = self._forward_rows
         if rows is None or len(rows) != len(input_ids):
             raise RuntimeError("TRL asked for log-probs outside of a batch: a hook has changed")
-        size = batch_size or len(rows)
-        lengths = attention_mask[:, -logits_to_keep:].sum(1)
-        order = torch.argsort(lengths, stable=True) if len(rows) > size else torch.arange(len(rows))
-        parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        for start in range(0, len(rows), size):
-            part = order[start : start + size]
-            spare = logits_to_keep - max(1, int(lengths[part].max()))
-            ids, mask = (x[part, : x.shape[1] - spare] for x in (input_ids, attention_mask))
-            chosen = [rows[k] for k in part.tolist()]
-            forward = self._shared if self._shares_prompts else self._plain
-            parts.append((part, *forward(model, chosen, ids, mask, logits_to_keep - spare)))
-        back = torch.argsort(torch.cat([part for part, _, _ in parts]))
-        logps = _joined([values for _, values, _ in parts], logits_to_keep)[back]
-        entropies = _joined([entropy for _, _, entropy in parts], logits_to_keep)[back]
+        ids, mask = input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:]
+        lengths = mask.sum(1).tolist()
+        logps = torch.zeros(ids.shape, device=ids.device)
+        entropies = torch.zeros_like(logps)
+        forward = self._packed if self._packs else self._plain
+        for part in self._cut(rows, lengths):
+            width, chosen = max(1, *(lengths[k] for k in part)), [rows[k] for k in part]
+            with self.accelerator.autocast():
+                found, entropy = forward(model, chosen, ids[part, :width], mask[part, :width])
+            place = (torch.tensor(part, device=ids.device)[:, None], torch.arange(width, device=ids.device))
+            logps = logps.index_put(place, found.float())
+            if entropy is not None:
+                entropies = entropies.index_put(place, entropy.float())
+        self._check_finite(logps, rows)
         return logps, entropies if compute_entropy else None, None
 
-    def _shared(
-        self,
-        model: Any,
-        rows: list[int],
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        completion: int,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Each problem's prompt and images go through the model once."""
-        unique = sorted(set(rows))
-        encoded = [self.store[row] for row in unique]
-        ids, mask = pad_rows([item.ids for item in encoded], self._tokenizer.pad_token_id, "left")
-        prompts = {"input_ids": ids, "attention_mask": mask, **image_inputs(encoded)}
-        place = torch.tensor([unique.index(row) for row in rows], device=input_ids.device)
-        with self.accelerator.autocast():
-            return shared_prefix_logps(
-                self.accelerator.unwrap_model(model),
-                {key: value.to(input_ids.device) for key, value in prompts.items()},
-                place,
-                input_ids[:, -completion:],
-                attention_mask[:, -completion:],
-                self.temperature,
+    def _check_finite(self, logps: torch.Tensor, rows: list[int]) -> None:
+        """Name the problem whose log-probabilities are not finite."""
+        bad = (~torch.isfinite(logps)).any(1).nonzero()
+        if len(bad):
+            raise CollapseError(
+                f"log-probabilities are not finite at step {self.state.global_step + 1}",
+                where=self.store.where(rows[int(bad[0])]),
             )
 
-    def _plain(
-        self,
-        model: Any,
-        rows: list[int],
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        completion: int,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Each completion carries its prompt and images, through TRL's fused head."""
-        media = {
-            key: value.to(input_ids.device)
-            for key, value in image_inputs([self.store[r] for r in rows]).items()
-        }
-        labels = input_ids.masked_fill(attention_mask == 0, -100)
-        labels[:, :-completion] = -100
-        kinds = (input_ids == self._image_pad_token_id).int()
-        kinds[:, -completion:] = 0
+    def _packed(
+        self, model: Any, rows: list[int], ids: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Each problem's prompt and images go through the model once."""
         core = self.accelerator.unwrap_model(model)
-        grids = {key: value for key, value in media.items() if key == "image_grid_thw"}
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        positions = rope_positions(core, {**inputs, **grids, "mm_token_type_ids": kinds})
-        with self.accelerator.autocast():
-            output = model(**inputs, **media, position_ids=positions, labels=labels, fused_lm_head=True)
-        # Only the policy's fused head computes entropies; nothing reads the reference's.
-        entropy = torch.zeros_like(output.log_probs) if output.entropy is None else output.entropy
-        return output.log_probs[:, -completion:], entropy[:, -completion:]
+        unique = sorted(set(rows))
+        return packed_logps(
+            model,
+            core,
+            [self.store.ids(row) for row in unique],
+            [self._positions_of(core, row) for row in unique],
+            self._media_of(model, core, unique),
+            [unique.index(row) for row in rows],
+            ids,
+            mask,
+        )
+
+    def _plain(
+        self, model: Any, rows: list[int], ids: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Each completion carries its prompt and images."""
+        core = self.accelerator.unwrap_model(model)
+        known = hasattr(getattr(core, "model", None), "get_rope_index")
+        return plain_logps(
+            model,
+            [self.store.ids(row) for row in rows],
+            [self._positions_of(core, row) for row in rows] if known else None,
+            self._pixels_of(rows),
+            self._image_pad_token_id,
+            self._tokenizer.pad_token_id,
+            ids,
+            mask,
+        )
+
+    def _positions_of(self, core: Any, row: int) -> torch.Tensor:
+        if row not in self._positions:
+            encoded = self.store[row]
+            self._positions[row] = prompt_positions(core, encoded.ids, encoded.grids)
+        return self._positions[row]
+
+    def _pixels_of(self, rows: list[int]) -> dict[str, torch.Tensor]:
+        media = image_inputs([self.store[row] for row in rows])
+        return {key: value.to(self.accelerator.device) for key, value in media.items()}
+
+    def _media_of(self, model: Any, core: Any, rows: list[int]) -> dict[str, Any]:
+        """The images of prompts: as features where the tower is frozen, else as pixels for its gradient."""
+        features = self._reference_features if model is self.ref_model else self._policy_features
+        if features is None:
+            return self._pixels_of(rows)
+        return features.inputs(rows, self.store.__getitem__)
 
     # --- what a step did ---
 
@@ -293,6 +433,8 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
             "reward": logs["reward"],
             "reward_std": logs["reward_std"],
             "zero_variance_share": logs["frac_reward_zero_std"],
+            "trained_share": self._sums["trained_share"],
+            "resampled_groups": int(self._sums["resampled"]),
             "truncation_rate": sum(r.stop_reason == "length" for r in rollouts) / n,
             "format_rate": sum(r.reward.format_ok for r in rollouts) / n,
             "accuracy": right / n if graded else None,
@@ -304,11 +446,6 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
             "learning_rate": logs.get("learning_rate"),
             "reasons": dict(Counter(rollout.reward.reason for rollout in rollouts).most_common()),
         }
-
-
-def _joined(parts: Sequence[torch.Tensor], width: int) -> torch.Tensor:
-    """Rows of several widths below each other, filled up with zeros on the right to `width`."""
-    return torch.cat([torch.nn.functional.pad(part, (0, width - part.shape[1])) for part in parts])
 
 
 def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
@@ -323,32 +460,5 @@ def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
     return text
 
 
-def micro_batches(batch: dict[str, Any], parts: int) -> list[dict[str, Any]]:
-    """Cut a batch into equal parts of completions of like length, and cut off the padding they share.
-
-    Args:
-        batch: TRL's generation batch; tensors whose first size is the number of rows are cut.
-        parts: number of micro-batches; divides the rows.
-    """
-    mask = batch["completion_mask"]
-    rows = len(mask)
-    order = torch.argsort(mask.sum(1), stable=True)
-    size = math.ceil(rows / parts)
-    result = []
-    for start in range(0, rows, size):
-        chosen = order[start : start + size]
-        part = {
-            key: value[chosen.to(value.device)]
-            if isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == rows
-            else value
-            for key, value in batch.items()
-        }
-        longest = max(1, int(part["completion_mask"].sum(1).max()))
-        for key in ("completion_ids", "completion_mask", "ref_per_token_logps", "old_per_token_logps"):
-            if key in part:
-                part[key] = part[key][:, :longest]
-        first = int(part["prompt_mask"].sum(1).max())
-        for key in ("prompt_ids", "prompt_mask"):
-            part[key] = part[key][:, part[key].shape[1] - first :]
-        result.append(part)
-    return result
+def _rewards(rollouts: Sequence[Rollout]) -> list[float]:
+    return [rollout.reward.reward for rollout in rollouts]

@@ -1,68 +1,135 @@
-"""Log-probabilities of completions that share prompts: each prompt goes through the model once.
+"""Per-token log-probabilities of completions: each prompt and its images go through the model once.
 
     log pi(o_t | q, o_<t) = z_t[o_t] - logsumexp(z_t),   H_t = -sum_v pi_t[v] log pi_t[v],
     z = logits / temperature
 
-The prompts' keys and values are computed once, repeated for their completions and attended to; the
-gradient flows back through them. It works without gradient checkpointing (which drops caches) and
-in one process; elsewhere every completion carries its prompt, as in TRL.
+TRL's fused head (`add_fused_lm_head`) makes them in tiles, so that the logits of a whole row never exist.
+The packed row goes through the model's root forward: adapters, gradient checkpointing and the wrappers of
+several processes see nothing unusual.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
-from vision_r1.rollout.grouped import rope_positions
+from vision_r1.models.packing import packed_inputs
+from vision_r1.train.data import pad_rows
+from vision_r1.train.groups import pack_groups
 
 
-def shared_prefix_logps(
+def prompt_positions(core: Any, ids: Sequence[int], grids: torch.Tensor | None) -> torch.Tensor:
+    """Rotary positions of one prompt, int64 of shape (3, length), for text models (1, length)."""
+    if not hasattr(core.config, "vision_config"):
+        return torch.arange(len(ids))[None]
+    tokens = torch.tensor([ids])
+    found: torch.Tensor = core.model.get_rope_index(
+        tokens,
+        mm_token_type_ids=(tokens == core.config.image_token_id).int(),
+        image_grid_thw=grids,
+        attention_mask=torch.ones_like(tokens),
+    )[0]
+    return found[:, 0]
+
+
+def packed_logps(
     model: Any,
-    prompts: dict[str, torch.Tensor],
-    place: torch.Tensor,
+    core: Any,
+    prompts: Sequence[Sequence[int]],
+    positions: Sequence[torch.Tensor],
+    media: dict[str, Any],
+    place: Sequence[int],
     completion_ids: torch.Tensor,
     completion_mask: torch.Tensor,
-    temperature: float,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Per-token log-probabilities and entropies.
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """One packed pass over the completions of some prompts.
 
     Args:
-        model: a Qwen2.5-VL model, not wrapped.
-        prompts: inputs of the distinct prompts, padded on the left.
-        place: int64 of shape (rows,): which prompt each completion belongs to.
+        model: what is called, wrapped or not; has TRL's fused head.
+        core: the same model, not wrapped, for its configuration.
+        prompts: token ids of the distinct prompts.
+        positions: see `prompt_positions`.
+        media: keywords of the prompts' images, in their order.
+        place: which prompt each completion belongs to, ascending.
         completion_ids: int64 of shape (rows, tokens), padded on the right.
-        completion_mask: 0/1 of the same shape.
-        temperature: the logits are divided by it, as in sampling.
+        completion_mask: 0/1 of the same shape; a row of zeros alone gives zeros.
 
     Returns:
-        Two float32 tensors of shape (rows, tokens); the entropy carries no gradient. Both are 0 where
-        the mask is.
+        Log-probabilities and entropies (None where the head makes none), float32 of shape (rows, tokens);
+        0 where the mask is.
+    """
+    lengths = completion_mask.sum(1).clamp(min=1).tolist()
+    completions = [ids[:length] for ids, length in zip(completion_ids, lengths, strict=True)]
+    packed = pack_groups(prompts, positions, place, completions)
+    device = completion_ids.device
+    output = model(
+        input_ids=packed.input_ids.to(device),
+        position_ids=packed.position_ids.to(device),
+        shift_labels=packed.shift_labels.to(device),
+        fused_lm_head=True,
+        **packed_inputs(core, packed.layout),
+        **media,
+    )
+    logps = packed.unpacked(output.log_probs, completion_mask)
+    return logps, None if output.entropy is None else packed.unpacked(output.entropy, completion_mask)
+
+
+def plain_logps(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    positions: Sequence[torch.Tensor] | None,
+    media: dict[str, Any],
+    image_token: int | None,
+    pad: int,
+    completion_ids: torch.Tensor,
+    completion_mask: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The reference of `packed_logps`, and what other families get: each completion carries its prompt.
+
+    Args:
+        model: has TRL's fused head.
+        prompts: token ids of each completion's prompt.
+        positions: rotary positions of each of these, None for a family that makes its own.
+        media: keywords of the images of every row, those of a group repeated.
+        image_token: marks image tokens for families that are told of them; None for text models.
+        pad: the padding token.
+        completion_ids: int64 of shape (rows, tokens), padded on the right.
+        completion_mask: 0/1 of the same shape.
     """
     tokens = completion_ids.shape[1]
-    positions = rope_positions(model, prompts)
-    cache = DynamicCache(config=model.config.get_text_config())
-    first = model(
-        **prompts, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
-    ).logits
-    logits = first[place]
-    if tokens > 1:
-        cache.batch_select_indices(place)
-        following = (positions.amax((0, 2)) + 1)[place]
-        steps = torch.arange(tokens - 1, device=place.device)
-        rest = model(
-            input_ids=completion_ids[:, :-1],
-            attention_mask=torch.cat([prompts["attention_mask"][place], completion_mask[:, :-1]], dim=1),
-            position_ids=(following[:, None] + steps)[None].expand(3, -1, -1),
-            past_key_values=cache,
-            use_cache=True,
-        ).logits
-        logits = torch.cat([logits, rest], dim=1)
-    scaled = logits.float() / temperature
-    every = torch.log_softmax(scaled, dim=-1)
-    chosen = every.gather(-1, completion_ids[..., None])[..., 0]
-    with torch.no_grad():
-        entropy = -(every.exp() * every).sum(-1)
-    keep = completion_mask.bool()
-    return chosen.masked_fill(~keep, 0.0), entropy.masked_fill(~keep, 0.0)
+    ids, mask = pad_rows(prompts, pad, "left")
+    device = completion_ids.device
+    input_ids = torch.cat([ids.to(device), completion_ids], 1)
+    attention_mask = torch.cat([mask.to(device), completion_mask], 1)
+    labels = input_ids.masked_fill(attention_mask == 0, -100)
+    labels[:, :-tokens] = -100
+    extra: dict[str, Any] = {}
+    if positions is not None:
+        extra["position_ids"] = _padded_positions(positions, ids.shape[1], tokens).to(device)
+    elif image_token is not None:
+        kinds = (input_ids == image_token).int()
+        kinds[:, -tokens:] = 0
+        extra["mm_token_type_ids"] = kinds
+    output = model(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        labels=labels,
+        fused_lm_head=True,
+        **media,
+        **extra,
+    )
+    entropy = None if output.entropy is None else output.entropy[:, -tokens:]
+    return output.log_probs[:, -tokens:], entropy
+
+
+def _padded_positions(positions: Sequence[torch.Tensor], width: int, tokens: int) -> torch.Tensor:
+    """Positions of prompts padded on the left, and of so many tokens after them."""
+    rows = []
+    for where in positions:
+        steps = torch.arange(tokens).expand(len(where), -1) + int(where.max()) + 1
+        lead = torch.ones(len(where), width - where.shape[1], dtype=torch.long)
+        rows.append(torch.cat([lead, where, steps], dim=1))
+    stacked = torch.stack(rows, dim=1)
+    return stacked if len(stacked) > 1 else stacked[0]

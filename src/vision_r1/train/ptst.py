@@ -212,6 +212,9 @@ class _Stage:
             load_reward(settings.reward),
             stage.name,
             self.seed,
+            tokens_per_pass=settings.tokens_per_pass,
+            flat_groups=settings.flat_groups,
+            resamples=settings.resamples,
         )
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Recorder(self, trainer))

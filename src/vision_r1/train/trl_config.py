@@ -52,7 +52,8 @@ def grpo_config(settings: GrpoSettings, stage: PtstStage, cap: int, work: Path, 
     | logging_nan_inf_filter | false | true | a NaN must be seen |
     """
     batch = settings.prompts_per_step * stage.group_size
-    common = _common(settings.precision, batch, settings.train_batch_size, work, seed)
+    # The whole batch at once: `grpo` cuts it into passes by tokens.
+    common = _common(settings.precision, batch, batch, work, seed)
     options: dict[str, Any] = {
         "loss_type": settings.loss_type,
         "beta": 0.0 if stage.reference == "none" else settings.beta,
