@@ -28,7 +28,7 @@ from vision_r1.recipes import build
 SMALL = [
     "data.cold_start.n=150", "data.rl.n=40", "data.test.n=27", "data.validation.n=18", "data.generalisation={}",
     "stages.construct.leak_test_n=9", "stages.construct.min_kept=16", "stages.construct.batch_size=32",
-    "stages.sft.max_epochs=1", "stages.sft.batch_size=16", "stages.sft.micro_batch_size=16", "stages.sft.eval_steps=2",
+    "stages.sft.max_epochs=1", "stages.sft.batch_size=16", "stages.sft.tokens_per_pass=4096", "stages.sft.eval_steps=2",
     "stages.rl.length_problems=9", "stages.rl.length_cap=40", "stages.rl.prompts_per_step=2", "stages.rl.save_steps=2",
     "stages.rl.schedule.0={name: ptst_1, max_completion_length: 24, group_size: 4, steps: 3, learning_rate: 1.0e-3}",
     "stages.rl.schedule.1={name: ptst_2, max_completion_length: 32, group_size: 2, steps: 3, learning_rate: 1.0e-3}",

@@ -15,7 +15,7 @@ from vision_r1.problems.tables import read_table
 
 def recipe_file(folder: Path, table: Path, construct) -> Path:
     tests = {"kind": "file", "path": str(table), "limit": 6}
-    sft = {"kind": "sft", "learning_rate": 1e-3, "batch_size": 4, "micro_batch_size": 4, "max_epochs": 1,
+    sft = {"kind": "sft", "learning_rate": 1e-3, "batch_size": 4, "tokens_per_pass": 4096, "max_epochs": 1,
            "eval_steps": 2, "max_length": 640}  # fmt: skip
     stages = (
         {"construct": construct, "sft": sft} if construct else {"sft": {**sft, "from": str(folder / "made")}}

@@ -12,13 +12,23 @@ import train_small as small_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from trl.trainer.utils import add_fused_lm_head
 
 from vision_r1.core.errors import InputError
 from vision_r1.models.chat import prompt_messages, render_prompt
 from vision_r1.models.load import encode_prompts, load_model, load_processor
+from vision_r1.problems.chat import ChatRow
 from vision_r1.train.data import Ask, PromptStore, epochs_of, take
 from vision_r1.train.resume import read_rows
-from vision_r1.train.sft import ChatStore, best_step, grouped_order, levelled_off, run_sft, validation_loss
+from vision_r1.train.sft import (
+    ChatStore,
+    Passes,
+    best_step,
+    grouped_order,
+    levelled_off,
+    run_sft,
+    validation_loss,
+)
 
 
 def llama_factory(question: str, images: int) -> str:
@@ -40,7 +50,7 @@ def test_sft_rl_and_evaluation_see_one_prompt(small: Path) -> None:
         assert text == llama_factory(question, 1)
         evaluation = encode_prompts(processor, [question], [[picture]], ["x"])
         store = ChatStore(processor, [replace(row, user=question)])
-        batch = store.collate([0])
+        batch = store.padded([0])
         prompt = int((batch["labels"][0] == -100).sum())
         assert batch["input_ids"][0, :prompt].tolist() == evaluation["input_ids"][0].tolist()
         rl = PromptStore(processor, [Ask("x", question, row.media)])[0]
@@ -55,7 +65,7 @@ def test_sft_rl_and_evaluation_see_one_prompt(small: Path) -> None:
 def test_loss_on_the_assistant_text_and_its_end_alone(small: Path) -> None:
     processor = load_processor(str(small))
     rows = small_world.chat_rows(6)
-    batch = ChatStore(processor, rows).collate(range(6))
+    batch = ChatStore(processor, rows).padded(range(6))
     for row, labels, ids, mask in zip(
         rows, batch["labels"], batch["input_ids"], batch["attention_mask"], strict=True
     ):
@@ -68,20 +78,24 @@ def test_loss_on_the_assistant_text_and_its_end_alone(small: Path) -> None:
         assert int((labels != -100).nonzero()[0]) + len(kept) == last + 1, "one unbroken stretch"
 
 
+def passes_of(model: Path, rows: list[ChatRow], tokens: int) -> Passes:
+    loaded = load_model(str(model))
+    add_fused_lm_head(loaded.model)
+    return Passes(loaded.model, ChatStore(loaded.processor, rows), tokens)
+
+
 def test_the_loss_is_the_token_mean_of_the_global_batch(small: Path, tmp_path: Path) -> None:
-    """Micro-batches of 1, 2 and 4 rows give one first loss: that of the formula."""
+    """However the batch is cut into packed passes, its first loss is that of the formula."""
     rows = small_world.chat_rows(8)
     expected = None
-    for micro in (1, 2, 4):
+    for tokens in (1, 150, 4096):
         options = small_world.sft_settings(
-            batch_size=8, micro_batch_size=micro, max_epochs=1, learning_rate=1e-4
+            batch_size=8, tokens_per_pass=tokens, max_epochs=1, learning_rate=1e-4
         )
-        run_sft(options, str(small), rows, [], tmp_path / str(micro), seed=1)
-        loaded = load_model(str(small))
-        store = ChatStore(loaded.processor, rows)
-        expected = validation_loss(loaded.model, store, [store.length(k) for k in range(8)], 3)
-        assert read_rows(tmp_path / str(micro) / "log.jsonl")[0]["loss"] == pytest.approx(expected, rel=1e-5)
-    inputs = ChatStore(load_processor(str(small)), rows).collate(range(8))
+        run_sft(options, str(small), rows, [], tmp_path / str(tokens), seed=1)
+        expected = validation_loss(passes_of(small, rows, 200), 8)
+        assert read_rows(tmp_path / str(tokens) / "log.jsonl")[0]["loss"] == pytest.approx(expected, rel=1e-5)
+    inputs = ChatStore(load_processor(str(small)), rows).padded(range(8))
     labels = inputs.pop("labels")[:, 1:]
     logs = torch.log_softmax(load_model(str(small)).model(**inputs).logits[:, :-1].double(), -1)
     chosen = logs.gather(-1, labels.clamp(min=0)[..., None])[..., 0][labels != -100]
@@ -89,11 +103,9 @@ def test_the_loss_is_the_token_mean_of_the_global_batch(small: Path, tmp_path: P
 
 
 def test_images_change_the_loss(small: Path) -> None:
-    loaded, rows = load_model(str(small)), small_world.chat_rows(4)
+    rows = small_world.chat_rows(4)
     other = [replace(row, media=rows[-1 - k].media) for k, row in enumerate(rows)]
-    losses = [
-        validation_loss(loaded.model, ChatStore(loaded.processor, r), [1] * 4, 4) for r in (rows, other)
-    ]
+    losses = [validation_loss(passes_of(small, some, 200), 4) for some in (rows, other)]
     assert losses[0] != losses[1]
 
 

@@ -68,7 +68,7 @@ def sft_settings(**more: Any) -> SftSettings:
     options: dict[str, Any] = {
         "learning_rate": 3e-3,
         "batch_size": 4,
-        "micro_batch_size": 2,
+        "tokens_per_pass": 100,
         "max_epochs": 2,
         "eval_steps": 2,
         "patience": 2,

@@ -32,7 +32,7 @@ def user_recipe() -> dict[str, Any]:
                 "kind": "sft",
                 "learning_rate": 5e-4,
                 "batch_size": 16,
-                "micro_batch_size": 16,
+                "tokens_per_pass": 16_384,
                 "max_epochs": 10,
                 "eval_steps": 10,
                 "max_length": 1024,

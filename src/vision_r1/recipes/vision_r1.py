@@ -105,7 +105,7 @@ def _tiny(seed: int) -> Recipe:
             "sft": SftStage(
                 learning_rate=1e-3,
                 batch_size=8,
-                micro_batch_size=8,
+                tokens_per_pass=4096,
                 max_epochs=4,
                 eval_steps=300,
                 max_length=640,
@@ -141,7 +141,6 @@ def _published(scale: str, seed: int) -> Recipe:
         data=data,
         stages={
             "sft": SftStage(
-                micro_batch_size=1,
                 precision="bfloat16",
                 eval_steps=1000,
                 trl={"gradient_checkpointing": True},
@@ -150,7 +149,6 @@ def _published(scale: str, seed: int) -> Recipe:
                 schedule=schedule,
                 prompts_per_step=128,
                 precision="bfloat16",
-                tokens_per_pass=16_384,
                 trl={"gradient_checkpointing": True, "weight_decay": 0.01},
             ),
             "evaluate": EvaluateStage(max_new_tokens=16_384),

@@ -52,7 +52,8 @@ class SftSettings(FrozenConfig):
         learning_rate: peak; cosine to zero over `max_epochs` unless training stops earlier.
         warmup_share: share of the steps with linear warm-up.
         batch_size: rows per optimizer step, over all processes.
-        micro_batch_size: rows per forward pass of one process.
+        tokens_per_pass: tokens of a forward and backward pass of one process, rows side by side; the same
+            step comes out, in less memory and more passes.
         max_epochs: the most passes over the data.
         patience: stop after this many evaluations without a lower validation loss.
         eval_steps: steps between validations (and checkpoints).
@@ -66,7 +67,7 @@ class SftSettings(FrozenConfig):
     learning_rate: float = Field(5e-6, gt=0)
     warmup_share: float = Field(0.05, ge=0, le=1)
     batch_size: int = Field(32, ge=1)
-    micro_batch_size: int = Field(32, ge=1)
+    tokens_per_pass: int = Field(16_384, ge=1)
     max_epochs: int = Field(2, ge=1)
     patience: int = Field(2, ge=1)
     eval_steps: int = Field(20, ge=1)

@@ -60,42 +60,54 @@ def pack_groups(
     """
     if list(place) != sorted(place) or len(set(place)) != len(prompts):
         raise ValueError("completions must lie in the order of their prompts, each prompt with one at least")
-    ids: list[torch.Tensor] = []
-    spots: list[torch.Tensor] = []
-    labels: list[torch.Tensor] = []
-    segments: list[Segment] = []
-    starts: list[int] = []
-    end, row = 0, 0
+    row = _Row()
     for number, (prompt, where) in enumerate(zip(prompts, positions, strict=True)):
-        tokens = torch.tensor(prompt, dtype=torch.long)
-        prefix = (end, end + len(tokens) - 1)
-        if len(tokens) > 1:
-            segments.append(Segment(*prefix))
-            ids.append(tokens[:-1])
-            spots.append(where[:, :-1])
-            labels.append(torch.full((len(tokens) - 1,), -100))
-        end = prefix[1]
-        following = int(where.max()) + 1
-        while row < len(place) and place[row] == number:
-            completion = completions[row].cpu()
-            if len(completion) == 0:
-                raise ValueError(f"completion {row} is empty")
-            starts.append(end)
-            ids += [tokens[-1:], completion[:-1]]
-            steps = torch.arange(following, following + len(completion) - 1).expand(len(where), -1)
-            spots += [where[:, -1:], steps]
-            labels.append(completion)
-            segments.append(Segment(end, end + len(completion), prefix if len(tokens) > 1 else None))
-            end += len(completion)
-            row += 1
-    line = torch.cat(spots, dim=1)
+        own = [completions[k].cpu() for k in range(len(place)) if place[k] == number]
+        row.add(torch.tensor(prompt, dtype=torch.long), where, own)
+    line = torch.cat(row.positions, dim=1)
     return PackedGroups(
-        torch.cat(ids)[None],
+        torch.cat(row.ids)[None],
         line[:, None] if len(line) > 1 else line,
-        torch.cat(labels)[None],
-        Layout(tuple(segments)),
-        torch.tensor(starts),
+        torch.cat(row.labels)[None],
+        Layout(tuple(row.segments)),
+        torch.tensor(row.starts),
     )
+
+
+class _Row:
+    """A packed row in the making."""
+
+    def __init__(self) -> None:
+        self.ids: list[torch.Tensor] = []
+        self.positions: list[torch.Tensor] = []
+        self.labels: list[torch.Tensor] = []
+        self.segments: list[Segment] = []
+        self.starts: list[int] = []
+        self.end = 0
+
+    def add(self, prompt: torch.Tensor, where: torch.Tensor, completions: Sequence[torch.Tensor]) -> None:
+        """A prompt and its completions; a prompt with one alone needs no prefix, it is one sequence."""
+        lead = len(prompt) - 1
+        prefix = (self.end, self.end + lead)
+        shared = lead > 0 and len(completions) > 1
+        self.ids.append(prompt[:-1])
+        self.positions.append(where[:, :-1])
+        self.labels.append(torch.full((lead,), -100))
+        if shared:
+            self.segments.append(Segment(*prefix))
+        self.end += lead
+        following = int(where.max()) + 1
+        for completion in completions:
+            if len(completion) == 0:
+                raise ValueError("an empty completion has nothing to be predicted")
+            start, stop = self.end, self.end + len(completion)
+            self.segments.append(Segment(start, stop, prefix) if shared else Segment(start - lead, stop))
+            self.starts.append(start)
+            self.ids += [prompt[-1:], completion[:-1]]
+            steps = torch.arange(following, following + len(completion) - 1)
+            self.positions += [where[:, -1:], steps.expand(len(where), -1)]
+            self.labels.append(completion)
+            self.end, lead = stop, 0
 
 
 def cut_by_tokens(

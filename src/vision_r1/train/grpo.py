@@ -155,7 +155,6 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._sums.clear()
         batch, group = self._rolled(inputs), self.num_generations
-        batch["flat"] = torch.zeros(len(inputs), dtype=torch.bool)
         if len(inputs) % group:  # groups lie across processes: which ones are flat cannot be told here
             return batch
         if self.flat_groups == "resample":
@@ -198,6 +197,7 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
         self._forward_rows = None
         batch["prompt_rows"] = torch.tensor(self._rows)
+        batch["flat"] = torch.zeros(len(inputs), dtype=torch.bool)
         return batch
 
     def _input_of(self, number: int) -> dict[str, Any]:

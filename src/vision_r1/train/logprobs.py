@@ -17,7 +17,7 @@ import torch
 
 from vision_r1.models.packing import packed_inputs
 from vision_r1.train.data import pad_rows
-from vision_r1.train.groups import pack_groups
+from vision_r1.train.groups import PackedGroups, pack_groups
 
 
 def prompt_positions(core: Any, ids: Sequence[int], grids: torch.Tensor | None) -> torch.Tensor:
@@ -63,17 +63,20 @@ def packed_logps(
     lengths = completion_mask.sum(1).clamp(min=1).tolist()
     completions = [ids[:length] for ids, length in zip(completion_ids, lengths, strict=True)]
     packed = pack_groups(prompts, positions, place, completions)
-    device = completion_ids.device
-    output = model(
-        input_ids=packed.input_ids.to(device),
-        position_ids=packed.position_ids.to(device),
-        shift_labels=packed.shift_labels.to(device),
-        fused_lm_head=True,
-        **packed_inputs(core, packed.layout),
-        **media,
-    )
+    output = model(**fused_inputs(core, packed, completion_ids.device), **media)
     logps = packed.unpacked(output.log_probs, completion_mask)
     return logps, None if output.entropy is None else packed.unpacked(output.entropy, completion_mask)
+
+
+def fused_inputs(core: Any, packed: PackedGroups, device: torch.device) -> dict[str, Any]:
+    """Keywords of a pass over a packed row through TRL's fused head, beside the images'."""
+    return {
+        "input_ids": packed.input_ids.to(device),
+        "position_ids": packed.position_ids.to(device),
+        "shift_labels": packed.shift_labels.to(device),
+        "fused_lm_head": True,
+        **packed_inputs(core, packed.layout),
+    }
 
 
 def plain_logps(

@@ -3,14 +3,18 @@
     L = - sum over the batch of log p(token) / number of assistant tokens in the batch
 
 The assistant's turn is its text and the `<|im_end|>` that ends it. Overridden are the order of the
-data (explicit, over all epochs at once) and how the loss is normalised over micro-batches.
+data (explicit, over all epochs at once) and the loss: the rows of a batch lie side by side without padding
+(`groups.pack_groups`, which TRL's own packing refuses for vision models), in passes of so many tokens, and
+its logits are made in tiles by TRL's fused head.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
+from trl.trainer.utils import add_fused_lm_head
 
 from vision_r1.core.errors import CollapseError, InputError
 from vision_r1.core.files import read_json, write_json
@@ -26,16 +31,21 @@ from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import SPECIAL_MARKS
 from vision_r1.models.load import LoadedModel, load_model
+from vision_r1.models.packing import can_pack, enable_packing
 from vision_r1.problems.chat import ChatRow
 from vision_r1.problems.contamination import inherited_record
 from vision_r1.problems.fingerprints import fingerprint
 from vision_r1.train.config import SftSettings
 from vision_r1.train.data import Ask, PromptStore, check_room, epochs_of, image_inputs, pad_rows, take
+from vision_r1.train.features import VisionFeatures, is_frozen
+from vision_r1.train.groups import PackedGroups, cut_by_tokens, cut_padded, pack_groups
+from vision_r1.train.logprobs import fused_inputs, prompt_positions
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
 from vision_r1.train.saving import Resumable, save_model
 from vision_r1.train.trl_config import sft_config
 
+logger = logging.getLogger(__name__)
 TURN_END = "<|im_end|>"
 MEGABATCH = 8  # the most batches that are sorted by length together
 
@@ -48,6 +58,7 @@ class ChatStore:
         self.processor = processor
         self.prompts = PromptStore(processor, [Ask(f"row {row.id}", row.user, row.media) for row in rows])
         self._replies: dict[int, tuple[int, ...]] = {}
+        self._positions: dict[int, torch.Tensor] = {}
 
     def reply(self, index: int) -> tuple[int, ...]:
         """Tokens of the assistant's turn, the end of turn included.
@@ -71,8 +82,21 @@ class ChatStore:
         """Tokens of the whole row."""
         return len(self.prompts.ids(index)) + len(self.reply(index))
 
-    def collate(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Rows padded on the right; labels are -100 on everything but the assistant's turn.
+    def packed(self, core: Any, indices: Sequence[int]) -> PackedGroups:
+        """Rows side by side, for a model that packs."""
+        for index in indices:
+            if index not in self._positions:
+                encoded = self.prompts[index]
+                self._positions[index] = prompt_positions(core, encoded.ids, encoded.grids)
+        return pack_groups(
+            [self.prompts.ids(index) for index in indices],
+            [self._positions[index] for index in indices],
+            range(len(indices)),
+            [torch.tensor(self.reply(index)) for index in indices],
+        )
+
+    def padded(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Rows padded on the right, for other models; labels are -100 but on the assistant's turn.
 
         Returns:
             The model's inputs and `labels`, int64 of shape (rows, longest).
@@ -150,48 +174,129 @@ def best_step(rows: Sequence[Mapping[str, Any]]) -> int | None:
     return min(found)[1] if found else None
 
 
-class VisionSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
-    """TRL's SFTTrainer over a fixed order of rows, its loss a token mean over the global batch."""
+class Passes:
+    """Forward passes over rows of a store: packed and, with a frozen tower, over features kept.
 
-    def __init__(self, loaded: LoadedModel, args: SFTConfig, store: ChatStore, order: Sequence[int]) -> None:
+    Args:
+        model: with TRL's fused head, not wrapped.
+        store: of the rows.
+        tokens_per_pass: of one pass.
+    """
+
+    def __init__(self, model: Any, store: ChatStore, tokens_per_pass: int) -> None:
+        self.core, self.store, self.budget = model, store, tokens_per_pass
+        self.packs = can_pack(model)
+        if self.packs:
+            enable_packing(model)
+        else:
+            logger.warning(
+                "%s models are not known to attend over packed rows: rows are padded",
+                model.config.model_type,
+            )
+        frozen = self.packs and is_frozen(model)
+        self._features = VisionFeatures(model) if frozen else None
+
+    def cut(self, rows: Sequence[int]) -> list[list[int]]:
+        """Rows in passes of `tokens_per_pass`, each once."""
+        lengths = [self.store.length(row) for row in rows]
+        if self.packs:
+            parts = cut_by_tokens(dict.fromkeys(range(len(rows)), 0), range(len(rows)), lengths, self.budget)
+        else:
+            parts = cut_padded(lengths, self.budget)
+        return [[rows[k] for k in part] for part in parts]
+
+    def losses(self, model: Any, rows: Sequence[int]) -> torch.Tensor:
+        """Sum of the negative log-likelihoods of the assistant's tokens of one pass, in nats.
+
+        Args:
+            model: what is called, `core` or a wrapper of it.
+            rows: of the store.
+        """
+        device = next(self.core.parameters()).device
+        if not self.packs:
+            inputs = {key: value.to(device) for key, value in self.store.padded(rows).items()}
+            output = model(**inputs, fused_lm_head=True)
+        else:
+            inputs = fused_inputs(self.core, self.store.packed(self.core, rows), device)
+            output = model(**inputs, **self._media(rows, device))
+        loss: torch.Tensor = -output.log_probs.sum()
+        return loss
+
+    def _media(self, rows: Sequence[int], device: torch.device) -> dict[str, Any]:
+        if self._features is not None:
+            return self._features.inputs(rows, self.store.prompts.__getitem__)
+        pixels = image_inputs([self.store.prompts[row] for row in rows])
+        return {key: value.to(device) for key, value in pixels.items()}
+
+
+class VisionSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
+    """TRL's SFTTrainer over a fixed order of rows, its loss a token mean over the global batch.
+
+    Args:
+        loaded: the model with its processor.
+        args: see `trl_config.sft_config`.
+        store: of the rows.
+        order: rows of all steps, one after the other.
+        tokens_per_pass: see `SftSettings`.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        args: SFTConfig,
+        store: ChatStore,
+        order: Sequence[int],
+        tokens_per_pass: int = 16_384,
+    ) -> None:
         super().__init__(
             model=loaded.model,
             args=args,
-            data_collator=lambda rows: store.collate([row["row"] for row in rows]),
+            data_collator=lambda rows: {"rows": torch.tensor([row["row"] for row in rows])},
             train_dataset=Dataset.from_dict({"row": list(order)}),
             processing_class=loaded.processor,
         )
-        # Qwen2.5-VL says False, and transformers would average the means of the micro-batches. With
-        # True it counts the labels of the whole batch and hands the count to `compute_loss`.
-        self.model_accepts_loss_kwargs = True
+        # The head that TRL has just put on also makes what only its own log reads.
+        add_fused_lm_head(self.accelerator.unwrap_model(self.model), outputs=("log_probs",))
+        self.store = store
+        self.passes = Passes(self.accelerator.unwrap_model(self.model), store, tokens_per_pass)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """TRL's loss; raises CollapseError when it is not finite."""
-        loss = super().compute_loss(model, inputs, *args, **kwargs)
-        if not bool(torch.isfinite(loss)):
-            raise CollapseError(f"the loss is {float(loss)} at step {self.state.global_step + 1}")
-        return loss
+        """The batch's loss, pass by pass; all but the last pass are propagated back at once.
+
+        Raises:
+            CollapseError: it is not finite.
+        """
+        rows = inputs["rows"].tolist()
+        device = self.accelerator.device
+        tokens = torch.tensor([sum(len(self.store.reply(row)) for row in rows)], device=device)
+        # Wrappers of several processes average gradients: the mean over all tokens is the sum over the mean.
+        every = self.accelerator.gather(tokens).float().mean()
+        parts = self.passes.cut(rows)
+        most = int(self.accelerator.gather(torch.tensor([len(parts)], device=device)).max())
+        idle = [min(rows, key=self.store.length)]
+        weighted = [(idle, 0.0)] * (most - len(parts)) + [(part, 1.0) for part in parts]
+        done = torch.zeros((), device=device)
+        for number, (part, weight) in enumerate(weighted):
+            last = number == len(weighted) - 1
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                with self.accelerator.autocast():
+                    loss = weight * self.passes.losses(model, part) / every
+                if not bool(torch.isfinite(loss)):
+                    raise CollapseError(f"the loss is {float(loss)} at step {self.state.global_step + 1}")
+                if not last:
+                    self.accelerator.backward(loss)
+                    done += loss.detach()
+        return loss + done
 
 
 @torch.no_grad()
-def validation_loss(model: Any, store: ChatStore, lengths: Sequence[int], batch: int) -> float:
-    """Mean negative log-likelihood of the assistant tokens of all rows, in nats."""
-    training = model.training
-    model.eval()
-    device = next(model.parameters()).device
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    total, count = 0.0, 0
-    for start in range(0, len(order), batch):
-        inputs = store.collate(order[start : start + batch])
-        labels = inputs.pop("labels")[:, 1:].to(device)
-        logits = model(**{key: value.to(device) for key, value in inputs.items()}, use_cache=False).logits[
-            :, :-1
-        ]
-        kept = labels != -100
-        total += float(torch.nn.functional.cross_entropy(logits[kept].float(), labels[kept], reduction="sum"))
-        count += int(kept.sum())
-    model.train(training)
-    return total / count
+def validation_loss(passes: Passes, count: int) -> float:
+    """Mean negative log-likelihood of the assistant tokens of all rows of a store, in nats."""
+    training = passes.core.training
+    passes.core.eval()
+    total = sum(float(passes.losses(passes.core, part)) for part in passes.cut(range(count)))
+    passes.core.train(training)
+    return total / sum(len(passes.store.reply(row)) for row in range(count))
 
 
 def run_sft(
@@ -289,9 +394,10 @@ class _Sft:
         judged = check_rows(judge, loaded.model.config, settings.max_length)
         order = take(grouped_order(lengths, settings.batch_size, self.seed), self.steps * settings.batch_size)
         args = sft_config(settings, self.steps, self.work, self.seed)
-        trainer = VisionSftTrainer(loaded, args, store, order)
+        trainer = VisionSftTrainer(loaded, args, store, order, settings.tokens_per_pass)
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_Recorder(self, trainer, judge, judged))
+        core = trainer.accelerator.unwrap_model(trainer.model)
+        trainer.add_callback(_Recorder(self, Passes(core, judge, settings.tokens_per_pass), len(judged)))
         self.progress.start("sft", self.steps)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.progress.finish()
@@ -326,8 +432,8 @@ class _Sft:
 class _Recorder(TrainerCallback):  # type: ignore[misc]
     """Validates and saves every `eval_steps`, writes a row a step, keeps the checkpoints that matter."""
 
-    def __init__(self, run: _Sft, trainer: VisionSftTrainer, judge: ChatStore, judged: Sequence[int]) -> None:
-        self.run, self.trainer, self.judge, self.judged = run, trainer, judge, judged
+    def __init__(self, run: _Sft, judge: Passes, judged: int) -> None:
+        self.run, self.judge, self.judged = run, judge, judged
         self.started = time.monotonic()
         self.val_loss: float | None = None
 
@@ -338,8 +444,7 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
             return
         control.should_save = True
         if self.judged:
-            batch = 2 * self.run.settings.micro_batch_size
-            self.val_loss = validation_loss(self.trainer.model, self.judge, self.judged, batch)
+            self.val_loss = validation_loss(self.judge, self.judged)
             rows = [*read_rows(self.run.log), {"val_loss": self.val_loss}]
             control.should_training_stop |= self.run.is_level(rows)
 

@@ -52,8 +52,7 @@ def grpo_config(settings: GrpoSettings, stage: PtstStage, cap: int, work: Path, 
     | logging_nan_inf_filter | false | true | a NaN must be seen |
     """
     batch = settings.prompts_per_step * stage.group_size
-    # The whole batch at once: `grpo` cuts it into passes by tokens.
-    common = _common(settings.precision, batch, batch, work, seed)
+    common = _common(settings.precision, batch, work, seed)
     options: dict[str, Any] = {
         "loss_type": settings.loss_type,
         "beta": 0.0 if stage.reference == "none" else settings.beta,
@@ -96,12 +95,12 @@ def sft_config(settings: SftSettings, steps: int, work: Path, seed: int) -> SFTC
     | lr_scheduler_type, warmup | cosine, settings | linear, 0 | the paper's |
     | weight_decay | 0 | 0 | commented out in the paper's YAML |
     | max_length | none | 1024 | longer rows are refused, never cut |
-    | packing | false | false | refused for vision models |
+    | packing | ours | false | refused for vision models; see `sft.Passes` |
     | bf16 | precision | true | float32 unless asked for |
     | gradient_checkpointing | false | true | on by `trl.gradient_checkpointing` |
     | order | explicit | shuffled per epoch | a resumed run cannot replay one |
     """
-    common = _common(settings.precision, settings.batch_size, settings.micro_batch_size, work, seed)
+    common = _common(settings.precision, settings.batch_size, work, seed)
     options: dict[str, Any] = {
         "max_steps": steps,
         "learning_rate": settings.learning_rate,
@@ -117,12 +116,11 @@ def sft_config(settings: SftSettings, steps: int, work: Path, seed: int) -> SFTC
     return _built(SFTConfig, common | options, settings.trl)
 
 
-def _common(precision: str, batch: int, most: int, work: Path, seed: int) -> dict[str, Any]:
-    """The dials of both trainers; the micro-batch is the largest divisor of `batch` up to `most`."""
-    micro = max(size for size in range(1, min(batch, most) + 1) if batch % size == 0)
+def _common(precision: str, batch: int, work: Path, seed: int) -> dict[str, Any]:
+    """The dials of both trainers. They hand on the whole batch at once: we cut it into passes by tokens."""
     return {
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": batch // micro,
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": 1,
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,
         "optim": "adamw_torch",
