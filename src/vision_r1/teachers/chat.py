@@ -20,6 +20,7 @@ from vision_r1.models.chat import SPECIAL_MARKS, user_content
 from vision_r1.problems.images import plain_format
 from vision_r1.problems.problem import Media
 
+BROKEN_OFF = ("abort", "error")  # finish reasons, as vLLM, SGLang and OpenRouter say it
 _JPEG_QUALITY = 95
 _CANONICAL = json.JSONEncoder(sort_keys=True)
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -111,7 +112,12 @@ class ChatReply:
     @property
     def held_back(self) -> bool:
         """Whether the endpoint kept the reply, or what was left of it, to itself."""
-        return self.finish_reason in ("content_filter", "error", "abort")
+        return self.finish_reason == "content_filter"
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the server ended the reply for a reason of its own: no answer, and never kept as one."""
+        return self.finish_reason in BROKEN_OFF
 
 
 def estimated_tokens(reply: ChatReply) -> int:
