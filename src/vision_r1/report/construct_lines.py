@@ -27,6 +27,9 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             f"  {clean(step['step']):<12} {clean(step['model'])}: {step['replies']:,} replies, "
             f"{step['prompt_tokens']:,} + {step['completion_tokens']:,} tokens, cost {step['cost']:.2f}"
         )
+    if summary.get("tokens_estimated"):
+        count = summary["tokens_estimated"]
+        yield f"{count:,} rows have an estimated length: the reasoner's endpoint counts no tokens"
     if summary.get("quarantined"):
         count = summary["quarantined"]
         yield f"{count:,} requests brought no answer: see quarantine.jsonl in its folder; run again to ask"
