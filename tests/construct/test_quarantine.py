@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -47,7 +48,10 @@ def test_lines_are_there_before_the_end_and_a_cut_one_is_passed_over(tmp_path):
 
 
 def test_a_full_disk_is_one_line(tmp_path):
-    with Quarantine(tmp_path / "quarantine.jsonl") as quarantine, open("/dev/full", "wb", buffering=0) as full:
+    with (
+        Quarantine(tmp_path / "quarantine.jsonl") as quarantine,
+        Path("/dev/full").open("wb", buffering=0) as full,
+    ):
         quarantine._handle.close()
         quarantine._handle = full
         with pytest.raises(InputError, match="the disk is full") as raised:
@@ -62,7 +66,10 @@ def table(tmp_path):
 
 def roles(url, **reasoner):
     role = {"endpoints": [{"url": url, "transport_retries": 0, "max_in_flight": 4}]}
-    return {"mllm": {"model": EYES, "temperature": 0, **role}, "reasoner": {"model": MIND, **role, **reasoner}}
+    return {
+        "mllm": {"model": EYES, "temperature": 0, **role},
+        "reasoner": {"model": MIND, **role, **reasoner},
+    }
 
 
 def by_sample(body, before):
@@ -96,7 +103,9 @@ def test_arms_of_the_controls_do_not_overwrite_the_rows(table, tmp_path):
         return Answer(said_by(body))
 
     with FaultyServer(failing) as server:
-        config = validate(Construction, settings(server.url, table, controls_n=8, answer_to_mllm=True, **roles(server.url)))
+        config = validate(
+            Construction, settings(server.url, table, controls_n=8, answer_to_mllm=True, **roles(server.url))
+        )
         construct(config, tmp_path / "out", Scope(), Silent())
     noted = read_unanswered(tmp_path / "out" / "quarantine.jsonl")
     rows = list(read_rows(tmp_path / "out" / "rows"))
@@ -108,9 +117,17 @@ def test_parts_bring_their_reasons(table, tmp_path):
     with FaultyServer(by_sample) as server:
         config = validate(Construction, settings(server.url, table, **roles(server.url)))
         parts = [tmp_path / str(index) for index in (1, 2)]
-        counts = [construct(config, part, Scope(part=(i, 2)), Silent())["quarantined"] for i, part in enumerate(parts, 1)]
+        counts = [
+            construct(config, part, Scope(part=(i, 2)), Silent())["quarantined"]
+            for i, part in enumerate(parts, 1)
+        ]
         merged = merge(parts, tmp_path / "all", Silent())
-    assert merged["quarantined"] == sum(counts) == len(read_unanswered(tmp_path / "all" / "quarantine.jsonl")) > 3
+    assert (
+        merged["quarantined"]
+        == sum(counts)
+        == len(read_unanswered(tmp_path / "all" / "quarantine.jsonl"))
+        > 3
+    )
 
 
 def test_a_kill_leaves_the_reasons_so_far(table, tmp_path):

@@ -32,7 +32,13 @@ def table(tmp_path_factory):
 
 
 def build(server, table, out, stream=False, **changes):
-    endpoint = {"url": server.url, "max_in_flight": 8, "timeout_seconds": 0.6, "idle_seconds": 0.6, "stream": stream}
+    endpoint = {
+        "url": server.url,
+        "max_in_flight": 8,
+        "timeout_seconds": 0.6,
+        "idle_seconds": 0.6,
+        "stream": stream,
+    }
     role = {"endpoints": [endpoint | changes.pop("endpoint", {})], "max_tokens": 512}
     models = {"mllm": {"model": EYES, "temperature": 0, **role}, "reasoner": {"model": MIND, **role}}
     config = validate(Construction, settings(server.url, table, **models, **changes))
@@ -83,7 +89,10 @@ def test_passing_faults_leave_no_trace_in_the_rows(table, tmp_path):
     assert shard_bytes(tmp_path / "storm") == shard_bytes(tmp_path / "calm")
     assert storm["n"] == calm["n"] == N and storm["quarantined"] == 0
     assert storm["reasons"] == calm["reasons"] and storm["kept"] == calm["kept"] > 30
-    (traffic,) = {json.dumps({k: v for k, v in each.items() if k != "role"}) for each in storm["outcomes"]["endpoints"][:1]}
+    (traffic,) = {
+        json.dumps({k: v for k, v in each.items() if k != "role"})
+        for each in storm["outcomes"]["endpoints"][:1]
+    }
     assert json.loads(traffic)["throttled"] > 0 and json.loads(traffic)["failed"] > 0
 
 
@@ -95,7 +104,11 @@ LASTING = {
 
 def test_lasting_faults_are_rows_with_a_counted_reason(table, tmp_path):
     """One problem meets each; the others come through."""
-    faults = [*LASTING.values(), (Answer(reply("Caption: so", "length")), "length"), (Answer(reply("", "content_filter")), "held")]
+    faults = [
+        *LASTING.values(),
+        (Answer(reply("Caption: so", "length")), "length"),
+        (Answer(reply("", "content_filter")), "held"),
+    ]
     mine: dict[str, tuple] = {}
 
     def script_(body, before):
@@ -106,7 +119,10 @@ def test_lasting_faults_are_rows_with_a_counted_reason(table, tmp_path):
 
     with FaultyServer(script_) as server:
         summary = build(server, table, tmp_path, endpoint={"transport_retries": 1})
-    rows = {row.question.partition("What is")[2].partition("in the image")[0]: row for row in read_rows(tmp_path / "rows")}
+    rows = {
+        row.question.partition("What is")[2].partition("in the image")[0]: row
+        for row in read_rows(tmp_path / "rows")
+    }
     assert len(rows) == summary["n"] == N and len(mine) == len(faults)
     unanswered = len(LASTING) + 1  # what was held back is none either
     assert summary["reasons"]["pseudo_cot_unanswered"] == unanswered
@@ -121,7 +137,9 @@ def test_lasting_faults_are_rows_with_a_counted_reason(table, tmp_path):
         else:
             assert row.reason == {"length": "pseudo_cot_truncated", "held": "pseudo_cot_unanswered"}[kind]
     details = Counter(row.detail for row in rows.values() if row.detail.startswith("transport"))
-    assert {"abort", "error"} == {words.rpartition(" ")[2].rstrip(")") for words in details if "broke the reply off" in words}
+    assert {"abort", "error"} == {
+        words.rpartition(" ")[2].rstrip(")") for words in details if "broke the reply off" in words
+    }
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -145,7 +163,9 @@ def test_replies_that_ran_into_their_cap_are_dropped_as_that(stream, table, tmp_
         summary = build(server, table, tmp_path, stream=stream)
         asked = Counter(json.dumps(body) for body in server.bodies if body["model"] == MIND)
     assert summary["n"] == N and max(asked.values()) == 1
-    assert 0 < summary["reasons"]["truncated"] == N - summary["kept"] - summary["reasons"].get("wrong_answer", 0)
+    assert (
+        0 < summary["reasons"]["truncated"] == N - summary["kept"] - summary["reasons"].get("wrong_answer", 0)
+    )
 
 
 def test_old_replies_that_were_broken_off_are_asked_for_again(table, tmp_path):

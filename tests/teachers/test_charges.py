@@ -61,7 +61,9 @@ def test_attempts_that_may_have_cost_money_are_paid_for_over_all_runs(tmp_path):
 
 
 def test_being_throttled_is_forgotten(tmp_path):
-    with FaultyServer(lambda body, before: Answer(status=429) if before < 3 else echo(body, before)) as server:
+    with FaultyServer(
+        lambda body, before: Answer(status=429) if before < 3 else echo(body, before)
+    ) as server:
         assert spend(server, tmp_path / "log", Budget(), ["a"])[0] == 1
         assert spend(server, tmp_path / "log", Budget(), ["a"])[0] == 1
 
@@ -127,7 +129,9 @@ def test_what_is_dropped_counts_in_full(tmp_path):
 
 def test_what_was_answered_is_charged_once(tmp_path):
     path = tmp_path / "log"
-    with FaultyServer(lambda body, before: Answer(status=502) if before == 0 else echo(body, before)) as server:
+    with FaultyServer(
+        lambda body, before: Answer(status=502) if before == 0 else echo(body, before)
+    ) as server:
         assert spend(server, path, Budget(), range(20))[0] == 40
         assert spend(server, path, Budget(), range(20))[0] == 40
         with RequestLog(path) as log:

@@ -78,7 +78,7 @@ def test_a_server_on_this_machine_is_reached_directly(log, monkeypatch):
 @pytest.mark.parametrize("proxy", ["socks5://me:hunter2@h:1080", "http://", "http://[me:hunter2"])
 def test_a_proxy_that_is_none_is_told_and_not_shown(proxy, log, monkeypatch):
     monkeypatch.setenv("https_proxy", proxy)
-    with pytest.raises(InputError, match="no http proxy.*https_proxy") as raised:
+    with pytest.raises(InputError, match=r"no http proxy.*https_proxy") as raised:
         EndpointClient(EndpointConfig(url="https://models.invalid/v1"), log)
     assert "hunter2" not in str(raised.value) and "\n" not in str(raised.value)
 
