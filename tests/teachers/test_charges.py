@@ -1,6 +1,7 @@
 """What budgets are charged outlasts the run: failed attempts, and what was under way at a kill."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -29,10 +30,8 @@ def spend(server, path, budget, prompts, **changes):
     """One run; gives what it says was spent over all of them."""
     config = role(server, price=PRICE, **changes)
     with RequestLog(path) as log, Teachers({"a": config}, log, budget) as teachers:
-        try:
+        with contextlib.suppress(BudgetReached):
             answers(teachers, asks(*prompts))
-        except BudgetReached:
-            pass
         status = teachers.status()
         return status.requests, status.tokens, status.cost
 
