@@ -35,7 +35,7 @@ from vision_r1.construct.export import FORMS, export_construction
 from vision_r1.construct.images import ImageStore
 from vision_r1.construct.judge import judge_rows
 from vision_r1.construct.prepare import Prepared, Rejected, prepare
-from vision_r1.construct.record import Record
+from vision_r1.construct.record import Images, ImageSize, Record
 from vision_r1.construct.replay import Replayer
 from vision_r1.construct.row_files import read_rows, row_writer
 from vision_r1.construct.sources import Loading, load_evaluation, load_source
@@ -260,7 +260,7 @@ def read_sets(config: Construction, out: Path, progress: Progress, home: Path | 
         }
         looks = seen.looks
     asked = {name: problems for name, (problems, _) in evaluation.items()}
-    prepared = prepare(sets, asked, config.near_duplicates, progress, looks)
+    prepared = prepare(sets, asked, config.near_duplicates, progress, looks, text_only=config.text_only)
     return replace(
         prepared, unread={name: dict(sorted(bad.items())) for name, (_, bad) in evaluation.items()}
     )
@@ -310,8 +310,8 @@ def collect(work: Work, replayer: Replayer, progress: Progress) -> None:
 
     judged = functools.partial(judge_rows, limits=config.filter)
     made = records(
-        items(), judged, work.prepared.origins, functools.partial(_stored, store), config.keep,
-        config.keep_at_most,
+        items(), judged, work.prepared.origins,
+        functools.partial(_stored, store, config.mllm.max_image_pixels), config.keep, config.keep_at_most,
     )  # fmt: skip
     with row_writer(work.out / ROWS, config.rows_per_file) as rows, closing(made):
         for row in _merged(made, work.prepared.rejected, store):
@@ -333,15 +333,18 @@ def _merged(made: Iterator[Record], rejected: Sequence[Rejected], store: ImageSt
         waiting = next(aside, None)
 
 
-def _stored(store: ImageStore, problem: Problem) -> tuple[str, ...]:
-    return tuple(store.keep(media) for media in problem.media)
+def _stored(store: ImageStore, max_pixels: int | None, problem: Problem) -> Images:
+    names = tuple(store.keep(media) for media in problem.media)
+    return Images(names, tuple(ImageSize.of(media, max_pixels) for media in problem.media))
 
 
 def _readable(store: ImageStore, row: Problem | BadRow) -> tuple[str, ...]:
-    """The images of a rejected problem, as far as they can be read."""
+    """The images of a row that was set aside, as far as they can be decoded."""
     names = []
-    for media in row.media if isinstance(row, Problem) else ():
+    for media in row.media:
         try:
+            if isinstance(row, BadRow):
+                media.load()  # that of a problem was decoded before
             names.append(store.keep(media))
         except InputError:
             continue

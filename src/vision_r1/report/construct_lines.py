@@ -20,6 +20,10 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     yield f"problems with a row: {problems['count']:,} of {problems['n']:,}"
     for reason, count in summary["reasons"].items():
         yield f"  {clean(str(reason)):<24} {count:>9,}"
+    if scaled := summary["scaled_images"]["images"]:
+        yield f"images scaled down before they were sent: {scaled:,} (see image_sizes in the rows)"
+    if shared := summary["shared_images"]["images"]:
+        yield f"images that several kept problems show: {shared:,}"
     if summary["ledger"]:
         yield "in the log, of all settings so far:"
     for step in summary["ledger"]:
