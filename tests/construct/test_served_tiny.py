@@ -7,6 +7,7 @@ import re
 import pytest
 
 from faulty_server import Answer, FaultyServer, prompt_of, reply
+from served_teachers import counted, images_in
 from vision_r1.construct.bridge import bridge
 from vision_r1.construct.build import Scope, construct
 from vision_r1.construct.config import Construction, ConstructSettings
@@ -63,13 +64,14 @@ def test_the_whole_construction_with_a_reasoner_that_thinks_inline(tmp_path):
 
     def eyes(body, before):
         prompt = prompt_of(body)
+        if not images_in(body):  # asked before the first problem, to see whether images count
+            return Answer(reply("I see nothing."))
         seen = next(
             part["image_url"]["url"] for part in body["messages"][-1]["content"] if "image_url" in part
         )
         text = description(scenes[seen])
-        return Answer(
-            reply(f"Caption: {text}\nReasoning: see above." if "heading Caption" in prompt else text)
-        )
+        said = f"Caption: {text}\nReasoning: see above." if "heading Caption" in prompt else text
+        return Answer(counted(body, reply(said)))
 
     with FaultyServer(eyes) as mllm, FaultyServer(scripted) as mind:
         summary = construct(tiny_construction(mllm.url, "eyes", mind.url), tmp_path, Scope(), Silent())

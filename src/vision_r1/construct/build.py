@@ -35,6 +35,7 @@ from vision_r1.construct.export import FORMS, export_construction
 from vision_r1.construct.images import ImageStore
 from vision_r1.construct.judge import judge_rows
 from vision_r1.construct.prepare import Prepared, Rejected, prepare
+from vision_r1.construct.probe import check_images_reach
 from vision_r1.construct.record import Images, ImageSize, Record
 from vision_r1.construct.replay import Replayer
 from vision_r1.construct.row_files import read_rows, row_writer
@@ -135,6 +136,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
     Raises:
         InputError: settings, problems or endpoints that cannot be used; what was answered is kept.
         BudgetReached: the budget would not hold another request; what was answered is kept.
+        ImageUseError: images do not reach the MLLM.
         Interrupted: by Ctrl-C, after what was in flight has been answered and kept.
     """
     refuse_foreign(out)
@@ -152,7 +154,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
         whole = read_sets(config, out, progress, scope.home)
         work = _work(config, out, whole, scope, steps, prompts)
-        outcomes = _ask(work, teachers, progress) if teachers is not None else None
+        outcomes = _ask(work, whole.problems, teachers, progress) if teachers is not None else None
         quarantine = _quarantine(out)
         replayer = Replayer(log, config.roles, config.seed, _reasons(quarantine))
         collect(work, replayer, progress)
@@ -280,13 +282,21 @@ def _controls(
     )  # fmt: skip
 
 
-def _ask(work: Work, teachers: Teachers, progress: Progress) -> dict[str, Any]:
-    """The first pass; gives what came of the requests. What failed is in the quarantine whatever ends it."""
-    asked = Asked()
+def _ask(work: Work, whole: Sequence[Problem], teachers: Teachers, progress: Progress) -> dict[str, Any]:
+    """The first pass, and before it a look at whether images arrive; gives what came of the requests.
+
+    What failed is in the quarantine whatever ends it.
+    """
+    asked, roles = Asked(), work.config.roles
+
+    async def ask() -> None:
+        await check_images_reach(whole, work.steps, teachers, roles, progress)
+        await ask_all(work.chains(), teachers, roles, work.config.seed, asked, progress)
+
     progress.start("ask", work.total, "problem")
     try:
         teachers.run(
-            lambda: ask_all(work.chains(), teachers, work.config.roles, work.config.seed, asked, progress),
+            ask,
             lambda waiting: progress.say(
                 f"stopping: waiting for {waiting} requests in flight (Ctrl-C again drops them)"
             ),

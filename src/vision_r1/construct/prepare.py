@@ -158,7 +158,7 @@ def prepare(
     rest = [index for index in range(len(problems)) if index not in why]
     if not rest:
         raise InputError(
-            f"no problem is left of {len(found) + len(rejected)}; the first reason: "
+            f"no problem is left of {len(rejected)}; the first reason: "
             + (f"{rejected[0].reason}: {rejected[0].detail}" if rejected else "the sets are empty"),
             where="data",
         )
