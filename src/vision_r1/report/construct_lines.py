@@ -65,8 +65,9 @@ def mixture_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """What every source gave."""
     yield f"{report['rows']:,} problems"
     for name, source in report["sources"].items():
-        bad = sum(source["bad"].values())
+        bad, near = sum(source["bad"].values()), sum(source["near"].values())
+        twice = source["repeated"] + near
         yield (
             f"  {clean(name):<16} {source['drawn']:>7,} drawn of {source['problems']:,}; "
-            f"set aside {bad:,}, repeated {source['repeated']:,}, in an evaluation set {source['left_out']:,}"
+            f"set aside {bad:,}, repeated {twice:,}, in an evaluation set {source['left_out']:,}"
         )
