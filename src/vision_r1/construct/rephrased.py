@@ -23,13 +23,13 @@ please image picture figure diagram shown given above below following provided b
 answer find determine calculate compute what whats which tell me us your there here
 """
 _EMPTY = frozenset(_EMPTY_WORDS.split())
-_LINKING = frozenset("is are was were be".split())
+_LINKING = frozenset(("is", "are", "was", "were", "be"))
 # With one of these a question relates one thing to another, or says what holds of which: order matters.
 _ORDERING_WORDS = """
-left right above below under over between behind before after front next near beside inside outside around across
-along through against in on at to from with without by into than as per and or nor but either neither both
-not no only except other same different equal if when while that who whose where because more less most
-least fewer greater larger smaller bigger longer shorter taller higher lower older younger faster slower
+left right above below under over between behind before after front next near beside inside outside around
+across along through against in on at to from with without by into than as per and or nor but either neither
+both not no only except other same different equal if when while that who whose where because more less
+most least fewer greater larger smaller bigger longer shorter taller higher lower older younger faster slower
 first last minus plus times divided subtract add sum difference ratio fraction percent percentage proportion
 probability share each every all any some
 """
