@@ -18,6 +18,7 @@ from vision_r1.core.config import validate
 from vision_r1.core.errors import BudgetReached, ConfigError, InputError
 from vision_r1.core.progress import Silent
 from vision_r1.pipeline.construction import construction_config
+from vision_r1.report.construct_lines import projection_lines, summary_lines
 
 PROBED = 6  # requests that look whether images arrive
 
@@ -151,6 +152,13 @@ def test_a_part_without_problems_is_no_failure(server, tmp_path):
     assert sorted(summary["n"] for summary in summaries)[:2] == [0, 0]
     for summary in summaries:
         check_kept(summary, tmp_path)
+    empty = next(i for i, summary in enumerate(summaries, start=1) if summary["n"] == 0)
+    limited = build(server.url, table, tmp_path / "limited", Scope(part=(empty, 4), limit=1))
+    config = validate(Construction, settings(server.url, table))
+    projected = projection(limited, config)
+    assert {projected[name] for name in ("sample", "rows", "requests", "prompt_tokens", "cost")} == {0}
+    assert projected["problems"] == 2 and projected["hours"] is None
+    assert list(summary_lines(limited)) and list(projection_lines(projected))
     assert merge([tmp_path / str(i) for i in (1, 2, 3, 4)], tmp_path / "all", Silent())["n"] == 2
 
 

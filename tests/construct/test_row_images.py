@@ -119,11 +119,12 @@ def test_rows_that_are_set_aside_show_their_picture_where_it_can_be_read(server,
     image = (tmp_path / "images" / "2.png").read_bytes()
     (tmp_path / "images" / "2.png").write_bytes(image[:200])
     change_rows(table, lambda index, row: {**row, "answer": ""} if index in (1, 2) else row)
-    change_rows(table, lambda index, row: {**row, "answer": "a, or else b or c"} if index == 4 else row)
+    change_rows(table, lambda index, row: {**row, "answer": "</answer>"} if index == 4 else row)
     build(server, table, tmp_path / "out")
     rows = by_id(tmp_path / "out")
     assert [rows[name].reason for name in ("q1", "q2")] == ["no_answer"] * 2
     assert [len(rows[name].images) for name in ("q1", "q2")] == [1, 0]
+    assert rows["q4"].reason == "ungradeable_gold" and len(rows["q4"].images) == 1
     kept = tmp_path / "out" / "images" / rows["q1"].images[0]
     assert kept.read_bytes() == (tmp_path / "images" / "1.png").read_bytes()
     write_review(tmp_path / "out")
