@@ -35,8 +35,9 @@ from vision_r1.construct.export import FORMS, export_construction
 from vision_r1.construct.images import ImageStore
 from vision_r1.construct.judge import judge_rows
 from vision_r1.construct.prepare import Prepared, Rejected, prepare
+from vision_r1.construct.probe import check_images_reach
 from vision_r1.construct.quarantine import Quarantine, read_unanswered
-from vision_r1.construct.record import Record
+from vision_r1.construct.record import Images, ImageSize, Record
 from vision_r1.construct.replay import Replayer
 from vision_r1.construct.row_files import read_rows, row_writer
 from vision_r1.construct.sources import Loading, load_evaluation, load_source
@@ -136,6 +137,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
     Raises:
         InputError: settings, problems or endpoints that cannot be used; what was answered is kept.
         BudgetReached: the budget would not hold another request; what was answered is kept.
+        ImageUseError: images do not reach the MLLM.
         Interrupted: by Ctrl-C, after what was in flight has been answered and kept.
     """
     refuse_foreign(out)
@@ -153,7 +155,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
         whole = read_sets(config, out, progress, scope.home)
         work = _work(config, out, whole, scope, steps, prompts)
-        outcomes = _ask(work, teachers, progress) if teachers is not None else None
+        outcomes = _ask(work, whole.problems, teachers, progress) if teachers is not None else None
         unanswered = {
             key: each.why for key, each in read_unanswered(out / QUARANTINE).items() if log.get(key) is None
         }
@@ -253,7 +255,7 @@ def read_sets(config: Construction, out: Path, progress: Progress, home: Path | 
         }
         looks = seen.looks
     asked = {name: problems for name, (problems, _) in evaluation.items()}
-    prepared = prepare(sets, asked, config.near_duplicates, progress, looks)
+    prepared = prepare(sets, asked, config.near_duplicates, progress, looks, text_only=config.text_only)
     return replace(
         prepared, unread={name: dict(sorted(bad.items())) for name, (_, bad) in evaluation.items()}
     )
@@ -273,15 +275,21 @@ def _controls(
     )  # fmt: skip
 
 
-def _ask(work: Work, teachers: Teachers, progress: Progress) -> dict[str, Any]:
-    """The first pass; gives what came of the requests. What failed is in the quarantine whatever ends it."""
-    asked, config = Asked(), work.config
+def _ask(work: Work, whole: Sequence[Problem], teachers: Teachers, progress: Progress) -> dict[str, Any]:
+    """The first pass, and before it a look at whether images arrive; gives what came of the requests.
+
+    What failed is in the quarantine whatever ends it.
+    """
+    asked, roles = Asked(), work.config.roles
     progress.start("ask", work.total, "problem")
     with Quarantine(work.out / QUARANTINE) as quarantine:
+
+        async def ask() -> None:
+            await check_images_reach(whole, work.steps, teachers, roles, progress)
+            await ask_all(work.chains(), teachers, roles, work.config.seed, asked, quarantine.note, progress)
+
         teachers.run(
-            lambda: ask_all(
-                work.chains(), teachers, config.roles, config.seed, asked, quarantine.note, progress
-            ),
+            ask,
             lambda waiting: progress.say(
                 f"stopping: waiting for {waiting} requests in flight (Ctrl-C again drops them)"
             ),
@@ -311,8 +319,8 @@ def collect(work: Work, replayer: Replayer, progress: Progress) -> int:
 
     judged = functools.partial(judge_rows, limits=config.filter)
     made = records(
-        items(), judged, work.prepared.origins, functools.partial(_stored, store), config.keep,
-        config.keep_at_most,
+        items(), judged, work.prepared.origins,
+        functools.partial(_stored, store, config.mllm.max_image_pixels), config.keep, config.keep_at_most,
     )  # fmt: skip
     with row_writer(work.out / ROWS, config.rows_per_file) as rows, closing(made):
         for row in _merged(made, work.prepared.rejected, store):
@@ -335,15 +343,18 @@ def _merged(made: Iterator[Record], rejected: Sequence[Rejected], store: ImageSt
         waiting = next(aside, None)
 
 
-def _stored(store: ImageStore, problem: Problem) -> tuple[str, ...]:
-    return tuple(store.keep(media) for media in problem.media)
+def _stored(store: ImageStore, max_pixels: int | None, problem: Problem) -> Images:
+    names = tuple(store.keep(media) for media in problem.media)
+    return Images(names, tuple(ImageSize.of(media, max_pixels) for media in problem.media))
 
 
 def _readable(store: ImageStore, row: Problem | BadRow) -> tuple[str, ...]:
-    """The images of a rejected problem, as far as they can be read."""
+    """The images of a row that was set aside, as far as they can be decoded."""
     names = []
-    for media in row.media if isinstance(row, Problem) else ():
+    for media in row.media:
         try:
+            if isinstance(row, BadRow):
+                media.load()  # that of a problem was decoded before
             names.append(store.keep(media))
         except InputError:
             continue

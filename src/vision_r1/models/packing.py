@@ -112,13 +112,15 @@ def enable_packing(model: Any) -> None:
     model.config.get_text_config()._attn_implementation = NAME
 
 
-def packed_inputs(layout: Layout) -> dict[str, Any]:
+def packed_inputs(model: Any, layout: Layout) -> dict[str, Any]:
     """Keywords of a packed forward pass beside ids and positions.
 
-    The mask is given as already made, so that transformers builds none: a dense one would be quadratic in
-    the row.
+    Positions are of shape (3, 1, row), for text models (1, row). transformers must build no mask, which
+    would be quadratic in the row: vision-language models build none from three rows of positions; text
+    models would, from positions that begin again, and are told that theirs is made.
     """
-    return {"layout": layout, "attention_mask": {"full_attention": None}, "use_cache": False}
+    vision = hasattr(model.config, "vision_config")
+    return {"layout": layout, "attention_mask": None if vision else {"full_attention": None}}
 
 
 def attend_reference(
@@ -128,7 +130,8 @@ def attend_reference(
 
     Args:
         query: of shape (1, heads, row, width).
-        key, value: of shape (1, key heads, row, width); each key head serves heads / key heads of the query's.
+        key: of shape (1, key heads, row, width); a key head serves heads / key heads of the query's.
+        value: like `key`.
         layout: of the row.
         scale: of the products.
 
@@ -159,7 +162,7 @@ class _Merged(torch.autograd.Function):
     """`attend_reference` on the CPU, by PyTorch's flash kernels, each stretch of keys read once."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scale: float
     ) -> torch.Tensor:
         out, lse = _own_parts(query, key, value, layout, scale)
@@ -181,7 +184,7 @@ class _Merged(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, out, lse = ctx.saved_tensors
         heads = key.shape[1]
         grads = [torch.zeros_like(x, dtype=torch.float32) for x in (query, key, value)]
@@ -260,8 +263,8 @@ def attend(
 ) -> torch.Tensor:
     """`attend_reference` by the fastest way that the device has; the same arguments and result."""
     if query.device.type == "cpu" and query.dtype in (torch.float32, torch.bfloat16):
-        found: torch.Tensor = _Merged.apply(query, key, value, layout, scale)
-        return found
+        merged: torch.Tensor = _Merged.apply(query, key, value, layout, scale)  # type: ignore[no-untyped-call]
+        return merged
     return attend_reference(query, key, value, layout, scale)
 
 
