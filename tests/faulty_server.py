@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 
-def reply(text: str, **message: Any) -> dict[str, Any]:
+def reply(text: str, finish: str = "stop", **message: Any) -> dict[str, Any]:
     """The body of a good answer."""
     return {
         "model": "served",
@@ -22,7 +22,7 @@ def reply(text: str, **message: Any) -> dict[str, Any]:
             {
                 "index": 0,
                 "message": {"role": "assistant", "content": text, **message},
-                "finish_reason": "stop",
+                "finish_reason": finish,
             }
         ],
         "usage": {"prompt_tokens": 11, "completion_tokens": 3},
@@ -84,8 +84,8 @@ class FaultyServer:
         most: the most requests that were under way at a time.
     """
 
-    def __init__(self, script: Script = echo) -> None:
-        self.script = script
+    def __init__(self, script: Script = echo, host: str = "127.0.0.1") -> None:
+        self.script, self.host = script, host
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
@@ -157,9 +157,9 @@ class FaultyServer:
             app.router.add_post("/v1/chat/completions", self._handle)
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             await self._runner.setup()
-            site = web.TCPSite(self._runner, "127.0.0.1", 0)
+            site = web.TCPSite(self._runner, self.host, 0)
             await site.start()
-            self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/v1"
+            self.url = f"http://{self.host}:{site._server.sockets[0].getsockname()[1]}/v1"
             ready.set()
 
         def run() -> None:

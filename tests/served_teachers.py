@@ -14,6 +14,7 @@ from PIL import Image
 from faulty_server import Answer, prompt_of, reply
 
 EYES, MIND = "eyes", "mind"
+IMAGE_TOKENS = 4
 _SUM = re.compile(r"What is (\d+) plus (\d+)")
 
 
@@ -23,7 +24,24 @@ def choice(body: dict[str, Any], of: int) -> int:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % of
 
 
+def images_in(body: dict[str, Any]) -> int:
+    """How many images a request brings."""
+    content = body["messages"][-1]["content"]
+    return 0 if isinstance(content, str) else sum("image_url" in part for part in content)
+
+
+def counted(body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a server that counts images into the prompt, as a real one does."""
+    answer["usage"]["prompt_tokens"] += IMAGE_TOKENS * images_in(body)
+    return answer
+
+
 def said_by(body: dict[str, Any]) -> dict[str, Any]:
+    """What the teachers say, with what it cost."""
+    return counted(body, _said_by(body))
+
+
+def _said_by(body: dict[str, Any]) -> dict[str, Any]:
     """What the teachers say: the MLLM forgets its headings now and then, the reasoner is wrong now and then."""
     prompt = prompt_of(body)
     if prompt == "Describe the image in detail.":

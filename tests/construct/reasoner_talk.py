@@ -4,6 +4,16 @@ Each sentence is in the manner of a reasoner that was given a description in the
 """
 
 REWRITTEN = [
+    # It was told, and it has details.
+    ("I was told that AB is 5 cm.", "AB is 5 cm."),
+    ("Wait, I was told that the bars are of one height.", "Wait, the bars are of one height."),
+    ("So I've been told that there are 7 apples.", "So there are 7 apples."),
+    ("We were explicitly told that angle B is right.", "Angle B is right."),
+    ("I was told the tallest bar is blue.", "The tallest bar is blue."),
+    ("Based on the given details, AB is 5.", "Based on the image, AB is 5."),
+    ("From the details provided, it is a square.", "From the image, it is a square."),
+    ("The given details say that AB is 5.", "AB is 5."),
+    ("The provided details mention three bars.", "The image shows three bars."),
     # The description says that ...
     ("The description says the numbers are 1 2.", "The numbers are 1 2."),
     ("Hmm, the description says the bars have heights 1 2.", "Hmm, the bars have heights 1 2."),
@@ -208,6 +218,12 @@ REWRITTEN = [
 ]
 
 REFUSED = [
+    "I was told so.",
+    "I wasn't told the angle at C.",
+    "As I was told, it is 5.",
+    "I was only told about two of the bars.",
+    "The given details don't say how tall it is.",
+    "The provided details are silent on that.",
     "Such descriptions are vague.",
     "A description was written by someone.",
     "The caption might be wrong.",
@@ -280,6 +296,19 @@ REFUSED = [
 ]
 
 LEFT_ALONE = [
+    # Told by the question, in a story, to do something; details of something else.
+    "We are told that x is positive.",
+    "I was told to give a letter.",
+    'The sign reads "I was told that it is closed".',
+    "The cashier told Anna that it costs 5.",
+    "All told, there are 12.",
+    "I was wrong about the third bar.",
+    "The details given in the question are enough.",
+    "From the given details of the problem, x is 3.",
+    "Based on the details given by the legend, it is blue.",
+    "The picture has many details.",
+    "Let me use the given details to find x.",
+    "The details are small.",
     # What an image that was seen does not show; trial and error; a number that the problem leaves out.
     "The image does not show a dog, so the answer is No.",
     "The diagram does not indicate that the angle is right.",

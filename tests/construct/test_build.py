@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from faulty_server import Answer, FaultyServer, prompt_of, reply
-from served_teachers import MIND, said_by, script, settings, write_problems
+from served_teachers import IMAGE_TOKENS, MIND, images_in, said_by, script, settings, write_problems
 from vision_r1.construct.build import Scope, check_kept, construct
 from vision_r1.construct.config import Construction
 from vision_r1.construct.merge import merge
@@ -18,6 +18,9 @@ from vision_r1.core.config import validate
 from vision_r1.core.errors import BudgetReached, ConfigError, InputError
 from vision_r1.core.progress import Silent
 from vision_r1.pipeline.construction import construction_config
+from vision_r1.report.construct_lines import projection_lines, summary_lines
+
+PROBED = 6  # requests that look whether images arrive
 
 
 def build(url, table, out, scope=None, **changes):
@@ -149,6 +152,13 @@ def test_a_part_without_problems_is_no_failure(server, tmp_path):
     assert sorted(summary["n"] for summary in summaries)[:2] == [0, 0]
     for summary in summaries:
         check_kept(summary, tmp_path)
+    empty = next(i for i, summary in enumerate(summaries, start=1) if summary["n"] == 0)
+    limited = build(server.url, table, tmp_path / "limited", Scope(part=(empty, 4), limit=1))
+    config = validate(Construction, settings(server.url, table))
+    projected = projection(limited, config)
+    assert {projected[name] for name in ("sample", "rows", "requests", "prompt_tokens", "cost")} == {0}
+    assert projected["problems"] == 2 and projected["hours"] is None
+    assert list(summary_lines(limited)) and list(projection_lines(projected))
     assert merge([tmp_path / str(i) for i in (1, 2, 3, 4)], tmp_path / "all", Silent())["n"] == 2
 
 
@@ -172,22 +182,23 @@ def test_a_pilot_projects_the_whole_set(server, table, tmp_path):
     changes = {"mllm": {"model": "eyes", "temperature": 0, **role}, "reasoner": {"model": MIND, **role}}
     config = validate(Construction, settings(server.url, table, controls_n=10, **changes))
     pilot = Scope(limit=15, log=tmp_path / "log.sqlite")
-    asked = len(server.bodies)
+    begin = len(server.bodies)
     server.script = script(delay=0.05)
     summary = construct(config, tmp_path / "pilot", pilot, Silent())
     server.script = script()
-    asked = len(server.bodies) - asked
+    asked = len(server.bodies) - begin - PROBED
+    images = sum(images_in(body) for body in server.bodies[begin:] if body["max_tokens"] > 1)
     whole = projection(summary, config)
     assert (whole["sample"], whole["problems"]) == (15, 60)
-    assert whole["requests"] == 4 * asked, "the controls are no part of it"
-    assert whole["prompt_tokens"] == 11 * 4 * asked
-    assert whole["cost"] == pytest.approx(4 * asked * (11 * 1000 + 3 * 2000) / 1e6, rel=0.01)
+    assert whole["requests"] == 4 * asked, "neither the controls nor the probes are part of it"
+    tokens = 4 * (11 * asked + IMAGE_TOKENS * images)
+    assert whole["prompt_tokens"] == tokens
+    assert whole["cost"] == pytest.approx((1000 * tokens + 2000 * 3 * 4 * asked) / 1e6, rel=0.01)
     assert 3600 * whole["hours"] == pytest.approx(30 / 15 * 60 / 4 * 0.05, rel=0.8)
     again = projection(construct(config, tmp_path / "pilot", pilot, Silent()), config)
     assert again == {**whole, "hours": None}
-    before = len(server.bodies)
     construct(config, tmp_path / "whole", Scope(log=tmp_path / "log.sqlite"), Silent())
-    bodies = [json.dumps(body) for body in server.bodies[before - asked :]]
+    bodies = [json.dumps(body) for body in server.bodies[begin:]]
     assert len(set(bodies)) == len(bodies), "the whole set asked again what the pilot had asked"
 
 
@@ -348,15 +359,6 @@ def test_a_reasoner_that_shows_no_thoughts_is_noticed_before_it_costs_much(table
     with pytest.raises(InputError, match="no row of 20 was kept: no_thought 20"):
         check_kept(summary, tmp_path)
     assert json.loads((tmp_path / "summary.json").read_text())["reasons"] == {"no_thought": 20}
-
-
-def test_leak_test_and_fidelity_on_served_models(server, table, tmp_path):
-    summary = build(server.url, table, tmp_path, controls_n=10)
-    arms = summary["controls"]["leak_test"]["arms"]
-    assert set(arms) == {"wrong", "none", "right"}
-    assert arms["wrong"]["returns_wrong"]["share"] <= 0.3
-    assert arms["none"]["returns_true"]["share"] > 0.6
-    assert summary["controls"]["caption_control"]["description"]["n"] == 10
 
 
 def test_shards_hold_neither_times_nor_costs_nor_places(built, tmp_path):

@@ -88,6 +88,56 @@ def test_another_problem_is_none(change):
     assert kinds([base(), base(**change)]) == {}
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How many cubes are red?", "How many red cubes are there?"),
+        (
+            "How many cubes in the image are red?",
+            "Please tell me how many red cubes there are in this picture.",
+        ),
+        ("What number is missing?", "What is the missing number?"),
+        ("Which large shape is red?", "What is the red large shape?"),
+        ("How many of the cubes are red?", "How many red cubes are there in the given figure?"),
+        # Long ones may differ in the order of a few words.
+        (LONG.format(n=9), LONG.format(n=9).replace("One day she gives", "One day gives she")),
+    ],
+)
+def test_one_question_in_other_words_about_one_image_is_found(one, other):
+    first, second = (base(question=text, answer="3") for text in (one, other))
+    assert list(kinds([first, second]).values()) == ["near"]
+    copy = replace(second, media=(picture(1, 130, "JPEG", 85),))
+    assert list(kinds([first, copy]).values()) == ["near"]
+    assert kinds([first, replace(second, media=(picture(2),))]) == {}
+    assert kinds([first, replace(second, answer="4")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How many cubes are red?", "How many cubes are blue?"),
+        ("How many cubes are red?", "How many cubes are not red?"),
+        ("How many cubes are red?", "How many balls are red?"),
+        ("How many red cubes and blue balls are there?", "How many blue cubes and red balls are there?"),
+        ("Is the cube left of the ball?", "Is the ball left of the cube?"),
+        ("Does the fox eat the hare?", "Does the hare eat the fox?"),
+        ("Are the cubes red?", "Are there red cubes?"),
+        ("What is between the cup and the plate?", "What is the plate between and the cup?"),
+        (
+            "What color is the cube that is behind the ball?",
+            "What color is the ball that is behind the cube?",
+        ),
+        ("Which cube is larger than the ball?", "Which ball is larger than the cube?"),
+        ("What is the distance from A1 to B2?", "What is the distance from B2 to A1?"),
+        ("What is 3 - 5 in the figure?", "What is 5 - 3 in the figure?"),
+        ("What fraction of the cubes is red?", "What fraction of the red is cubes?"),
+        (LONG.format(n=9), LONG.format(n=9).replace("buys", "sells")),
+    ],
+)
+def test_another_question_with_the_same_short_answer_stays(one, other):
+    assert kinds([base(question=one, answer="3"), base(question=other, answer="3")]) == {}
+
+
 def test_the_same_choices_in_another_order_are_the_same():
     one = base(options=("10", "12", "14"), answer="B")
     other = base(options=("12", "14", "10"), answer="A")

@@ -159,6 +159,27 @@ def test_draws_are_seeded_and_do_not_depend_on_the_order_of_rows(tmp_path, sourc
         build(tmp_path / "d", sources)
 
 
+def test_what_says_the_same_in_other_words_goes_across_sources(tmp_path):
+    """The same question about a copy of the image; another question with the same answer stays."""
+    names = {"a": ("How many blocks are red?", "PNG"), "b": ("How many red blocks are there?", "JPEG"),
+             "c": ("How many blocks are blue?", "PNG")}  # fmt: skip
+    sources = {}
+    for name, (question, form) in names.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "image").write_bytes(picture(5, form))
+        (folder / "rows.json").write_text(
+            json.dumps([{"question": question, "answer": "2", "image": "image"}])
+        )
+        sources[name] = {"data": {"kind": "file", "path": str(folder / "rows.json")}}
+    report = build(tmp_path / "out", sources)
+    near = {name: block["near"] for name, block in report["sources"].items()}
+    assert report["rows"] == 2 and near["c"] == {}
+    assert sorted(map(str, (near["a"], near["b"]))) == ["{'near': 1}", "{}"]
+    assert {p.question for p in read(tmp_path / "out")} > {"<image>How many blocks are blue?"}
+    assert build(tmp_path / "all", sources, near_duplicates=False)["rows"] == 3
+
+
 def test_the_decontaminated_variant_says_what_fell_where(tmp_path, sources):
     """One problem whole, one question beside another image, one copied image beside another question."""
     rows = json.loads((tmp_path / "we_math" / "testmini.json").read_text())

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from faulty_server import Answer, FaultyServer, prompt_of, reply
+from served_teachers import counted, images_in
 from vision_r1.construct.bridge import bridge
 from vision_r1.construct.build import Scope, construct
 from vision_r1.construct.config import Construction, ConstructSettings
@@ -22,7 +23,8 @@ from vision_r1.rollout.config import VLLMSettings
 from vision_r1.rollout.vllm_server import PYTHON, VLLMEngine
 from vision_r1.teachers.chat import encode_picture
 from vision_r1.teachers.config import ReasonerRates
-from vision_r1.teachers.language import description, facts_of
+from vision_r1.teachers.language import caption, description, facts_of
+from vision_r1.teachers.prompts import shipped_prompts
 from vision_r1.teachers.reasoner import reason
 from vision_r1.teachers.request_log import RequestLog
 
@@ -56,28 +58,50 @@ def tiny_construction(mllm_url, model, reasoner_url):
     )
 
 
-def test_the_whole_construction_with_a_reasoner_that_thinks_inline(tmp_path):
-    """A made-up MLLM that reads every scene rightly, so that what is dropped is the reasoner's doing."""
+def reading():
+    """A made-up MLLM that reads every scene rightly; its captions say what kind of picture it is, no values."""
     problems = make_problems(TinyWorldData(split="train", n=40, seed=11))
     scenes = {encode_picture(p.media[0]).url: facts_of(p.meta["scene"]) for p in problems}
 
     def eyes(body, before):
         prompt = prompt_of(body)
+        if not images_in(body):  # asked before the first problem, to see whether images count
+            return Answer(reply("I see nothing."))
         seen = next(
             part["image_url"]["url"] for part in body["messages"][-1]["content"] if "image_url" in part
         )
         text = description(scenes[seen])
-        return Answer(
-            reply(f"Caption: {text}\nReasoning: see above." if "heading Caption" in prompt else text)
-        )
+        if prompt == shipped_prompts("tiny").caption():
+            return Answer(counted(body, reply(caption(scenes[seen]))))
+        said = f"Caption: {text}\nReasoning: see above." if "heading Caption" in prompt else text
+        return Answer(counted(body, reply(said)))
 
-    with FaultyServer(eyes) as mllm, FaultyServer(scripted) as mind:
+    return eyes
+
+
+def test_the_whole_construction_with_a_reasoner_that_thinks_inline(tmp_path):
+    """What is dropped is the reasoner's doing."""
+    with FaultyServer(reading()) as mllm, FaultyServer(scripted) as mind:
         summary = construct(tiny_construction(mllm.url, "eyes", mind.url), tmp_path, Scope(), Silent())
     assert 20 < summary["kept"] < 40
     assert set(summary["reasons"]) <= {
         "wrong_answer", "contradiction", "repetition", "truncated", "broken_form", "no_thought", "arithmetic",
         "residual_talk", "missing_information", "image_contradicted", "no_answer",
     }  # fmt: skip
+
+
+def test_the_fidelity_of_served_descriptions_is_measured_against_captions(tmp_path):
+    with FaultyServer(reading()) as mllm, FaultyServer(scripted) as mind:
+        config = tiny_construction(mllm.url, "eyes", mind.url).model_copy(update={"controls_n": 20})
+        measured = construct(config, tmp_path, Scope(), Silent())["controls"]["fidelity"]
+    assert measured["problems"] == measured["scored"] == 20 and measured["reference"] == "caption"
+    arms = measured["arms"]
+    assert (
+        arms["description"]["mean"] == arms["description"]["all_kept"] == 1.0 > 0.3 > arms["caption"]["mean"]
+    )
+    difference = measured["differences"]["description"]
+    assert difference["ci95"][0] > 0.5 and difference["more"] == 20
+    assert measured["controls"]["other_problem"]["description"]["mean"] < 0.7
 
 
 @pytest.mark.vllm

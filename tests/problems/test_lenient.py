@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from vision_r1.core.config import validate
 from vision_r1.core.errors import InputError
 from vision_r1.problems import load_problems
 from vision_r1.problems.config import DatasetData, FileData, TinyWorldData
+from vision_r1.problems.images import plain_format
 from vision_r1.problems.lenient import load_problems_leniently, load_questions
 from vision_r1.problems.problem import content_key
 
@@ -30,7 +32,7 @@ FAULTS = [
     ({"image": "bad.png"}, "corrupt_image", "damaged"),
     ({"image": "text.png"}, "corrupt_image", "not an image"),
     ({"image": "empty.png"}, "corrupt_image", "the image file is empty"),
-    ({"image": "large.png"}, "image_too_large", "20x20 pixels, more than max_pixels 100"),
+    ({"image": "large.png"}, "image_too_large", "9500x9500 pixels, more than max_pixels 89,478,485"),
     ({"image": "../9.png"}, "image_outside_folder", "outside its folder"),
     ({"image": 7}, "bad_cell", "expected an image path"),
     ({"image": None, "question": "<image> What?"}, "no_image", "1 <image> marks, but 0 images"),
@@ -44,6 +46,16 @@ FAULTS = [
     ({"id": ""}, "bad_cell", "the id is empty"),
     ({"precision": "many"}, "bad_cell", "not a number of decimals"),
 ]
+
+
+def bomb():
+    """More pixels than anybody decodes, in a few KB."""
+    buffer = io.BytesIO()
+    Image.new("1", (9500, 9500)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+BOMB = bomb()
 
 
 def noise():
@@ -61,7 +73,7 @@ def table(folder, rows):
     (folder / "bad.png").write_bytes(noise()[:150])
     (folder / "text.png").write_bytes(b"no picture")
     (folder / "empty.png").write_bytes(b"")
-    (folder / "large.png").write_bytes(png(size=(20, 20)))
+    (folder / "large.png").write_bytes(BOMB)
     return path
 
 
@@ -211,6 +223,48 @@ def test_memory_holds_neither_decoded_images_nor_the_table(tmp_path):
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(problems) == 300 and held < 300 * 50_000 / 5
+
+
+# --- images over the limit ---
+
+
+def large(form, size=(40, 20)):
+    buffer = io.BytesIO()
+    Image.radial_gradient("L").resize(size).convert("RGB").save(buffer, format=form)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("spill", [False, True])
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_an_image_over_the_limit_is_scaled_down_by_rule_and_known_as_that(tmp_path, form, spill):
+    rows = [
+        GOOD | {"id": name, "image": image} for name, image in (("a", "big"), ("b", "big"), ("c", "0.png"))
+    ]
+    path = write_rows(tmp_path, rows)
+    (tmp_path / "big").write_bytes(large(form))
+    problems, bad = load_problems_leniently(section(path), spill=tmp_path / "spill" if spill else None)
+    assert bad == [] and [p.id for p in problems] == ["a", "b", "c"]
+    image, same, small = (p.media[0] for p in problems)
+    # 40 x 20 is 800 pixels; 14 x 7 is the largest of that shape within 100.
+    assert (image.original_size, image.size, image.load().size) == ((40, 20), (14, 7), (14, 7))
+    assert image.key == f"{hashlib.sha256(large(form)).hexdigest()}-100px" and same.key == image.key
+    assert plain_format(image.read()) == form.lower()
+    assert small.original_size is None
+    with pytest.raises(InputError, match="more than max_pixels 100"):
+        load_problems(section(path))
+
+
+def test_a_large_image_that_is_damaged_is_set_aside_as_that(tmp_path):
+    path = write_rows(tmp_path, [GOOD | {"image": "big.png"}, GOOD | {"id": "b"}])
+    (tmp_path / "big.png").write_bytes(large("PNG")[:150])
+    assert [row.reason for row in load_problems_leniently(section(path))[1]] == ["corrupt_image"]
+
+
+def test_rows_that_are_set_aside_keep_their_images(tmp_path):
+    rows = [GOOD | {"answer": ""}, GOOD | {"id": "x"}, GOOD | {"id": "x"}, GOOD | {"id": "y", "image": 7}]
+    _, bad = load_problems_leniently(section(write_rows(tmp_path, rows)), spill=tmp_path / "spill")
+    assert [row.reason for row in bad] == ["no_answer", "repeated_id", "bad_cell"]
+    assert [[image.load().size for image in row.media] for row in bad] == [[(8, 6)], [(8, 6)], []]
 
 
 # --- content keys ---

@@ -66,11 +66,14 @@ def test_faults_keys_and_looks_are_those_of_decoding(folder, tmp_path_factory, n
     fresh, again = media(folder, names), media(folder, names)
     verdicts, looks = look_at(notes, fresh)
     assert verdicts == expected
+    sizes = [None if fault else image.load().size for image, fault in zip(fresh, expected, strict=True)]
+    assert [image.size for image in fresh] == sizes
     good = [image for image, fault in zip(media(folder, names), expected, strict=True) if fault is None]
     assert looks == {image.key: look_of(image.load()) for image in good}
     with pytest.MonkeyPatch.context() as patched:
         unread(patched)
         assert look_at(notes, again) == (verdicts, looks)
+        assert [image.size for image in again] == sizes
         keys = [image.key for image, fault in zip(again, expected, strict=True) if fault is None]
     assert keys == [image.key for image in good]
 
@@ -183,13 +186,14 @@ def test_notes_that_cannot_be_written_are_told_of(folder, tmp_path):
         ("fault", '["a", "b", "no_such_reason"]'),
         ("fault", '{"a": 1}'),
         ("key", "../../x"),
+        ("width", None),
     ],
 )
 def test_rows_that_nobody_here_wrote_are_not_believed(folder, tmp_path, row):
     items = media(folder, ["good1.png"])
     expected = look_at(tmp_path / "seen", items)
     database = sqlite3.connect(tmp_path / "seen")
-    database.execute(f"UPDATE seen SET {row[0]} = ?", (row[1],))
+    database.execute(f"UPDATE seen_2 SET {row[0]} = ?", (row[1],))
     database.commit()
     database.close()
     assert look_at(tmp_path / "seen", items) == expected

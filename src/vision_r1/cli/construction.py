@@ -49,7 +49,7 @@ def construct(
         summary = construct_command(
             settings, out, part=part, limit=limit, pilot=pilot, collect=collect, progress=progress
         )
-        pages = write_review(folder)
+        pages = write_review(folder, progress)
     _print(summary)
     if pilot is not None or limit is not None:
         for line in projection_lines(projection(summary, settings)):
@@ -79,7 +79,7 @@ def merge(
 
     with reported_writes(out), RichProgress() as progress:
         summary = merge_parts(folders, out, progress)
-        pages = write_review(out)
+        pages = write_review(out, progress)
     _print(summary)
     typer.echo(f"rows:   {out / 'rows'}\ndata:   {out / 'data'}\nreview: {pages}")
     check_kept(summary, out)

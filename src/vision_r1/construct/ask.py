@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vision_r1.construct.asking import chat_request, said_of
 from vision_r1.construct.chain import Ask, Chain, Made
+from vision_r1.construct.quarantine import Unanswered
 from vision_r1.construct.replies import Said
 from vision_r1.core.errors import InputError
 from vision_r1.core.progress import Progress
@@ -26,13 +27,11 @@ class Asked:
 
     Attributes:
         done: problems whose chain came to its end.
-        failures: (problem, step, kind, reason) of every request that brought no reply.
         first: of the first `LOOK_AT` chains that were begun, those that ended: why they can give no row,
             "" where they can.
     """
 
     done: int = 0
-    failures: list[tuple[str, str, str, str]] = field(default_factory=list)
     first: dict[int, str] = field(default_factory=dict)
 
 
@@ -42,6 +41,7 @@ async def ask_all(
     roles: Mapping[str, RoleConfig],
     seed: int,
     asked: Asked,
+    note: Callable[[Unanswered], None],
     progress: Progress,
 ) -> None:
     """Bring every chain to its end, so many side by side that no slot of an endpoint stays empty.
@@ -52,6 +52,7 @@ async def ask_all(
         roles: how each role is asked.
         seed: of the sampling.
         asked: filled in on the way, and right whenever this ends.
+        note: told of every request that brought no reply.
         progress: told of every problem.
 
     Raises:
@@ -64,7 +65,7 @@ async def ask_all(
         request = chat_request(ask, role, seed)
         outcome = await teachers.answer(ask.role, request)
         if isinstance(outcome, Failure):
-            asked.failures.append((ask.problem, ask.step, outcome.kind, outcome.reason))
+            note(Unanswered(request.key, ask.problem, ask.step, ask.sample, outcome.kind, outcome.reason))
         return said_of(outcome, "", role)
 
     async def follow(index: int, chain: Chain) -> None:

@@ -6,7 +6,7 @@ from vision_r1.construct.chain import Ask
 from vision_r1.construct.replies import Said
 from vision_r1.core.seeds import derive_seed
 from vision_r1.rollout.trace import StopReason
-from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure
+from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure, estimated_tokens
 from vision_r1.teachers.config import RoleConfig
 from vision_r1.teachers.thoughts import split_thought
 
@@ -33,7 +33,7 @@ def chat_request(ask: Ask, role: RoleConfig, seed: int) -> ChatRequest:
 
 
 def said_of(outcome: ChatReply | Failure, key: str, role: RoleConfig) -> Said:
-    """What was said, thought and rest apart."""
+    """What was said, thought and rest apart; its length is estimated where the endpoint does not count."""
     if isinstance(outcome, Failure):
         return Said("", stop_reason="error", error=outcome.reason, key=key, model=role.model)
     if outcome.held_back:
@@ -41,5 +41,8 @@ def said_of(outcome: ChatReply | Failure, key: str, role: RoleConfig) -> Said:
         return Said("", stop_reason="error", error=error, key=key, model=role.model)
     parts = split_thought(outcome, role.opens_thought)
     stop: StopReason = "length" if outcome.cut or not parts.finished else "eos"
-    tokens = outcome.completion_tokens or 0
-    return Said(parts.rest, parts.thought, tokens, stop, "", outcome.hidden, key, role.model)
+    counted = outcome.completion_tokens
+    return Said(
+        parts.rest, parts.thought, counted or estimated_tokens(outcome), stop, "", outcome.hidden, key,
+        role.model, estimated=not counted,
+    )  # fmt: skip

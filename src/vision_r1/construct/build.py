@@ -35,7 +35,9 @@ from vision_r1.construct.export import FORMS, export_construction
 from vision_r1.construct.images import ImageStore
 from vision_r1.construct.judge import judge_rows
 from vision_r1.construct.prepare import Prepared, Rejected, prepare
-from vision_r1.construct.record import Record
+from vision_r1.construct.probe import check_images_reach
+from vision_r1.construct.quarantine import Quarantine, read_unanswered
+from vision_r1.construct.record import Images, ImageSize, Record
 from vision_r1.construct.replay import Replayer
 from vision_r1.construct.row_files import read_rows, row_writer
 from vision_r1.construct.sources import Loading, load_evaluation, load_source
@@ -43,7 +45,7 @@ from vision_r1.construct.steps import build_steps, caption_step
 from vision_r1.construct.tally import Tally
 from vision_r1.core.config import dump_yaml, to_plain
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import atomic_write_text, read_jsonl, write_json, write_jsonl
+from vision_r1.core.files import atomic_write_text, write_json
 from vision_r1.core.progress import Progress
 from vision_r1.problems.faults import BadRow
 from vision_r1.problems.problem import Problem
@@ -135,6 +137,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
     Raises:
         InputError: settings, problems or endpoints that cannot be used; what was answered is kept.
         BudgetReached: the budget would not hold another request; what was answered is kept.
+        ImageUseError: images do not reach the MLLM.
         Interrupted: by Ctrl-C, after what was in flight has been answered and kept.
     """
     refuse_foreign(out)
@@ -152,11 +155,13 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
         whole = read_sets(config, out, progress, scope.home)
         work = _work(config, out, whole, scope, steps, prompts)
-        outcomes = _ask(work, teachers, progress) if teachers is not None else None
-        quarantine = _quarantine(out)
-        replayer = Replayer(log, config.roles, config.seed, _reasons(quarantine))
-        collect(work, replayer, progress)
-        tests = _tests(work, Replayer(log, config.roles, config.seed))
+        outcomes = _ask(work, whole.problems, teachers, progress) if teachers is not None else None
+        unanswered = {
+            key: each.why for key, each in read_unanswered(out / QUARANTINE).items() if log.get(key) is None
+        }
+        replayer = Replayer(log, config.roles, config.seed, unanswered)
+        estimated = collect(work, replayer, progress)
+        tests = _tests(work, Replayer(log, config.roles, config.seed, unanswered))
         spent = log.ledger_by_step()
     return finish(out, config, progress, {
         "scope": {
@@ -165,7 +170,8 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         },
         "ledger": ledger_lines(spent),
         "rows_spent": {role: asdict(each) for role, each in sorted(replayer.spent.items())},
-        "quarantined": len(quarantine),
+        "tokens_estimated": estimated,
+        "quarantined": len(unanswered),
         "outcomes": outcomes,
         "controls": tests,
         "evaluation_unread": whole.unread,
@@ -226,17 +232,6 @@ def _work(
     )
 
 
-def _quarantine(out: Path) -> list[dict[str, Any]]:
-    """Requests of the last pass that brought no answer."""
-    path = out / QUARANTINE
-    return [row for _, row in read_jsonl(path)] if path.exists() else []
-
-
-def _reasons(quarantine: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """(problem, step) -> why a request brought no answer."""
-    return {(row["problem"], row["step"]): f"{row['kind']}: {row['reason']}" for row in quarantine}
-
-
 def ledger_lines(spent: Mapping[tuple[str, str], Spent]) -> list[dict[str, Any]]:
     """What every step asked every model, as plain data."""
     return [{"step": step, "model": model, **asdict(each)} for (step, model), each in sorted(spent.items())]
@@ -260,7 +255,7 @@ def read_sets(config: Construction, out: Path, progress: Progress, home: Path | 
         }
         looks = seen.looks
     asked = {name: problems for name, (problems, _) in evaluation.items()}
-    prepared = prepare(sets, asked, config.near_duplicates, progress, looks)
+    prepared = prepare(sets, asked, config.near_duplicates, progress, looks, text_only=config.text_only)
     return replace(
         prepared, unread={name: dict(sorted(bad.items())) for name, (_, bad) in evaluation.items()}
     )
@@ -280,43 +275,58 @@ def _controls(
     )  # fmt: skip
 
 
-def _ask(work: Work, teachers: Teachers, progress: Progress) -> dict[str, Any]:
-    """The first pass; gives what came of the requests. What failed is in the quarantine whatever ends it."""
-    asked = Asked()
+def _ask(work: Work, whole: Sequence[Problem], teachers: Teachers, progress: Progress) -> dict[str, Any]:
+    """The first pass, and before it a look at whether images arrive; gives what came of the requests.
+
+    What failed is in the quarantine whatever ends it.
+    """
+    asked, roles = Asked(), work.config.roles
     progress.start("ask", work.total, "problem")
-    try:
+    with Quarantine(work.out / QUARANTINE) as quarantine:
+
+        async def ask() -> None:
+            await check_images_reach(whole, work.steps, teachers, roles, progress)
+            await ask_all(work.chains(), teachers, roles, work.config.seed, asked, quarantine.note, progress)
+
         teachers.run(
-            lambda: ask_all(work.chains(), teachers, work.config.roles, work.config.seed, asked, progress),
+            ask,
             lambda waiting: progress.say(
                 f"stopping: waiting for {waiting} requests in flight (Ctrl-C again drops them)"
             ),
         )
-    finally:
-        write_jsonl(work.out / QUARANTINE, (_quarantined(*each) for each in asked.failures))
+        quarantine.ended()
     progress.finish()
     return teachers.summary()
 
 
-def collect(work: Work, replayer: Replayer, progress: Progress) -> None:
-    """The second pass: every row, from the answers in the log."""
-    config = work.config
+def collect(work: Work, replayer: Replayer, progress: Progress) -> int:
+    """The second pass: every row, from the answers in the log.
+
+    Returns:
+        Of how many rows the endpoint did not count the tokens, so that their lengths are estimates.
+    """
+    config, estimated = work.config, 0
     store = ImageStore(work.out / IMAGES)
     progress.start("collect", len(work.prepared.problems), "problem")
 
     def items() -> Iterator[Item]:
+        nonlocal estimated
         for done, problem in enumerate(work.prepared.problems, start=1):
-            yield from items_of(problem, replayer.replay(work.chain(problem)))
+            for item in items_of(problem, replayer.replay(work.chain(problem))):
+                estimated += item.sample is not None and item.sample.said.estimated
+                yield item
             progress.advance(done)
 
     judged = functools.partial(judge_rows, limits=config.filter)
     made = records(
-        items(), judged, work.prepared.origins, functools.partial(_stored, store), config.keep,
-        config.keep_at_most,
+        items(), judged, work.prepared.origins,
+        functools.partial(_stored, store, config.mllm.max_image_pixels), config.keep, config.keep_at_most,
     )  # fmt: skip
     with row_writer(work.out / ROWS, config.rows_per_file) as rows, closing(made):
         for row in _merged(made, work.prepared.rejected, store):
             rows.write(row)
     progress.finish()
+    return estimated
 
 
 def _merged(made: Iterator[Record], rejected: Sequence[Rejected], store: ImageStore) -> Iterator[Record]:
@@ -333,15 +343,18 @@ def _merged(made: Iterator[Record], rejected: Sequence[Rejected], store: ImageSt
         waiting = next(aside, None)
 
 
-def _stored(store: ImageStore, problem: Problem) -> tuple[str, ...]:
-    return tuple(store.keep(media) for media in problem.media)
+def _stored(store: ImageStore, max_pixels: int | None, problem: Problem) -> Images:
+    names = tuple(store.keep(media) for media in problem.media)
+    return Images(names, tuple(ImageSize.of(media, max_pixels) for media in problem.media))
 
 
 def _readable(store: ImageStore, row: Problem | BadRow) -> tuple[str, ...]:
-    """The images of a rejected problem, as far as they can be read."""
+    """The images of a row that was set aside, as far as they can be decoded."""
     names = []
-    for media in row.media if isinstance(row, Problem) else ():
+    for media in row.media:
         try:
+            if isinstance(row, BadRow):
+                media.load()  # that of a problem was decoded before
             names.append(store.keep(media))
         except InputError:
             continue
@@ -355,10 +368,6 @@ def _tests(work: Work, replayer: Replayer) -> dict[str, Any] | None:
         arm: [replayer.replay(begin()) for begin in begins] for arm, begins in work.tests.chains().items()
     }
     return work.tests.result(made)
-
-
-def _quarantined(problem: str, step: str, kind: str, reason: str) -> dict[str, str]:
-    return {"problem": problem, "step": step, "kind": kind, "reason": reason}
 
 
 def finish(out: Path, config: Construction, progress: Progress, further: Mapping[str, Any]) -> dict[str, Any]:

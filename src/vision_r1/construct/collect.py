@@ -17,7 +17,7 @@ from vision_r1.construct.judge import Judgement
 from vision_r1.construct.keep import KeepRule, chosen
 from vision_r1.construct.known import KnownImage
 from vision_r1.construct.prepare import Origin, family_of
-from vision_r1.construct.record import Record
+from vision_r1.construct.record import Images, Record
 from vision_r1.construct.replies import Dropped
 from vision_r1.construct.steps import OWN_NOTES
 from vision_r1.grading import GradeSpec
@@ -71,7 +71,7 @@ def records(
     items: Iterable[Item],
     judge: Judge,
     origins: Mapping[str, Origin],
-    images: Callable[[Problem], tuple[str, ...]],
+    images: Callable[[Problem], Images],
     rule: KeepRule,
     at_most: int | None,
 ) -> Generator[Record]:
@@ -81,7 +81,7 @@ def records(
         items: by problem and sample.
         judge: the filter and the rewriting, in order.
         origins: where each problem is from.
-        images: stores a problem's images and gives their names.
+        images: stores a problem's images and says what they are called.
         rule: which samples are kept, see `keep.chosen`.
         at_most: of one problem.
     """
@@ -91,12 +91,12 @@ def records(
         tokens = [item.sample.said.tokens if item.sample else 0 for item, _ in pairs]
         right = [None if judgement is None else judgement.verdict.correct for _, judgement in pairs]
         keep = chosen(good, right, tokens, rule, at_most)
-        names = images(pairs[0][0].problem)
+        kept = images(pairs[0][0].problem)
         for place, (item, judgement) in enumerate(pairs):
             why = item.dropped
             if good[place] and place not in keep:
                 why = Dropped("not_chosen", f"{rule} keeps others of {sum(good)} right in {len(good)}")
-            yield record(item, judgement, why, origins[item.problem.id], names)
+            yield record(item, judgement, why, origins[item.problem.id], kept)
 
 
 def _judged(items: Iterable[Item], judge: Judge) -> Iterator[tuple[Item, Judgement | None]]:
@@ -119,7 +119,7 @@ def _judged(items: Iterable[Item], judge: Judge) -> Iterator[tuple[Item, Judgeme
 
 
 def record(
-    item: Item, judgement: Judgement | None, why: Dropped | None, origin: Origin, images: tuple[str, ...]
+    item: Item, judgement: Judgement | None, why: Dropped | None, origin: Origin, images: Images
 ) -> Record:
     """One row.
 
@@ -128,7 +128,7 @@ def record(
         judgement: on it; None where there was nothing to judge.
         why: what drops it whatever the judgement says.
         origin: where its problem is from.
-        images: names of its images.
+        images: its images.
     """
     problem, made, sample = item.problem, item.made, item.sample
     dropped = (why,) if why is not None else judgement.dropped if judgement is not None else ()
@@ -144,7 +144,8 @@ def record(
         answer=problem.answer,
         answer_type=problem.answer_type,
         family=family_of(problem),
-        images=images,
+        images=images.names,
+        image_sizes=images.sizes,
         caption=made.notes.get("caption", ""),
         pseudo_cot=made.notes.get("pseudo_cot", ""),
         description=made.notes.get("description", ""),

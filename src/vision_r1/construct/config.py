@@ -78,6 +78,7 @@ class Construction(FrozenConfig):
         seed: of the sampling and of the choice of the controls' problems.
         budget: what may be spent in all.
         filter: thresholds of the filter.
+        text_only: ask problems without an image too; else they are set aside as `no_image`.
         near_duplicates: leave out near duplicates too; exact ones always are.
         evaluation: sets by name that must not be learned from; problems in them are left out.
         controls_n: problems of the leak test, the caption control and the fidelity; 0 leaves them out.
@@ -99,6 +100,7 @@ class Construction(FrozenConfig):
     seed: int = Field(default=0, ge=0)
     budget: Budget = Budget()
     filter: FilterLimits = FilterLimits(max_tokens=16_384)
+    text_only: bool = False
     near_duplicates: bool = True
     evaluation: dict[str, ProblemsConfig] = Field(default_factory=dict)
     controls_n: int = Field(default=0, ge=0)

@@ -3,8 +3,9 @@
 A problem is a question with its images. The same question about another image is another problem, and so
 is another question about the same image. Images are the same by content, or copies in another size or
 encoding: those that look alike (`problems.fingerprints`) are compared by their pixels (`construct.copies`).
-Questions are the same by their words and numbers, or near: with images, where they differ in words that ask
-nothing, without images, where four in five phrases are the same.
+Questions are the same by their words and numbers, or near: with images, where they have the same words but
+for some that ask nothing (see `construct.rephrased`), without images, where four in five phrases are the
+same.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from vision_r1.construct.copies import Copies, Sameness
 from vision_r1.construct.near_text import NEAR, NearIndex, likeness, near_pairs, numbers_of
+from vision_r1.construct.rephrased import asking_words, rephrased
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.grading import GradeSpec, grade_answer
 from vision_r1.grading.text import normalize_text
@@ -32,13 +34,6 @@ Kind = Literal["exact", "same", "near", "other_answer"]
 _KINDS: tuple[Kind, ...] = ("exact", "same", "near", "other_answer")  # the closest first
 Prints = Sequence[Sequence[Fingerprint]]
 
-# Words that ask nothing: two questions about one image that differ in these alone are one question.
-_EMPTY_WORDS = """
-a an the this that these those of in on at to for from with by and is are was were be do does did it its
-please image picture figure diagram shown given above below following provided based according as question
-answer find determine calculate compute what whats which tell me us your
-"""
-_IGNORED = frozenset(_EMPTY_WORDS.split())
 # With so many of those that stay, the nearest first, are the images of a problem compared by all pixels. A
 # copy is among the first; thousands of drawings that differ in a label too small for a thumbnail are not
 # worth a comparison of each with each.
@@ -97,19 +92,33 @@ class _Groups:
 
 
 class _Asked(NamedTuple):
-    """What a problem asks, made comparable: its words, those of them that ask something, choices and gold."""
+    """What a problem asks, made comparable.
+
+    Attributes:
+        words: its words, numbers and signs.
+        choices: sorted.
+        gold: of a choice what stands behind its letter.
+        asking: those of the words that ask something, sorted: near questions have the same.
+    """
 
     words: str
-    asking: tuple[str, ...]
     choices: tuple[str, ...]
     gold: str
+    asking: tuple[str, ...]
+
+    def same(self, other: _Asked) -> bool:
+        """Whether both have the same words and choices."""
+        return (self.words, self.choices) == (other.words, other.choices)
+
+    def near(self, other: _Asked) -> bool:
+        """Whether both ask one thing in other words, and have one answer."""
+        return self.gold == other.gold and rephrased(self.words.split(), other.words.split())
 
 
 def _asked(problem: Problem) -> _Asked:
     tokens = question_tokens(problem.question)
-    asking = tuple(token for token in tokens if token not in _IGNORED)
     choices = tuple(sorted(normalize_text(option) for option in problem.options))
-    return _Asked(" ".join(tokens), asking, choices, _gold(problem))
+    return _Asked(" ".join(tokens), choices, _gold(problem), tuple(sorted(asking_words(tokens))))
 
 
 def exact_doubles(keys: Sequence[str], order: Sequence[int]) -> dict[int, Duplicate]:
@@ -205,7 +214,7 @@ class _Shown:
             self._copies.look_at(wanted, progress)
 
     def _likely(self, index: int) -> Iterator[int]:
-        """The problems that ask the same, but for empty words, of images of which the first looks alike."""
+        """The problems with the same words, but for empty ones, whose first image looks alike."""
         own, asking = self._images[index], self._asked[index].asking
         if self._asking[len(own), asking] == 1:
             return
@@ -241,7 +250,7 @@ class _Shown:
     def _distance(self, index: int, other: int) -> float | None:
         """How far apart the images are at a glance, where what is asked may be the same."""
         one, two = self._asked[index], self._asked[other]
-        if one.gold != two.gold and one[:3] != two[:3]:
+        if not one.same(two) and not one.near(two):
             return None
         farthest = 0.0
         for image, its in zip(self._images[index], self._images[other], strict=True):
@@ -256,7 +265,7 @@ class _Shown:
         sameness: set[Sameness] = {self._copies.compare(image, its) for image, its in pairs}
         if "other" in sameness:
             return None
-        if self._asked[index][:3] != self._asked[other][:3]:
+        if not self._asked[index].same(self._asked[other]):
             return "near"
         if _same_answer(self._problems[index], self._problems[other]):
             return "same"

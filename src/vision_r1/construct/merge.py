@@ -10,10 +10,11 @@ from typing import Any
 from vision_r1.construct.build import CONFIG, LOG, QUARANTINE, SUMMARY, finish, ledger_lines, refuse_foreign
 from vision_r1.construct.config import Construction
 from vision_r1.construct.images import ImageStore
+from vision_r1.construct.quarantine import read_unanswered, write_unanswered
 from vision_r1.construct.row_files import ROWS_PER_FILE, count_rows, merge_rows, read_tables
 from vision_r1.core.config import dump_yaml, parse_yaml, to_plain, validate
 from vision_r1.core.errors import InputError
-from vision_r1.core.files import atomic_write_text, read_json, read_jsonl, write_jsonl
+from vision_r1.core.files import atomic_write_text, read_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.teachers.ledger import Spent
 from vision_r1.teachers.request_log import RequestLog
@@ -75,13 +76,16 @@ def merge(folders: Sequence[Path], out: Path, progress: Progress) -> dict[str, A
         spent = log.ledger_by_step()
     atomic_write_text(out / CONFIG, dump_yaml(to_plain(config)))
     merge_constructions(folders, out, config.rows_per_file, progress)
-    reasons = [row for folder in folders for _, row in read_jsonl(folder / QUARANTINE)]
-    write_jsonl(out / QUARANTINE, reasons)
+    unanswered = {
+        key: each for folder in folders for key, each in read_unanswered(folder / QUARANTINE).items()
+    }
+    write_unanswered(out / QUARANTINE, unanswered.values())
     return finish(out, config, progress, {
         "scope": {**parts[0]["scope"], "part": None},
         "ledger": ledger_lines(spent),
         "rows_spent": _together([part["rows_spent"] for part in parts]),
-        "quarantined": len(reasons),
+        "tokens_estimated": sum(part["tokens_estimated"] for part in parts),
+        "quarantined": len(unanswered),
         "outcomes": None,
         "evaluation_unread": parts[0]["evaluation_unread"],
         "controls": next((part["controls"] for part in parts if part["controls"]), None),

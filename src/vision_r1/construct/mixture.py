@@ -13,15 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vision_r1.construct.dedupe import find_duplicates
 from vision_r1.construct.sources import Loading, load_evaluation, load_source
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import is_file, reported_writes, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.problems.chat import explicit_marks
 from vision_r1.problems.config import RlMixture
-from vision_r1.problems.contamination import Match, TrainingRecord, find_overlaps
+from vision_r1.problems.contamination import Match, TrainingRecord, overlap_of_prints
 from vision_r1.problems.faults import BadRow
-from vision_r1.problems.fingerprints import fingerprint
+from vision_r1.problems.fingerprints import Fingerprint, fingerprint
 from vision_r1.problems.problem import Problem, content_key
 from vision_r1.problems.split import position
 from vision_r1.teachers.chat import encode_picture
@@ -39,6 +40,7 @@ class SourceReport:
         problems: rows that are problems which can be graded.
         bad: rows set aside, by reason.
         repeated: problems that are in this source, or in one before it, already.
+        near: problems that say the same as another one of the mixture, by kind (see `construct.dedupe`).
         fell: problems that are in an evaluation set: its name -> kind of match -> how many; one that is
             in two sets is counted for both.
         left_out: problems that are in any evaluation set.
@@ -50,6 +52,7 @@ class SourceReport:
     problems: int = 0
     bad: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
+    near: Counter[str] = field(default_factory=Counter)
     fell: dict[str, Counter[str]] = field(default_factory=dict)
     left_out: int = 0
     drawn: int = 0
@@ -69,6 +72,7 @@ class SourceReport:
             "problems": self.problems,
             "bad": dict(sorted(self.bad.items())),
             "repeated": self.repeated,
+            "near": dict(sorted(self.near.items())),
             "fell": {name: dict(sorted(kinds.items())) for name, kinds in self.fell.items()},
             "left_out": self.left_out,
             "drawn": self.drawn,
@@ -101,7 +105,10 @@ def build_rl_mixture(config: RlMixture, out: Path, progress: Progress | None = N
         loading = Loading(progress, out)
         sets = _read(config, reports, loading)
         evaluation = {name: load_evaluation(name, data, loading)[0] for name, data in config.against.items()}
-        sets = _clean(sets, evaluation, reports)
+        prints = _prints(sets, progress) if config.near_duplicates or evaluation else {}
+        if config.near_duplicates:
+            sets = _once_each(sets, prints, reports, progress)
+        sets = _clean(sets, prints, evaluation, reports)
         drawn = list(_drawn(config, sets, reports))
         _write(drawn, out / TABLE, progress)
         against = {name: len(problems) for name, problems in evaluation.items()}
@@ -132,19 +139,48 @@ def _read(
     return sets
 
 
+def _prints(sets: Mapping[str, list[Problem]], progress: Progress) -> dict[str, list[Fingerprint]]:
+    """The fingerprints of every problem by its id; every image is looked at once."""
+    problems = [problem for each in sets.values() for problem in each]
+    found = fingerprint(problems, "", progress)
+    return {problem.id: own for problem, own in zip(problems, found, strict=True)}
+
+
+def _once_each(
+    sets: Mapping[str, list[Problem]],
+    prints: Mapping[str, list[Fingerprint]],
+    reports: Mapping[str, SourceReport],
+    progress: Progress,
+) -> dict[str, list[Problem]]:
+    """The problems that say nothing that another one of any source says; see `dedupe.find_duplicates`."""
+    named = [(name, problem) for name, problems in sets.items() for problem in problems]
+    problems = [problem for _, problem in named]
+    keys = [problem.id for problem in problems]
+    found = find_duplicates(problems, keys, [prints[key] for key in keys], progress)
+    rest: dict[str, list[Problem]] = {name: [] for name in sets}
+    for index, (name, problem) in enumerate(named):
+        if index in found:
+            reports[name].near[found[index].kind] += 1
+        else:
+            rest[name].append(problem)
+    return rest
+
+
 def _clean(
     sets: Mapping[str, list[Problem]],
+    prints: Mapping[str, list[Fingerprint]],
     evaluation: Mapping[str, list[Problem]],
     reports: Mapping[str, SourceReport],
 ) -> dict[str, list[Problem]]:
     """The problems that no evaluation set holds, by question, by image, or by a copy of an image."""
     if not evaluation:
         return dict(sets)
-    records = {}
+    ids = [problem.id for problems in sets.values() for problem in problems]
+    own = [prints[name] for name in ids]
+    overlaps = {}
     for name, problems in evaluation.items():
-        rows = [row for prints in fingerprint(problems, name) for row in prints]
-        records[name] = TrainingRecord(tuple(rows), name)
-    overlaps = find_overlaps(records, [problem for problems in sets.values() for problem in problems])
+        rows = [row for each in fingerprint(problems, name) for row in each]
+        overlaps[name] = overlap_of_prints(TrainingRecord(tuple(rows), name), ids, own)
     found: defaultdict[str, dict[str, Match]] = defaultdict(dict)
     for name, overlap in overlaps.items():
         for match in overlap.matches:

@@ -84,6 +84,17 @@ _UNSEEN = (
     r"(?:see|view|look\s+at|access|have(?:\s+access\s+to)?|visuali[sz]e)\s+(?:the|this|that|any|an)\s+"
     rf"(?:actual\s+|original\s+)?{_IMAGE}(?:\s+(?:itself|directly|here))?"
 )
+# Somebody told it: nobody tells a model that looks at an image. "We are told" is said of a question, too.
+# Not behind a quotation mark: an image may show such words.
+_TOLD = (
+    r"(?P<space>\A|\s)(?:I|we)(?:\s+(?:was|were|have\s+been|had\s+been)|['’]ve\s+been)"
+    rf"\s+(?:{_ADVERB}\s+)?told"
+)
+# Not those of the problem, or of a thing.
+_DETAILS = (
+    r"(?:the|these)\s+(?:(?:given|provided|described)\s+details|details\s+(?:given|provided|described))\b"
+    r"(?!\s+(?:of|in|from|about|on|by|for|with|above|below)\b)"
+)
 _BEFORE_NOUN = (
     r"(?:according\s+to|based\s+on|(?:judging|going)\s+(?:from|by)|in|from|at|per|with|by|to|of|on|for|given"
     r"|following|check(?:ing)?|see|revisit(?:ing)?|review(?:ing)?|examin(?:e|ing)|consider(?:ing)?|using|use"
@@ -168,6 +179,29 @@ _FROM_USER = (
         "it is given that ",
     ),
     _phrase(("the user",), r"\bthe\s+user\s+(?:also\s+)?mention(?:s|ed)\s+(?=an?\s)", "there is "),
+)
+_TOLD_SO = (
+    _phrase((" told",), rf"{_TOLD}\s+that\s+(?P<rest>\w)", "{space}{rest}"),
+    _phrase(
+        (" told",),
+        rf"{_TOLD}\s+(?P<rest>{_STARTS}\b(?=(?:\s+[\w-]+){{0,6}}\s+{_VERBS}\b))",
+        "{space}{rest}",
+    ),
+    _phrase(
+        ("details",),
+        rf"\b{_DETAILS}\s+(?:say|state|mention|note|indicate|specify|show)\s+that\s+(?P<rest>\w)",
+        "{rest}",
+    ),
+    _phrase(
+        ("details",),
+        rf"\b{_DETAILS}\s+(?:say|state|mention|note|indicate|specify|show|list|describe|include)\s+(?!that\b)",
+        "the image shows ",
+    ),
+    _phrase(
+        ("details",),
+        rf"\b(?P<lead>according\s+to|based\s+on|going\s+by|judging\s+from|from|per)\s+{_DETAILS}",
+        "{lead} the image",
+    ),
 )
 _OF_IMAGE = (
     # "The problem says that the image shows": it does.
@@ -316,10 +350,10 @@ _LOOKED_AT = (
         "{rest}",
     ),
 )
-PHRASES = (*_NOT_SEEN, *_FROM_USER, *_OF_IMAGE, *_SAID, *_DESCRIBED, *_LOOKED_AT)
+PHRASES = (*_NOT_SEEN, *_FROM_USER, *_TOLD_SO, *_OF_IMAGE, *_SAID, *_DESCRIBED, *_LOOKED_AT)
 
 # A sentence without any of these holds none of the phrases.
 STEMS = (
     "descri", "caption", "text", "the user", "see ", "view ", "access", "look at", "visuali", "the problem",
-    "the question", "the prompt", "the image shows",
+    "the question", "the prompt", "the image shows", " told", "details",
 )  # fmt: skip

@@ -21,7 +21,7 @@ def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, An
         config: the construction's settings.
     """
     sample, whole = summary["problems"], summary["scope"]["of"]
-    scale = whole / sample
+    scale = whole / sample if sample else 0.0  # an empty part says nothing of the whole
     spent = {role: Spent(**each) for role, each in summary["rows_spent"].items()}
     total = sum(spent.values(), Spent())
     return {

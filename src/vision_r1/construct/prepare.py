@@ -117,6 +117,8 @@ def prepare(
     near: bool,
     progress: Progress,
     looks: Mapping[str, Look | None] | None = None,
+    *,
+    text_only: bool = False,
 ) -> Prepared:
     """Name problems by their content and set aside what is bad, double or in an evaluation set.
 
@@ -126,6 +128,7 @@ def prepare(
         near: leave out near duplicates too; exact ones always are.
         progress: told of the search.
         looks: by the keys of images: those that are known already.
+        text_only: keep problems without an image, of which an MLLM can describe nothing.
 
     Raises:
         InputError: no problem is left.
@@ -145,7 +148,9 @@ def prepare(
     )
     problems = [replace(problem, id=key) for key, _, problem in found]
     origins = [origin for _, origin, _ in found]
-    why = _not_worth_asking(problems, origins, evaluation, near, progress, looks)
+    why = {} if text_only else _without_image(problems)
+    for index, found_out in _not_worth_asking(problems, origins, evaluation, near, progress, looks).items():
+        why.setdefault(index, found_out)
     rejected += [
         Rejected(problems[index].id, origins[index], reason, detail, problems[index])
         for index, (reason, detail) in why.items()
@@ -153,13 +158,18 @@ def prepare(
     rest = [index for index in range(len(problems)) if index not in why]
     if not rest:
         raise InputError(
-            f"no problem is left of {len(found) + len(rejected)}; the first reason: "
+            f"no problem is left of {len(rejected)}; the first reason: "
             + (f"{rejected[0].reason}: {rejected[0].detail}" if rejected else "the sets are empty"),
             where="data",
         )
     rejected.sort(key=lambda row: (row.key, row.origin.source, row.origin.source_id))
     kept = {problems[index].id: origins[index] for index in rest}
     return Prepared(tuple(problems[index] for index in rest), kept, tuple(rejected))
+
+
+def _without_image(problems: Sequence[Problem]) -> dict[int, tuple[str, str]]:
+    detail = "nothing to describe; text_only: true asks such problems too"
+    return {index: ("no_image", detail) for index, problem in enumerate(problems) if not problem.media}
 
 
 def _not_worth_asking(

@@ -8,9 +8,12 @@ costs are in it, so the same answers give the same bytes.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+
+from vision_r1.problems.problem import Media
+from vision_r1.problems.scaling import scaled_size
 
 _TEXTS = pa.list_(pa.string())
 SCHEMA = pa.schema([
@@ -25,6 +28,10 @@ SCHEMA = pa.schema([
     pa.field("answer_type", pa.string(), nullable=False),
     pa.field("family", pa.string()),
     pa.field("images", _TEXTS, nullable=False),
+    pa.field("image_sizes", pa.list_(pa.struct([
+        pa.field("width", pa.int32()), pa.field("height", pa.int32()),
+        pa.field("sent_width", pa.int32()), pa.field("sent_height", pa.int32()),
+    ])), nullable=False),
     pa.field("caption", pa.string(), nullable=False),
     pa.field("pseudo_cot", pa.string(), nullable=False),
     pa.field("description", pa.string(), nullable=False),
@@ -45,6 +52,43 @@ SCHEMA = pa.schema([
         pa.field("template", pa.string()), pa.field("attempt", pa.int32()),
     ])), nullable=False),
 ])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSize:
+    """How large an image of a row is.
+
+    Attributes:
+        width, height: in pixels, upright, as the set has it.
+        sent_width, sent_height: as the MLLM gets it, after `max_pixels` of the set and `max_image_pixels`
+            of the role.
+    """
+
+    width: int
+    height: int
+    sent_width: int
+    sent_height: int
+
+    @classmethod
+    def of(cls, media: Media, max_pixels: int | None) -> ImageSize | None:
+        """The sizes of an image that is sent with at most `max_pixels`; None where its size is not known."""
+        size = getattr(media, "size", None)
+        if size is None:
+            return None
+        width, height = getattr(media, "original_size", None) or size
+        return cls(width, height, *scaled_size(size, max_pixels))
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the MLLM gets fewer pixels than the set has."""
+        return (self.width, self.height) != (self.sent_width, self.sent_height)
+
+
+class Images(NamedTuple):
+    """The images of a row: names in the folder `images`, and how large each is, None where not known."""
+
+    names: tuple[str, ...] = ()
+    sizes: tuple[ImageSize | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +126,8 @@ class Record:
         answer_type: how it is compared.
         family: what figures are broken down by; None where the set does not say.
         images: files below the folder `images`, named by their content.
+        image_sizes: how large each is and was sent; None for one of unknown size. Empty where nobody was
+            asked.
         caption, pseudo_cot, description: the steps of the bridge, "" where none was written.
         notes: what further steps wrote, as a JSON object with sorted keys.
         thought: what the reasoner thought, without tags.
@@ -109,6 +155,7 @@ class Record:
     answer_type: str
     family: str | None
     images: tuple[str, ...] = ()
+    image_sizes: tuple[ImageSize | None, ...] = ()
     caption: str = ""
     pseudo_cot: str = ""
     description: str = ""
@@ -134,4 +181,6 @@ class Record:
     def from_plain(cls, row: dict[str, Any]) -> Record:
         """The inverse of `plain`."""
         texts = {name: tuple(row[name]) for name in ("options", "images", "fired")}
-        return cls(**{**row, **texts, "requests": tuple(RequestNote(**each) for each in row["requests"])})
+        sizes = tuple(None if each is None else ImageSize(**each) for each in row["image_sizes"])
+        notes = tuple(RequestNote(**each) for each in row["requests"])
+        return cls(**{**row, **texts, "image_sizes": sizes, "requests": notes})

@@ -24,7 +24,7 @@ class Replayer:
         log: the answers.
         roles: how each role was asked.
         seed: of the sampling.
-        reasons: (problem, step) -> why a request brought no answer.
+        reasons: by the key of a request, why it brought no answer.
         spent: by role, what the answers that chains went through came to, whenever they were asked for.
         unasked: requests that nobody has asked yet.
     """
@@ -32,7 +32,7 @@ class Replayer:
     log: RequestLog
     roles: Mapping[str, RoleConfig]
     seed: int
-    reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
     spent: dict[str, Spent] = field(default_factory=dict)
     unasked: int = 0
 
@@ -53,7 +53,7 @@ class Replayer:
         if reply is not None:
             self._count(ask.role, reply)
             return said_of(reply, key, role)
-        why = self.reasons.get((ask.problem, ask.step))
+        why = self.reasons.get(key)
         self.unasked += why is None
         return said_of(Failure("transport", UNASKED if why is None else why), key, role)
 

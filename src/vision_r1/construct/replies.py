@@ -53,12 +53,13 @@ class Said:
     Attributes:
         text: the reply, without a thought that came before it.
         thought: that thought, "" without.
-        tokens: length of both, as the endpoint or the tokenizer counts.
+        tokens: length of both, as the endpoint or the tokenizer counts, else an estimate.
         stop_reason: `length` where it was cut off, `error` where it never came.
         error: why it never came.
         hidden: why the thought is not there in full, "" where it is.
         key: of the request in the log, "" for an engine without one.
         model: what was asked.
+        estimated: whether `tokens` is an estimate.
     """
 
     text: str
@@ -69,6 +70,7 @@ class Said:
     hidden: str = ""
     key: str = ""
     model: str = ""
+    estimated: bool = False
 
 
 def control_token(text: str) -> str | None:

@@ -22,7 +22,7 @@ _MOST_PASSES = 8
 
 _RESIDUAL_STEMS = (
     "descri", "caption", "alt text", "alt-text", "transcription", "the user ", "textual", "narrative",
-    "narration",
+    "narration", "i was", "i wasn", "i have been told", "i've been told", "i’ve been told", "details",
 )  # fmt: skip
 _AFTER_IMAGE = ("based on", "according to", "from", "in", "of", "shows that")
 _IMAGE_TWICE = tuple(f"the image {words} the image" for words in _AFTER_IMAGE)
@@ -35,6 +35,10 @@ _RESIDUAL = re.compile(
     r"|\b(?:the|this|these|those)\s+described\b"
     r"|\btextual\s+(?:representation|rendition|rendering|version|form|account|depiction|information|data)\b"
     r"|\bnarrati(?:ve|on)\s+of\s+(?:the|this)\s+(?:image|picture|figure|diagram|chart|graph|photo|table|scene)\b"
+    # What it was told to do is no talk of an image.
+    r"|(?<![\"“'‘])\bI(?:\s+(?:was|have\s+been)|['’]ve\s+been|\s+wasn['’]t)(?:\s+(?:not|only|just|never|also|already))?"
+    r"\s+told\b(?!\s+to\b)"
+    r"|\b(?:given|provided|described)\s+details\s+(?:do|does|did|don|are|aren|lack|say|state|mention|omit|describe)\b"
     r"|\bthe\s+user\s+(?:also\s+|just\s+)?"
     r"(?:says?|said|states?|stated|mentions?|mentioned|told|described?|describes)\b",
     _FLAGS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,8 @@ def _as_table(records: Sequence[Record], change: Callable[[Any], Any]) -> pa.Tab
         if name == "requests":
             parts = ("step", "key", "model", "template", "attempt")
             values = [[{part: getattr(note, part) for part in parts} for note in notes] for notes in values]
+        if name == "image_sizes":
+            values = [[each and asdict(each) for each in sizes] for sizes in values]
         return [change(value) for value in values]
 
     arrays = [pa.array(column(field.name), field.type) for field in SCHEMA]

@@ -175,4 +175,6 @@ def free_gold(published: str) -> str | None:
 def _set_aside(problem: Problem, reason: Reason, detail: str) -> BadRow:
     written = str(problem.meta.get("gold", problem.answer))
     row = str(problem.meta.get("row", ""))
-    return BadRow(problem.id, row, reason, detail[:300], problem.question, problem.options, written)
+    return BadRow(
+        problem.id, row, reason, detail[:300], problem.question, problem.options, written, problem.media
+    )

@@ -23,6 +23,8 @@ class Tally:
         n, kept, answered, rewritten: rows; those kept; those that a reasoner answered; kept ones whose
             thought was rewritten.
         problems, solved: problems, and those with a kept row.
+        scaled: images that the MLLM got smaller than their set has them, and rows with one.
+        shown: how many problems with a kept row show each image.
     """
 
     n: int = 0
@@ -31,6 +33,8 @@ class Tally:
     rewritten: int = 0
     problems: int = 0
     solved: int = 0
+    scaled: Counter[str] = field(default_factory=Counter)
+    shown: Counter[str] = field(default_factory=Counter)
     _problem: str = ""
     _solved: str = ""
     reasons: Counter[str] = field(default_factory=Counter)
@@ -50,6 +54,9 @@ class Tally:
             self.problems, self._problem = self.problems + 1, row.problem
         if row.kept and row.problem != self._solved:
             self.solved, self._solved = self.solved + 1, row.problem
+            self.shown.update(set(row.images))
+        scaled = sum(size is not None and size.scaled for size in row.image_sizes)
+        self.scaled.update(images=scaled, rows=int(scaled > 0))
         self.kept += row.kept
         self.rewritten += row.kept and row.rewritten
         source = self.by_source.setdefault(row.source, Counter())
@@ -73,6 +80,11 @@ class Tally:
         self.words[when].update(reflection_counts([text]))
         self.lengths[when].append(tokens)
 
+    def _shared(self) -> dict[str, int]:
+        """Images that several problems with kept rows show, and how often they are shown by those."""
+        several = [count for count in self.shown.values() if count > 1]
+        return {"images": len(several), "shown": sum(several)}
+
     def summary(self) -> dict[str, Any]:
         """Plain data for summary.json."""
         return {
@@ -91,5 +103,7 @@ class Tally:
                 when: {word: self.words[when][word] for word in WORDS} for when in ("before", "after")
             },
             "tokens": {when: length_quantiles(self.lengths[when]) for when in ("before", "after")},
+            "scaled_images": {name: self.scaled[name] for name in ("images", "rows")},
+            "shared_images": self._shared(),
             "examples": dict(sorted(self.examples.items())),
         }

@@ -1,22 +1,20 @@
-"""Does a served model get the pictures? Judged by what the endpoint says a prompt cost; no torch."""
+"""Does a served model get the pictures? Asked before an evaluation over an endpoint; no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vision_r1.core.errors import ImageUseError
-from vision_r1.models.chat import IMAGE_MARK
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.engine import Engine
 from vision_r1.rollout.request import Request
+from vision_r1.teachers.prompt_costs import PROBES, check_prompt_costs, without_images
 
 
-def check_images_reach_endpoint(engine: Engine, problems: Sequence[Problem], probes: int = 3) -> None:
+def check_images_reach_endpoint(engine: Engine, problems: Sequence[Problem], probes: int = PROBES) -> None:
     """Stop where prompts cost as many tokens with their pictures as without.
 
-    A server whose chat template or gateway drops pictures answers all the same. Endpoints that give no
-    token counts say nothing, and neither do probes that fail.
+    Endpoints that give no token counts say nothing, and neither do probes that fail.
 
     Args:
         engine: the served model.
@@ -28,17 +26,7 @@ def check_images_reach_endpoint(engine: Engine, problems: Sequence[Problem], pro
     """
     seen = [problem for problem in problems if problem.media][:probes]
     real = [Request(problem.id, problem.prompt, problem.media) for problem in seen]
-    bare = [Request(f"{problem.id}\x1fbare", problem.prompt.replace(IMAGE_MARK, "")) for problem in seen]
+    bare = [Request(f"{problem.id}\x1fbare", without_images(problem)) for problem in seen]
     traces = engine.complete([*real, *bare], Sampling(max_new_tokens=1), 0)
-    pairs = [
-        (with_picture.prompt_tokens, without.prompt_tokens)
-        for with_picture, without in zip(traces[: len(seen)], traces[len(seen) :], strict=True)
-        if with_picture.prompt_tokens and without.prompt_tokens
-    ]
-    if pairs and all(with_picture <= without for with_picture, without in pairs):
-        raise ImageUseError(
-            f"the images do not reach the served model: a prompt has {pairs[0][0]} tokens with its picture"
-            f" and {pairs[0][1]} without",
-            where=engine.name,
-            fix="check that the server serves a vision-language model and takes images",
-        )
+    pairs = zip(traces[: len(seen)], traces[len(seen) :], strict=True)
+    check_prompt_costs(((one.prompt_tokens, other.prompt_tokens) for one, other in pairs), engine.name)

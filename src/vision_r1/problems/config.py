@@ -210,11 +210,13 @@ class RlMixture(FrozenConfig):
         sources: the sets by name. Of equal problems, that of the first set stays.
         against: evaluation sets by name; problems that are also in one of them are left out. We-Math and
             MATH-Vision are evaluation benchmarks themselves.
+        near_duplicates: leave out what says the same as another problem too, as `Construction` does.
         seed: of the draw and of the order.
     """
 
     sources: dict[str, MixtureSource] = Field(min_length=1)
     against: dict[str, TableData] = Field(default_factory=dict)
+    near_duplicates: bool = True
     seed: int = 0
 
 

@@ -68,6 +68,11 @@ class SceneImage:
     scene: Scene
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.scene.size
+
+    @property
     def key(self) -> str:
         """Hash of the scene's facts and seed."""
         return hashlib.sha256(repr(self.scene).encode()).hexdigest()[:24]

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Literal
 
 from vision_r1.core.errors import InputError
+from vision_r1.problems.problem import Media
 
 Reason = Literal[
     "no_question",
@@ -53,6 +54,7 @@ class BadRow:
         question: what is asked, as far as it could be read.
         options: the texts of the choices.
         answer: the gold as written.
+        media: its images, for whoever looks at the row; some may not be readable.
     """
 
     source_id: str
@@ -62,6 +64,7 @@ class BadRow:
     question: str = ""
     options: tuple[str, ...] = field(default=())
     answer: str = ""
+    media: tuple[Media, ...] = field(default=(), compare=False)
 
     def key(self, source: str) -> str:
         """A name of 32 hex digits that no other row of the same source has."""

@@ -128,10 +128,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 class _StoredImage(ABC):
-    """Bytes from somewhere, named by their SHA-256. Equal when the bytes are."""
+    """Bytes from somewhere, named by their SHA-256. Equal when the bytes are.
+
+    Attributes:
+        size: (width, height) in pixels as `load` gives it; None where that was not looked at.
+        original_size: likewise before it was scaled down to `max_pixels`; None where it was not.
+    """
 
     def __init__(self, where: str, max_pixels: int) -> None:
         self.where, self.max_pixels = where, max_pixels
+        self.size: tuple[int, int] | None = None
+        self.original_size: tuple[int, int] | None = None
         self._key = ""
 
     @abstractmethod
@@ -280,7 +287,10 @@ class Spill:
         self._file.write(data)
         self._file.flush()
         self._end += len(data)
-        return SpilledImage(self._file, self._end - len(data), len(data), image)
+        kept = SpilledImage(self._file, self._end - len(data), len(data), image)
+        kept._key = image._key
+        kept.size, kept.original_size = image.size, image.original_size
+        return kept
 
 
 class SpilledImage(BytesImage):

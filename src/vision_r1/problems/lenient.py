@@ -15,10 +15,18 @@ from vision_r1.core.errors import InputError
 from vision_r1.problems.columns import cell_options, cell_text
 from vision_r1.problems.config import DatasetData, FileData, ProblemsConfig, TinyWorldData
 from vision_r1.problems.faults import BadRow, Reason, RowError, reason_of
-from vision_r1.problems.images import BytesImage, ImageCallback, Spill, image_faults
+from vision_r1.problems.images import (
+    BytesImage,
+    FileImage,
+    ImageCallback,
+    Spill,
+    image_error,
+    image_faults,
+)
 from vision_r1.problems.layouts import ALWAYS_ILLUSTRATED
-from vision_r1.problems.load import Reader, Source, open_source, split_keys, with_content_ids
+from vision_r1.problems.load import Reader, Source, cell_images, open_source, split_keys, with_content_ids
 from vision_r1.problems.problem import Media, Problem
+from vision_r1.problems.scaling import within_limit
 from vision_r1.problems.split import taken
 from vision_r1.problems.tables import Row
 
@@ -63,8 +71,8 @@ def load_problems_leniently(
 
     Returns:
         The problems, and what was set aside: no question, answer or image where one is needed, an image
-        that is missing, corrupt or over `max_pixels`, an id that occurred before, a gold that is none of
-        its choices, choices or marks that cannot be read.
+        that is missing, corrupt or over `PIXEL_CEILING` (one over `max_pixels` is scaled down), an id that
+        occurred before, a gold that is none of its choices, choices or marks that cannot be read.
 
     Raises:
         InputError: no such table, one that is broken (a line that is no JSON, say), without rows or
@@ -122,6 +130,7 @@ class _Loading:
         self.source, self.spill, self.golds = source, spill, golds
         self.reader: Reader = source.reader(golds=golds)
         self.bad: list[tuple[int, BadRow]] = []
+        self._scaled: dict[str, Media] = {}
 
     def read(self) -> list[_Read]:
         """The problems of the table, images not yet opened."""
@@ -161,11 +170,24 @@ class _Loading:
             raise RowError("the question needs an image", where=row.where, reason="no_image")
 
     def _spilled(self, problem: Problem) -> Problem:
+        return replace(problem, media=self._away(problem.media))
+
+    def _away(self, media: Sequence[Media]) -> tuple[Media, ...]:
+        """The images, out of memory where there is a place for them."""
         spill = self.spill
-        if spill is None or not any(isinstance(image, BytesImage) for image in problem.media):
-            return problem
-        kept = (spill.keep(image) if isinstance(image, BytesImage) else image for image in problem.media)
-        return replace(problem, media=tuple(kept))
+        return tuple(
+            spill.keep(image) if spill is not None and isinstance(image, BytesImage) else image
+            for image in media
+        )
+
+    def _images(self, row: Row) -> tuple[Media, ...]:
+        """The images of a row that is no problem, as far as its cell can be read."""
+        config = self.source.config
+        try:
+            media = cell_images(row, self.reader.columns.get("image"), self.source.root, config.max_pixels)
+        except InputError:
+            return ()
+        return self._away(media)
 
     def check_images(
         self, read: Sequence[_Read], progress: ImageCallback | None, check: ImageCheck
@@ -175,15 +197,30 @@ class _Loading:
         verdicts = check(images)
         good, done = [], 0
         for each in read:
-            faults = [fault for _ in each.problem.media if (fault := next(verdicts)) is not None]
+            checked = [self._checked(image, next(verdicts)) for image in each.problem.media]
             done += len(each.problem.media)
             if progress is not None and each.problem.media:
                 progress(done, len(images))
+            faults = [result for result in checked if isinstance(result, RowError)]
             if faults:
                 self._refuse(each, faults[0].reason, faults[0].what)
             else:
-                good.append(each)
+                media = tuple(result for result in checked if not isinstance(result, RowError))
+                good.append(each._replace(problem=replace(each.problem, media=media)))
         return good
+
+    def _checked(self, image: Media, fault: RowError | None) -> Media | RowError:
+        """The image, scaled down where it is over `max_pixels`; else what is wrong with it."""
+        if fault is None:
+            return image
+        if fault.reason != "image_too_large" or not isinstance(image, FileImage | BytesImage):
+            return fault
+        try:
+            if image.key not in self._scaled:  # many rows may show it
+                self._scaled[image.key] = self._away([within_limit(image)])[0]
+        except InputError as error:
+            return image_error(error)
+        return self._scaled[image.key]
 
     def with_ids(self, read: Sequence[_Read]) -> list[_Read]:
         """Those whose ids are unique; made from the content where there is no id column."""
@@ -201,8 +238,9 @@ class _Loading:
         problem = each.problem
         answer = str(problem.meta.get("gold", problem.answer))
         row = BadRow(
-            problem.id, each.label, reason, self._local(what), problem.question, problem.options, answer
-        )
+            problem.id, each.label, reason, self._local(what), problem.question, problem.options, answer,
+            problem.media,
+        )  # fmt: skip
         self.bad.append((each.number, row))
 
     def _set_aside(self, number: int, error: InputError, row: Row | None = None) -> None:
@@ -216,6 +254,7 @@ class _Loading:
             texts.get("question", ""),
             () if row is None else _options(row, self.reader.columns),
             texts.get("answer", ""),
+            () if row is None else self._images(row),
         )
         self.bad.append((number, bad))
 

@@ -32,11 +32,13 @@ from vision_r1.problems.images import (
 )
 from vision_r1.problems.problem import Media
 
-_RULES = 1  # of checks and looks; raise it when they change, and what was noted before is not used
+_RULES = 2  # of checks and looks; raise it when they change, and what was noted before is not used
 _WAIT_SECONDS = 10.0
 _ROWS_AT_ONCE = 500
+# Named by the rules: notes of other ones may have other columns.
 _TABLE = """
-CREATE TABLE IF NOT EXISTS seen (stamp BLOB PRIMARY KEY, key TEXT, look BLOB, fault TEXT) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS seen_2
+(stamp BLOB PRIMARY KEY, key TEXT, look BLOB, fault TEXT, width INTEGER, height INTEGER) WITHOUT ROWID
 """
 
 
@@ -47,11 +49,13 @@ class Seen(NamedTuple):
         key: SHA-256 of the encoded image in hex; "" where it could not be read.
         look: of one with shapes in it; None also where looks are not wanted.
         fault: why it cannot be decoded; None if it can.
+        size: (width, height) in pixels; None where it cannot be decoded.
     """
 
     key: str
     look: Look | None
     fault: RowError | None
+    size: tuple[int, int] | None = None
 
 
 class SeenImages:
@@ -72,7 +76,7 @@ class SeenImages:
         self.looks_wanted = looks_wanted
         self._say = say
         self._notes = _Notes(notes)
-        self._looks: dict[tuple[str, int], Look | None] = {}
+        self._known: dict[tuple[str, int], Seen] = {}
         self._fresh: list[tuple[bytes, Seen]] = []
 
     def __enter__(self) -> Self:
@@ -88,13 +92,14 @@ class SeenImages:
     @property
     def looks(self) -> Mapping[str, Look | None]:
         """The look of each image that could be decoded, by its key; empty where they are not wanted."""
-        return {key: look for (key, _), look in self._looks.items()} if self.looks_wanted else {}
+        return {key: seen.look for (key, _), seen in self._known.items()} if self.looks_wanted else {}
 
     def faults(self, images: Sequence[Media]) -> Iterator[RowError | None]:
-        """Why each image cannot be decoded, None where it can; files get to know their keys."""
+        """Why each image cannot be decoded, None where it can; images get to know their keys and sizes."""
         for image, seen in zip(images, once_each(images, self._see_all), strict=True):
-            if seen.key and isinstance(image, FileImage):
+            if seen.key and isinstance(image, FileImage | BytesImage):
                 image.known_as(seen.key)
+                image.size = seen.size
             yield seen.fault
 
     def _see_all(self, images: Iterable[Media]) -> Iterator[Seen]:
@@ -125,20 +130,20 @@ class SeenImages:
         except InputError as error:
             return None, Seen("", None, image_error(error))
         if seen.fault is None:
-            self._looks[seen.key, image.max_pixels] = seen.look
+            self._known[seen.key, image.max_pixels] = seen
         return fresh, seen
 
     def _decoded(self, image: FileImage | BytesImage) -> tuple[Seen, bool]:
         """What decoding shows, and whether it would show the same again."""
         data = image.read()
         key = hashlib.sha256(data).hexdigest()
-        if (key, image.max_pixels) in self._looks:
-            return Seen(key, self._looks[key, image.max_pixels], None), True
+        if (key, image.max_pixels) in self._known:
+            return self._known[key, image.max_pixels], True
         try:
             picture = decode_image(data, image.where, image.max_pixels)
         except InputError as error:
             return Seen(key, None, image_error(error)), not isinstance(error.__context__, MemoryError)
-        return Seen(key, look_of(picture) if self.looks_wanted else None, None), True
+        return Seen(key, look_of(picture) if self.looks_wanted else None, None, picture.size), True
 
 
 def _stamp(image: FileImage | BytesImage) -> bytes:
@@ -169,13 +174,14 @@ class _Notes:
 
     def get(self, stamp: bytes, looks_wanted: bool) -> Seen | None:
         """What was noted under a stamp, if it says all that is wanted."""
-        rows = self._execute([("SELECT key, look, fault FROM seen WHERE stamp = ?", (stamp,))])
+        select = "SELECT key, look, fault, width, height FROM seen_2 WHERE stamp = ?"
+        rows = self._execute([(select, (stamp,))])
         return _from_row(rows[0], looks_wanted) if rows else None
 
     def put(self, found: Sequence[tuple[bytes, Seen]], looks_wanted: bool) -> None:
         """Note images, all of them or none."""
         rows = [(stamp, *_to_row(seen, looks_wanted)) for stamp, seen in found]
-        insert = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)"
+        insert = "INSERT OR REPLACE INTO seen_2 VALUES (?, ?, ?, ?, ?, ?)"
         if rows:
             self._execute([("BEGIN IMMEDIATE", ()), *((insert, row) for row in rows), ("COMMIT", ())])
 
@@ -207,17 +213,16 @@ class _Notes:
             self._db = None
 
 
-def _to_row(seen: Seen, looks_wanted: bool) -> tuple[str, bytes | None, str | None]:
+def _to_row(seen: Seen, looks_wanted: bool) -> tuple[str, bytes | None, str | None, int | None, int | None]:
     error = seen.fault
     fault = None if error is None else json.dumps([error.what, error.fix, error.reason])
-    if not looks_wanted:
-        return seen.key, None, fault
-    return seen.key, b"".join(seen.look or ()), fault
+    look = b"".join(seen.look or ()) if looks_wanted else None
+    return seen.key, look, fault, *(seen.size or (None, None))
 
 
 def _from_row(row: Sequence[Any], looks_wanted: bool) -> Seen | None:
     """None where the row does not say enough, or is none that was written here."""
-    key, look, fault = row
+    key, look, fault, width, height = row
     try:
         if re.fullmatch("[0-9a-f]{64}", key) is None or (looks_wanted and look is None and not fault):
             return None
@@ -227,6 +232,7 @@ def _from_row(row: Sequence[Any], looks_wanted: bool) -> Seen | None:
             return Seen(key, None, RowError(what, fix=fix, reason=known))
         if looks_wanted and len(look) not in (0, HASH_BYTES + COLOUR_BYTES):
             return None
-        return Seen(key, Look(look[:HASH_BYTES], look[HASH_BYTES:]) if look else None, None)
+        size = int(width), int(height)
+        return Seen(key, Look(look[:HASH_BYTES], look[HASH_BYTES:]) if look else None, None, size)
     except (TypeError, ValueError, StopIteration):
         return None

@@ -20,6 +20,10 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     yield f"problems with a row: {problems['count']:,} of {problems['n']:,}"
     for reason, count in summary["reasons"].items():
         yield f"  {clean(str(reason)):<24} {count:>9,}"
+    if scaled := summary["scaled_images"]["images"]:
+        yield f"images scaled down before they were sent: {scaled:,} (see image_sizes in the rows)"
+    if shared := summary["shared_images"]["images"]:
+        yield f"images that several kept problems show: {shared:,}"
     if summary["ledger"]:
         yield "in the log, of all settings so far:"
     for step in summary["ledger"]:
@@ -27,6 +31,9 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             f"  {clean(step['step']):<12} {clean(step['model'])}: {step['replies']:,} replies, "
             f"{step['prompt_tokens']:,} + {step['completion_tokens']:,} tokens, cost {step['cost']:.2f}"
         )
+    if summary.get("tokens_estimated"):
+        count = summary["tokens_estimated"]
+        yield f"{count:,} rows have an estimated length: the reasoner's endpoint counts no tokens"
     if summary.get("quarantined"):
         count = summary["quarantined"]
         yield f"{count:,} requests brought no answer: see quarantine.jsonl in its folder; run again to ask"
@@ -61,8 +68,9 @@ def mixture_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """What every source gave."""
     yield f"{report['rows']:,} problems"
     for name, source in report["sources"].items():
-        bad = sum(source["bad"].values())
+        bad, near = sum(source["bad"].values()), sum(source["near"].values())
+        twice = source["repeated"] + near
         yield (
             f"  {clean(name):<16} {source['drawn']:>7,} drawn of {source['problems']:,}; "
-            f"set aside {bad:,}, repeated {source['repeated']:,}, in an evaluation set {source['left_out']:,}"
+            f"set aside {bad:,}, repeated {twice:,}, in an evaluation set {source['left_out']:,}"
         )

@@ -17,7 +17,7 @@ class Purse:
 
     Attributes:
         budget: the limits.
-        spent: requests, tokens and money so far, those of earlier runs on the log included.
+        spent: requests, tokens and money so far, those of earlier runs on the log included, answered or not.
     """
 
     def __init__(self, budget: Budget, before: Spent) -> None:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
-import math
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
-
-from PIL import Image
 
 from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import SPECIAL_MARKS, user_content
 from vision_r1.problems.images import plain_format
 from vision_r1.problems.problem import Media
+from vision_r1.problems.scaling import encoded, scaled_down
 
-_JPEG_QUALITY = 95
+BROKEN_OFF = ("abort", "error")  # finish reasons, as vLLM, SGLang and OpenRouter say it
 _CANONICAL = json.JSONEncoder(sort_keys=True)
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -111,7 +108,12 @@ class ChatReply:
     @property
     def held_back(self) -> bool:
         """Whether the endpoint kept the reply, or what was left of it, to itself."""
-        return self.finish_reason in ("content_filter", "error", "abort")
+        return self.finish_reason == "content_filter"
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the server ended the reply for a reason of its own: no answer, and never kept as one."""
+        return self.finish_reason in BROKEN_OFF
 
 
 def estimated_tokens(reply: ChatReply) -> int:
@@ -183,24 +185,8 @@ def encode_picture(media: Media, max_pixels: int | None = None) -> Picture:
     small = scaled_down(image, max_pixels)
     if suffix and small is image:
         return Picture(name, suffix, data, image.size)
-    buffer = io.BytesIO()
-    if suffix == "jpeg":
-        small.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    else:
-        small.save(buffer, "PNG")
-    return Picture(name, "jpeg" if suffix == "jpeg" else "png", buffer.getvalue(), small.size)
-
-
-def scaled_down(image: Image.Image, max_pixels: int | None) -> Image.Image:
-    """The image itself, or one of its shape with at most `max_pixels` pixels."""
-    width, height = image.size
-    if max_pixels is None or width * height <= max_pixels:
-        return image
-    ratio = math.sqrt(max_pixels / (width * height))
-    # Rounded down, and a side of one pixel cannot shrink: the other one then gives way.
-    small = max(1, int(width * ratio)), max(1, int(height * ratio))
-    size = min(small[0], max_pixels // small[1]), min(small[1], max_pixels // small[0])
-    return image.resize(size, Image.Resampling.LANCZOS)
+    suffix, data = encoded(small, suffix)
+    return Picture(name, suffix, data, small.size)
 
 
 def request_key(text: str) -> str:

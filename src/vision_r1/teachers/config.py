@@ -112,8 +112,8 @@ class Budget(FrozenConfig):
     """What all runs on one request log may use together; None is no limit.
 
     Attributes:
-        max_requests: requests answered, and attempts of this run that failed; not those that were
-            throttled or could not reach the endpoint.
+        max_requests: requests answered, attempts that failed, and those that were under way when a run
+            was killed; not those that were throttled or could not reach the endpoint.
         max_tokens: prompt and completion tokens.
         max_cost: money, in the currency of the prices.
     """

@@ -80,11 +80,16 @@ class Database:
         Raises:
             InputError: the file cannot be written to.
         """
+        return self.write_all([(statement, rows)])
+
+    def write_all(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> int:
+        """`write` for several statements, all in one transaction."""
         with self._lock, _explained(self.path, self._schema):
             self._db.execute("BEGIN")
             try:
                 before = self._db.total_changes
-                self._db.executemany(statement, rows)
+                for statement, rows in statements:
+                    self._db.executemany(statement, rows)
                 self._db.execute("COMMIT")
                 return self._db.total_changes - before
             except sqlite3.Error:

@@ -27,6 +27,7 @@ from vision_r1.teachers.pool import Member, Pool, is_stopping
 from vision_r1.teachers.prepare import Preparer
 from vision_r1.teachers.request_log import Answered, RequestLog
 from vision_r1.teachers.wire import Fault, begun_body, finished_body
+from vision_r1.teachers.writer import Writer
 
 Usable = Callable[[str], bool]
 _TOO_LONG = re.compile(r"context|too long|(?:max|exceed)[^.]{0,60}(?:length|tokens?)", re.IGNORECASE)
@@ -56,6 +57,19 @@ class _Asked:
     pool: Pool
     price: Price | None
     line: Line
+
+    def answer(self, reply: ChatReply, spent: Spent) -> Answered:
+        """Its answer as it is put on file."""
+        model, step = self.request.model, self.request.step
+        return Answered(self.key, model, self.text, reply, step, spent.charged, spent.cost)
+
+
+@dataclass
+class _Bill:
+    """The most that an attempt may come to, and what it came to; None while that is nothing."""
+
+    most: Estimate
+    spent: Spent | None = None
 
 
 @dataclass(eq=False)
@@ -89,7 +103,7 @@ class Desk:
         self.ledger: Ledger = {}
         self.stopped: VisionR1Error | None = None
         self._fetches: dict[str, _Fetch] = {}
-        self._unwritten: list[tuple[Answered, asyncio.Future[None]]] = []
+        self._writer = Writer(log)
         self._preparer = Preparer(log)
 
     # ---- one request
@@ -231,33 +245,43 @@ class Desk:
                 return ready
             most = Estimate(ready.prompt_tokens, asked.request.max_tokens, asked.price)
             await self.purse.set_aside(most)
-            spent: Spent | None = None
+            bill = _Bill(most)
             try:
                 async with asked.pool.slot(avoid) as member:
                     fetch.under_way = True
-                    config = member.endpoint.config
-                    cap = asked.request.max_tokens
-                    body = finished_body(ready.begun, cap, config.cap_field, config.stream)
-                    spent = Spent(1, charged=most.tokens, cost=most.cost)  # should it be dropped
-                    clock = asyncio.get_running_loop().time
-                    started = clock()
-                    asked.line.sent += 1
-                    outcome = await member.endpoint.post(body)
-                    if isinstance(outcome, Fault) and outcome.perhaps_own:
-                        outcome, spent = await self._told_apart(asked, member, outcome, most)
-                    else:
-                        spent = _spent(outcome, most)
-                    asked.pool.settle(member, started, outcome)
-                    if isinstance(outcome, ChatReply):
-                        member.serves.add(asked.request.model)
-                        await self._write(asked, outcome, most.of(outcome))
-                        asked.line.fresh = asked.line.fresh + most.of(outcome)
-                        asked.pool.answered += 1
-                        asked.pool.seconds += clock() - started
-                    return member, outcome
+                    return member, await self._send(asked, member, ready.begun, bill)
             finally:
                 fetch.under_way = False
-                self.purse.settle(most, spent)
+                self.purse.settle(most, bill.spent)
+
+    async def _send(self, asked: _Asked, member: Member, begun: bytes, bill: _Bill) -> ChatReply | Fault:
+        """One HTTP request to this endpoint; what it may come to is on file before, and its answer after."""
+        most, config, cap = bill.most, member.endpoint.config, asked.request.max_tokens
+        await self._writer.reserve(most)
+        bill.spent = Spent(1, charged=most.tokens, cost=most.cost)  # should it be dropped
+        answered = False
+        try:
+            clock = asyncio.get_running_loop().time
+            started = clock()
+            asked.line.sent += 1
+            outcome = await member.endpoint.post(finished_body(begun, cap, config.cap_field, config.stream))
+            if isinstance(outcome, Fault) and outcome.perhaps_own:
+                outcome, bill.spent = await self._told_apart(asked, member, outcome, most)
+            else:
+                bill.spent = _spent(outcome, most)
+            asked.pool.settle(member, started, outcome)
+            if isinstance(outcome, ChatReply):
+                answered = True
+                came = most.of(outcome)
+                member.serves.add(asked.request.model)
+                await self._writer.answered(asked.answer(outcome, came), most)
+                asked.line.fresh = asked.line.fresh + came
+                asked.pool.answered += 1
+                asked.pool.seconds += clock() - started
+        finally:
+            if not answered:
+                self._writer.release(most, bill.spent)
+        return outcome
 
     async def _told_apart(
         self, asked: _Asked, member: Member, fault: Fault, most: Estimate
@@ -283,34 +307,6 @@ class Desk:
                 return fault, spent
         return replace(fault, kind="row"), spent
 
-    # ---- the log
-
-    async def _write(self, asked: _Asked, reply: ChatReply, spent: Spent) -> None:
-        """Put an answer on file; those that came in the same turn of the loop go in one transaction."""
-        loop = asyncio.get_running_loop()
-        written = loop.create_future()
-        request = asked.request
-        answer = Answered(
-            asked.key, request.model, asked.text, reply, request.step, spent.charged, spent.cost
-        )
-        self._unwritten.append((answer, written))
-        if len(self._unwritten) == 1:
-            loop.call_soon(self._write_all)
-        await written
-
-    def _write_all(self) -> None:
-        batch, self._unwritten = self._unwritten, []
-        error: Exception | None = None
-        try:
-            self.log.put([answer for answer, _ in batch])
-        except Exception as raised:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
-            error = raised
-        for _, written in batch:
-            if not written.done() and error is not None:
-                written.set_exception(error)
-            elif not written.done():
-                written.set_result(None)
-
     # ---- the end
 
     def stop(self, why: VisionR1Error) -> None:
@@ -335,4 +331,5 @@ class Desk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._writer.flush()
         self._preparer.close()

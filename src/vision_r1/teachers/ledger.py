@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vision_r1.teachers.chat import ChatReply, Failure
 from vision_r1.teachers.config import Price
@@ -44,6 +45,28 @@ class Spent:
             self.reasoning_tokens + other.reasoning_tokens,
             self.charged + other.charged,
             self.cost + other.cost,
+        )
+
+
+class Charge(NamedTuple):
+    """What counts for budgets without being an answer, or a change of it.
+
+    Attributes:
+        requests: attempts.
+        tokens: the most that they can have come to.
+        cost: money, likewise.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+
+    def plus(self, other: Charge, sign: int = 1) -> Charge:
+        """Both together, or the difference."""
+        return Charge(
+            self.requests + sign * other.requests,
+            self.tokens + sign * other.tokens,
+            self.cost + sign * other.cost,
         )
 
 

@@ -13,9 +13,9 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between attempts
 class Pace:
     """How many requests may be under way at one endpoint.
 
-    Additive increase, multiplicative decrease: a window of answers adds one slot, a throttled request
-    halves the slots. Requests sent before the last cut do not cut again: they tell nothing new. All times
-    are on the event loop's clock.
+    Additive increase, multiplicative decrease: a window of answers adds one slot, a request that was
+    throttled or timed out halves the slots. Requests sent before the last cut do not cut again: they tell
+    nothing new. All times are on the event loop's clock.
 
     Attributes:
         limit: slots at present, as a fraction; at least 1, at most `most`.
@@ -38,7 +38,7 @@ class Pace:
         self.limit = min(float(self.most), self.limit + 1 / self.limit)
 
     def throttled(self, started: float, now: float, wait: float | None) -> None:
-        """A request that started at `started` was throttled; nothing is sent for `wait` seconds."""
+        """A request that started at `started` was one too many; nothing is sent for `wait` seconds."""
         if started > self._cut_at:
             self.limit, self._cut_at = max(1.0, self.limit / 2), now
         if wait is not None:

@@ -142,6 +142,8 @@ class Pool:
         elif outcome.kind == "unreachable":
             member.leave_out(started, now)
         elif outcome.kind == "retry":
+            if outcome.crowded:
+                member.pace.throttled(started, now, None)
             member.strikes += 1
             probed = member.health == "probed"
             if probed or (member.strikes >= _STRIKES and self.others(member)):

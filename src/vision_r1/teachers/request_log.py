@@ -2,6 +2,10 @@
 
 An answer is written before anyone sees it, so a request that was answered is never sent again: not in
 this run, not after a kill, not in another run on the same log. Keys of endpoints are not in it.
+
+Beside the answers stands what counts for budgets without being one: attempts that failed, and what the
+requests under way may come to, which is written before they are sent. So no run forgets what an earlier
+one spent, however that ended.
 """
 
 from __future__ import annotations
@@ -14,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from vision_r1.teachers.chat import ChatReply, Picture
+from vision_r1.teachers.chat import BROKEN_OFF, ChatReply, Picture
 from vision_r1.teachers.database import Database, Schema, opened_for_reading
-from vision_r1.teachers.ledger import Spent
+from vision_r1.teachers.ledger import Charge, Spent
 
 _JSON = json.JSONEncoder()
 # The ledger is read from this index alone, not from the texts.
@@ -24,6 +28,22 @@ _INDEX = """
 CREATE INDEX spent ON replies
 (model, step, prompt_tokens, completion_tokens, reasoning_tokens, charged, cost)
 """
+# Number 1 is of this log, the others are of logs that were absorbed, each known by the name it was given.
+_CHARGES = """
+CREATE TABLE charges (
+    number INTEGER PRIMARY KEY,
+    origin TEXT NOT NULL UNIQUE,
+    requests INTEGER NOT NULL DEFAULT 0,
+    tokens INTEGER NOT NULL DEFAULT 0,
+    cost REAL NOT NULL DEFAULT 0,
+    reserved_requests INTEGER NOT NULL DEFAULT 0,
+    reserved_tokens INTEGER NOT NULL DEFAULT 0,
+    reserved_cost REAL NOT NULL DEFAULT 0
+)
+"""
+_OWN_CHARGES = "INSERT INTO charges (number, origin) VALUES (1, lower(hex(randomblob(16))))"
+# Such replies were once written as answers.
+_IS_BROKEN = f"json_extract(reply, '$.finish_reason') IN {BROKEN_OFF}"
 _LOG = Schema(
     "request log",
     0x56523151,  # "VR1Q"
@@ -44,6 +64,8 @@ _LOG = Schema(
         )
         """,
         _INDEX,
+        _CHARGES,
+        _OWN_CHARGES,
     ),
     changes=(
         (
@@ -60,17 +82,50 @@ _LOG = Schema(
             """,
             _INDEX,
         ),
+        (
+            _CHARGES,
+            _OWN_CHARGES,
+            f"""
+            UPDATE charges SET (requests, tokens, cost) = (
+                SELECT count(*), CAST(total(charged) AS INTEGER), total(cost) FROM replies WHERE {_IS_BROKEN}
+            )
+            """,  # noqa: S608  (constants of this module)
+            f"DELETE FROM replies WHERE {_IS_BROKEN}",  # noqa: S608
+        ),
     ),
 )
+_COLUMNS = "key, model, request, reply, prompt_tokens, completion_tokens, written"
+_MORE_COLUMNS = f"{_COLUMNS}, step, reasoning_tokens, charged, cost"
 _READ = {
-    1: "SELECT key, model, request, reply, prompt_tokens, completion_tokens, written FROM replies",
-    2: """
-        SELECT key, model, request, reply, prompt_tokens, completion_tokens, written, step, reasoning_tokens,
-            charged, cost
-        FROM replies
-        """,
+    1: f"SELECT {_COLUMNS} FROM replies WHERE NOT {_IS_BROKEN}",  # noqa: S608
+    2: f"SELECT {_MORE_COLUMNS} FROM replies WHERE NOT {_IS_BROKEN}",  # noqa: S608
+    3: f"SELECT {_MORE_COLUMNS} FROM replies",  # noqa: S608
 }
 _INSERT = "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CHARGE = """
+UPDATE charges SET requests = requests + ?, tokens = tokens + ?, cost = cost + ?,
+    reserved_requests = reserved_requests + ?, reserved_tokens = reserved_tokens + ?,
+    reserved_cost = reserved_cost + ?
+WHERE number = 1
+"""
+# Whoever had it under way is gone: what became of it is not known, so it counts in full.
+_FOLD = """
+UPDATE charges SET requests = requests + reserved_requests, tokens = tokens + reserved_tokens,
+    cost = cost + CASE WHEN reserved_requests > 0 THEN reserved_cost ELSE 0 END,
+    reserved_requests = 0, reserved_tokens = 0, reserved_cost = 0
+WHERE number = 1
+"""
+_READ_CHARGES = """
+SELECT origin, requests + reserved_requests, tokens + reserved_tokens,
+    cost + CASE WHEN reserved_requests > 0 THEN reserved_cost ELSE 0 END
+FROM charges
+"""
+_TAKE_CHARGES = """
+INSERT INTO charges (origin, requests, tokens, cost)
+SELECT ?1, ?2, ?3, ?4 WHERE ?1 NOT IN (SELECT origin FROM charges WHERE number = 1)
+ON CONFLICT (origin) DO UPDATE SET requests = max(requests, excluded.requests),
+    tokens = max(tokens, excluded.tokens), cost = max(cost, excluded.cost)
+"""
 _PICTURES = Schema(
     "store of images",
     0x56523150,  # "VR1P"
@@ -88,6 +143,7 @@ _PICTURES = Schema(
 )
 _KEEP = "INSERT OR IGNORE INTO pictures VALUES (?, ?, ?, ?, ?)"
 _READ_PICTURES = "SELECT name, suffix, width, height, data FROM pictures"
+_WITH_CHARGES = 3  # the first version that has them
 _BATCH_ROWS, _BATCH_BYTES = 1000, 16 * 2**20  # of another log that are written together
 VERSION = _LOG.version
 
@@ -131,6 +187,7 @@ class RequestLog:
         """
         self.path = path
         self._log = Database(path, _LOG)
+        self._log.write(_FOLD, [()])
         self._pictures: Database | None = None
         self._opening = threading.Lock()
 
@@ -139,8 +196,16 @@ class RequestLog:
         found = self._log.rows("SELECT reply FROM replies WHERE key = ?", (key,))
         return ChatReply(**json.loads(found[0][0])) if found else None
 
-    def put(self, answers: Sequence[Answered]) -> None:
+    def put(
+        self, answers: Sequence[Answered], lost: Charge | None = None, reserved: Charge | None = None
+    ) -> None:
         """Write answers, in one transaction; they are on file when this returns. The first to a key stays.
+
+        Args:
+            answers: to write.
+            lost: what is added to `lost`.
+            reserved: what is added to what the requests under way may come to; less than nothing where
+                more of them have ended than begun.
 
         Raises:
             InputError: the log cannot be written to.
@@ -154,7 +219,22 @@ class RequestLog:
             )
             for answer in answers
         ]  # fmt: skip
-        self._log.write(_INSERT, rows)
+        changes = (*(lost or Charge()), *(reserved or Charge()))
+        charges = [changes] if any(changes) else []
+        wanted = [each for each in ((_INSERT, rows), (_CHARGE, charges)) if each[1]]
+        if wanted:
+            self._log.write_all(wanted)
+
+    def lost(self) -> Spent:
+        """What counts for budgets without being an answer, over all runs on this log and those absorbed.
+
+        Attempts that failed, and those that were under way when a process died, at the most they can
+        have come to. What is under way now is not in it.
+        """
+        ((requests, tokens, cost),) = self._log.rows(
+            "SELECT total(requests), total(tokens), total(cost) FROM charges"
+        )
+        return Spent(int(requests), charged=int(tokens), cost=cost)
 
     def keep(self, pictures: Iterable[Picture]) -> None:
         """Store images that are not there yet; a request's are stored before it is sent.
@@ -176,6 +256,8 @@ class RequestLog:
     def absorb(self, other: Path) -> int:
         """Take over all answers and images of another log, which stays as it is; what is here already stays.
 
+        What the other one lost counts here from then on, once however often it is taken over.
+
         Returns:
             How many answers are new here.
 
@@ -190,6 +272,8 @@ class RequestLog:
                 with opened_for_reading(pictures, _PICTURES) as (_, store):
                     for batch in _batches(store.execute(_READ_PICTURES)):
                         self._store().write(_KEEP, batch)
+            if version >= _WITH_CHARGES:
+                self._log.write(_TAKE_CHARGES, db.execute(_READ_CHARGES).fetchall())
             rows = map(_as_of_now, db.execute(_READ[version]))
             return sum(self._log.write(_INSERT, batch) for batch in _batches(rows))
 

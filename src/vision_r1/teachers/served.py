@@ -19,7 +19,7 @@ from vision_r1.teachers.budget import Purse
 from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure
 from vision_r1.teachers.config import Budget, RoleConfig
 from vision_r1.teachers.desk import Desk, Usable, any_text
-from vision_r1.teachers.ledger import Ledger, Spent
+from vision_r1.teachers.ledger import Ledger
 from vision_r1.teachers.loop import LoopThread
 from vision_r1.teachers.pool import Health, Pool
 from vision_r1.teachers.request_log import RequestLog
@@ -99,7 +99,8 @@ class Teachers:
                 raise ConfigError("max_cost needs the price of every role", where=f"{name}.price", fix=fix)
         self.roles, self.log = dict(roles), log
         self._pools = {name: Pool(role.endpoints) for name, role in roles.items()}
-        self._desk = Desk(log, Purse(budget, sum(log.ledger_by_step().values(), Spent())))
+        before = sum(log.ledger_by_step().values(), log.lost())
+        self._desk = Desk(log, Purse(budget, before))
         self.ledger: Ledger = self._desk.ledger
         self._thread = LoopThread("teachers", self._wind_up)
 
@@ -116,7 +117,8 @@ class Teachers:
             BudgetReached: the next request would pass a budget. What was under way is on file.
             Interrupted: after Ctrl-C, or where `work` asked on after `stop`. What was under way is on file.
             KeyboardInterrupt: at the second Ctrl-C. What was under way is lost.
-            InputError: no request could succeed, or the log cannot be written.
+            InputError: no request could succeed, or the log cannot be written, or `work` raised it. What
+                was under way is on file, as far as that can be.
         """
         job = self._thread.submit(self._guarded(work))
         try:
@@ -218,10 +220,12 @@ class Teachers:
         try:
             return await work()
         except BaseException as error:
-            if isinstance(self._desk.stopped, BudgetReached | Interrupted):
-                await self._desk.drain()
             # Task groups wrap what their tasks raise, and cancel the rest.
             ours = _first_of_ours(error)
+            if ours is not None:
+                self._desk.stop(ours)
+            if self._desk.stopped is not None:
+                await self._desk.drain()  # what is under way is paid for
             if ours is None:
                 raise
             raise ours from None

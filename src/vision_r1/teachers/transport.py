@@ -7,7 +7,6 @@ import os
 import re
 import time
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
@@ -15,11 +14,13 @@ from yarl import URL
 from vision_r1.core.errors import InputError
 from vision_r1.teachers.chat import ChatReply
 from vision_r1.teachers.config import EndpointConfig
+from vision_r1.teachers.proxies import proxy_of
 from vision_r1.teachers.stream import ReplyStream
 from vision_r1.teachers.wire import Fault, read_answer, read_stream
 
 _MOST_BYTES = 64 * 2**20  # of an answer
-_SECRET, _START = 16, 6  # a key of so many characters is known by its first ones
+# A key of so many characters is known by its first ones; a shorter one ("none", "EMPTY") may be a word.
+_SECRET, _START = 16, 6
 
 
 @dataclass
@@ -64,11 +65,13 @@ class Endpoint:
         """Take the key from the environment; nothing is sent yet.
 
         Raises:
-            InputError: the environment variable with the key is not set, or holds what no key can be.
+            InputError: the environment variable with the key is not set, or holds what no key can be,
+                or the environment names a proxy that is none.
         """
         self.config = config
         self.traffic = Traffic()
         self._key = _key_of(config)
+        self._proxy = proxy_of(config.url)
         self._url = URL(f"{config.url}/chat/completions")
         self._session: aiohttp.ClientSession | None = None
 
@@ -93,6 +96,10 @@ class Endpoint:
         """A message without the key, whoever repeated it."""
         return text.replace(self._key, "***") if self._key else text
 
+    def _clean_reply(self, text: str) -> str:
+        """What a model wrote, without the key; one that is a word like "none" is left where it stands."""
+        return self.clean(text) if len(self._key) >= _SECRET else text
+
     async def _post(self, body: bytes) -> ChatReply | Fault:
         limit = self.config.idle_seconds if self.config.stream else self.config.timeout_seconds
         try:
@@ -108,8 +115,8 @@ class Endpoint:
             return Fault("unreachable", str(error))
         except TimeoutError:
             words = f"no word for {limit:g} s" if self.config.stream else f"no answer within {limit:g} s"
-            return Fault("retry", words, worked=True)
-        except (aiohttp.ClientError, OSError) as error:
+            return Fault("retry", words, worked=True, crowded=True)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             return Fault("retry", f"the connection broke: {str(error) or type(error).__name__}", worked=True)
 
     async def _whole(self, response: aiohttp.ClientResponse) -> ChatReply | Fault:
@@ -120,8 +127,9 @@ class Endpoint:
             if size > _MOST_BYTES:
                 return _flood()
         return read_answer(
-            response.status, b"".join(chunks), response.headers.get("Retry-After"), time.time(), self.clean
-        )
+            response.status, b"".join(chunks), response.headers.get("Retry-After"), time.time(), self.clean,
+            self._clean_reply,
+        )  # fmt: skip
 
     async def _streamed(
         self, response: aiohttp.ClientResponse, deadline: asyncio.Timeout
@@ -136,21 +144,23 @@ class Endpoint:
                 deadline.reschedule(clock() + self.config.idle_seconds)
             if stream.done or stream.fault:
                 break
-        return read_stream(stream, self.clean)
+        return read_stream(stream, self.clean, self._clean_reply)
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             headers = {"Content-Type": "application/json"}
             if self._key:
                 headers["Authorization"] = f"Bearer {self._key}"
-            host = urlsplit(self.config.url).hostname
+            proxy, proxy_auth = self._proxy
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.config.connect_seconds),
                 headers=headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                # A proxy of the environment is for the world outside, not for a server on this machine.
-                trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+                # Else ~/.netrc is read for every request, and sent where no key is, or against the key.
+                trust_env=False,
+                proxy=proxy,
+                proxy_auth=proxy_auth,
             )
         return self._session
 
@@ -164,7 +174,7 @@ class Endpoint:
                 reason = re.sub(re.escape(self._key[:_START]) + r"[^\s\"']*", "***", reason)
             return replace(outcome, reason=reason)
         texts = {
-            name: self.clean(value)
+            name: self._clean_reply(value)
             for name in ChatReply.__slots__
             if isinstance(value := getattr(outcome, name), str)
         }

@@ -18,6 +18,7 @@ from vision_r1.teachers.thoughts import why_hidden
 _SHOWN = 200  # characters of an endpoint's own words that are repeated
 _MOST_TOKENS = 2**53
 _THROTTLED = (429, 503, 529)
+_CROWDED = (408, 502, 504, 522, 524)  # time-outs, those of gateways among them
 _EVENT = re.compile(rb"\A\s*(?:event:[^\n]*\n)?data:([^\n]*)")
 _NO_MODEL = re.compile(r"\bmodel\b.{0,200}\b(does not exist|not found|not exist|unknown model)", re.I | re.S)
 
@@ -47,6 +48,7 @@ class Fault:
         worked: whether the endpoint may have written an answer, and may charge for it.
         perhaps_own: whether it may be about this request alone (HTTP 403, 404), whatever its kind says;
             other requests show it.
+        crowded: whether it may come of too much under way at a time: a time-out, ours or a gateway's.
     """
 
     kind: FaultKind
@@ -54,6 +56,7 @@ class Fault:
     wait: float | None = None
     worked: bool = False
     perhaps_own: bool = False
+    crowded: bool = False
 
 
 def begun_body(request: ChatRequest, pictures: list[Picture]) -> bytes:
@@ -86,7 +89,12 @@ def _rest_of_body(max_tokens: int, cap_field: str, stream: bool) -> bytes:
 
 
 def read_answer(
-    status: int, data: bytes, retry_after: str | None, now: float, clean: Clean = str
+    status: int,
+    data: bytes,
+    retry_after: str | None,
+    now: float,
+    clean: Clean = str,
+    clean_reply: Clean | None = None,
 ) -> ChatReply | Fault:
     """What an HTTP answer says.
 
@@ -96,16 +104,18 @@ def read_answer(
         retry_after: that header.
         now: seconds since the epoch, to read a date in it.
         clean: blots the key out of every text, before any is cut short.
+        clean_reply: the same for what the model wrote; `clean` if None.
     """
     if status == 200:
-        return _read_reply(data, clean)
+        return _read_reply(data, clean, clean_reply or clean)
     said, code = _error_words(data, clean)
     kind = _kind(status, said, code)
     if kind == "key":
         return Fault("key", f"HTTP {status}")  # the endpoint's words may hold a part of the key
     reason = f"HTTP {status}" + (f": {said}" if said else "")
     own = status in (403, 404) and kind in ("forbidden", "model", "address")
-    return Fault(kind, reason, _seconds(retry_after, now), perhaps_own=own)
+    wait = _seconds(retry_after, now)
+    return Fault(kind, reason, wait, perhaps_own=own, crowded=kind == "retry" and status in _CROWDED)
 
 
 def _kind(status: int, said: str, code: str) -> FaultKind:
@@ -122,28 +132,39 @@ def _kind(status: int, said: str, code: str) -> FaultKind:
     return next((kind for holds, kind in rules if holds), "row")
 
 
-def read_stream(stream: ReplyStream, clean: Clean = str) -> ChatReply | Fault:
-    """What a stream of events came to; `clean` as for `read_answer`."""
-    body = _cleaned(stream.body(), clean)
+def read_stream(
+    stream: ReplyStream, clean: Clean = str, clean_reply: Clean | None = None
+) -> ChatReply | Fault:
+    """What a stream of events came to; `clean` and `clean_reply` as for `read_answer`."""
+    body = _cleaned(stream.body(), clean_reply or clean)
     found = None if body is None else _reply_of(body)
     if found is None:
         said = _shown(clean(stream.fault)) or "the stream ended before the reply did"
         return Fault("retry", said, worked=True)
-    return found
+    return _whole(found)
 
 
-def _read_reply(data: bytes, clean: Clean) -> ChatReply | Fault:
-    body = _cleaned(_parse(data), clean)
+def _read_reply(data: bytes, clean: Clean, clean_reply: Clean) -> ChatReply | Fault:
+    raw = _parse(data)
+    body = _cleaned(raw, clean_reply)
+    found = _reply_of(body) if isinstance(body, dict) else None
+    if found is not None and (found.text or found.finish_reason):
+        return _whole(found)
+    body = _cleaned(raw, clean)
     if not isinstance(body, dict):
         shown = data.decode(errors="replace") if body is None else json.dumps(body)
         return Fault("retry", f"HTTP 200, but not a JSON object: {_shown(clean(shown))}", worked=True)
     if "choices" not in body and "error" in body:
         return Fault("retry", f"HTTP 200 with an error: {_error_words(data, clean)[0]}", worked=True)
-    found = _reply_of(body)
-    if found is None or not (found.text or found.finish_reason):
-        shown = _shown(json.dumps(body))
-        return Fault("retry", f"HTTP 200 without an answer in it: {shown}", worked=True)
-    return found
+    return Fault("retry", f"HTTP 200 without an answer in it: {_shown(json.dumps(body))}", worked=True)
+
+
+def _whole(reply: ChatReply) -> ChatReply | Fault:
+    """The reply, unless the server itself broke it off."""
+    if reply.broken_off:
+        said = f"the server broke the reply off (finish_reason {reply.finish_reason})"
+        return Fault("retry", said, worked=True)
+    return reply
 
 
 def _reply_of(body: dict[str, Any]) -> ChatReply | None:

@@ -27,9 +27,9 @@ OTHER = "(all others)"
 
 # What a row of a file is, in this order; review.js names the same fields.
 FIELDS = (
-    "id", "source", "source_id", "question", "options", "answer", "images", "kept", "reason", "detail",
-    "fired", "caption", "pseudo_cot", "description", "notes", "thought", "reply", "final_text", "tokens",
-    "extracted", "verdict", "rewritten", "family", "requests",
+    "id", "source", "source_id", "question", "options", "answer", "images", "image_sizes", "kept", "reason",
+    "detail", "fired", "caption", "pseudo_cot", "description", "notes", "thought", "reply", "final_text",
+    "tokens", "extracted", "verdict", "rewritten", "family", "requests",
 )  # fmt: skip
 _TEXTS = (
     "id", "source", "source_id", "question", "answer", "reason", "detail", "caption", "pseudo_cot",
@@ -140,9 +140,17 @@ def shown_row(row: dict[str, Any]) -> list[Any]:
     shown["options"] = [_cut(text) for text in row["options"]]
     shown["fired"] = [_cut(text) for text in row["fired"]]
     shown["images"] = [name for name in row["images"] if is_image_name(name)]
+    shown["image_sizes"] = [sent_smaller(size) for size in row["image_sizes"]]
     parts = ("step", "model", "template", "key", "attempt")
     shown["requests"] = [[note[part] for part in parts] for note in row["requests"]]
     return [shown[name] for name in FIELDS]
+
+
+def sent_smaller(size: dict[str, int] | None) -> str:
+    """What became of an image that was sent smaller than it is; "" for any other."""
+    if size is None or (size["width"], size["height"]) == (size["sent_width"], size["sent_height"]):
+        return ""
+    return "{width} x {height} pixels, sent as {sent_width} x {sent_height}".format_map(size)
 
 
 def _cut(text: str) -> str:

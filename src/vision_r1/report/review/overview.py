@@ -10,7 +10,7 @@ from typing import Any
 from vision_r1.analysis.intervals import wilson
 from vision_r1.analysis.reflection import PUBLISHED, PUBLISHED_SIZES, WORDS, reflection_counts
 from vision_r1.report.figures import NONE, percent, span, whole
-from vision_r1.report.review.chunks import Group
+from vision_r1.report.review.chunks import Group, sent_smaller
 
 BINS = 40
 _MOST_LINES = 40
@@ -24,17 +24,20 @@ class Totals:
         tokens: thought and reply of answered rows, by length; kept and dropped rows apart.
         answered: rows with a thought or a reply.
         fired: rows by each rule that fired, first or not.
+        scaled: images that were sent smaller than they are.
         words: reflection words of all thoughts, and of the kept rows' training texts.
     """
 
     tokens: dict[bool, Counter[int]] = field(default_factory=lambda: {True: Counter(), False: Counter()})
     answered: int = 0
+    scaled: int = 0
     fired: Counter[str] = field(default_factory=Counter)
     words: dict[str, Counter[str]] = field(default_factory=lambda: {"made": Counter(), "kept": Counter()})
 
     def add(self, row: dict[str, Any]) -> None:
         """Count a row."""
         self.fired.update(set(row["fired"]))
+        self.scaled += sum(map(bool, map(sent_smaller, row["image_sizes"])))
         if row["thought"] or row["reply"]:
             self.answered += 1
             self.tokens[bool(row["kept"])][int(row["tokens"])] += 1
@@ -53,6 +56,7 @@ def overview(groups: Sequence[Group], totals: Totals) -> dict[str, Any]:
         "dropped": whole(made - kept),
         "rate": percent(kept / made) if made else NONE,
         "rate_span": span(wilson(kept, made)) if made else "",
+        "scaled": whole(totals.scaled) if totals.scaled else "",
         "reasons": _reasons(groups, totals),
         "sources": _sources(groups),
         "lengths": histogram(totals.tokens),

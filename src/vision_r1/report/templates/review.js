@@ -3,7 +3,8 @@
 // only ever made into text nodes. What this file reads of a row is named in FIELDS of chunks.py.
 const review = (() => {
   const FIELDS = [
-    "id", "source", "source_id", "question", "options", "answer", "images", "kept", "reason", "detail", "fired", "caption",
+    "id", "source", "source_id", "question", "options", "answer", "images", "image_sizes", "kept", "reason", "detail", "fired",
+    "caption",
     "pseudo_cot", "description", "notes", "thought", "reply", "final_text", "tokens", "extracted", "verdict",
     "rewritten", "family", "requests",
   ];
@@ -125,6 +126,7 @@ const review = (() => {
 
   const card = (row) => {
     const pictures = row.images.map(picture).filter(Boolean);
+    pictures.push(...row.image_sizes.filter(Boolean).map((text) => make("small", "", text)));
     const steps = STEPS.filter(([name]) => row[name] && !(name === "notes" && row[name] === "{}"));
     return make("article", "card problem",
       make("div", "ask", make("div", "held",
