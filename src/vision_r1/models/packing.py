@@ -115,10 +115,10 @@ def enable_packing(model: Any) -> None:
 def packed_inputs(layout: Layout) -> dict[str, Any]:
     """Keywords of a packed forward pass beside ids and positions.
 
-    The mask is given as already made, so that transformers builds none: a dense one would be quadratic in
-    the row.
+    The mask is given as already made (any of four dimensions is taken as it is, in every family), so that
+    transformers builds none: a dense one would be quadratic in the row.
     """
-    return {"layout": layout, "attention_mask": {"full_attention": None}, "use_cache": False}
+    return {"layout": layout, "attention_mask": torch.zeros(1, 1, 1, 1), "use_cache": False}
 
 
 def attend_reference(

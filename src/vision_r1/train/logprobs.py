@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from vision_r1.rollout.grouped import rope_positions
+from vision_r1.models.parts import rope_positions
 
 
 def shared_prefix_logps(
