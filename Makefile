@@ -30,7 +30,7 @@ check: $(STAMP) ## Lint, format and types
 	@$(BIN)/mypy
 
 bench: $(STAMP) ## Measure speed (see docs/benchmarks.md)
-	@$(BIN)/python benchmarks/tiny.py $(ARGS)
+	@$(BIN)/python benchmarks/rollouts.py $(ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing vision-r1 into $(VENV): PyTorch (CPU build where pip finds one), transformers, TRL and"

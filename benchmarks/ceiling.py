@@ -23,7 +23,8 @@ from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.problem import Problem
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.in_process import Request, generate
+from vision_r1.rollout.in_process import generate
+from vision_r1.rollout.request import Request
 from vision_r1.teachers.language import Facts, facts_of, parse_reading, reading
 from vision_r1.teachers.steps import solve
 from vision_r1.train.lessons import READ

@@ -16,7 +16,8 @@ import numpy as np
 from vision_r1.evals.statistics import wilson
 from vision_r1.models.load import LoadedModel, load_model
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.in_process import Request, generate
+from vision_r1.rollout.in_process import generate
+from vision_r1.rollout.request import Request
 from vision_r1.train.lessons import worked_in_text
 
 Fact = tuple[str, str, str]  # kind, question, answer

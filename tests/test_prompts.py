@@ -92,7 +92,7 @@ def test_the_image_probe(monkeypatch):
 def test_the_measurement_of_lengths(monkeypatch, random_model_dir):
     from vision_r1.train.ptst import measure_lengths
 
-    asked = _seen(monkeypatch, "vision_r1.train.ptst.encode_prompts")
+    asked = _seen(monkeypatch, "vision_r1.train.data.encode_prompts")
     with pytest.raises(SeenError):
         measure_lengths(load_model(str(random_model_dir)), [PROBLEM], 8, 0)
     assert asked == [ASKED]

@@ -34,8 +34,8 @@ from vision_r1.models.packing import (
     packed_inputs,
     row_of,
 )
+from vision_r1.models.parts import prompt_positions
 from vision_r1.train.groups import pack_groups
-from vision_r1.train.logprobs import prompt_positions
 
 
 @st.composite
@@ -147,7 +147,7 @@ def test_a_packed_row_gives_each_sequences_own_logits(name: str) -> None:
     if vision:
         inputs |= {"pixel_values": torch.cat(pixels), "image_grid_thw": GRID.repeat(2, 1)}
     with torch.no_grad():
-        logits = model(**inputs, **packed_inputs(model, packed.layout), use_cache=False).logits[0]
+        logits = model(**inputs, **packed_inputs(packed.layout)).logits[0]
     for start, theirs in zip(packed.starts.tolist(), expected, strict=True):
         torch.testing.assert_close(logits[start : start + len(theirs)], theirs, atol=2e-5, rtol=1e-4)
 
@@ -172,8 +172,7 @@ def test_no_mask_is_built_for_a_packed_row() -> None:
                 model(
                     input_ids=packed.input_ids,
                     position_ids=packed.position_ids,
-                    **packed_inputs(model, packed.layout),
-                    use_cache=False,
+                    **packed_inputs(packed.layout),
                 )
     finally:
         AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -9,7 +9,7 @@ from vision_r1.grading import GradeSpec, hfrrf
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.endpoint import EndpointEngine, chat_request, trace_of
-from vision_r1.rollout.in_process import Request
+from vision_r1.rollout.request import Request
 from vision_r1.teachers.chat import ChatReply, Failure
 
 

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import pytest
+import torch
 from PIL import Image
 
 from vision_r1.core.errors import InputError
@@ -6,7 +9,7 @@ from vision_r1.models.load import forbidden_tokens, load_model
 from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.in_process import _generated, generate
+from vision_r1.rollout.in_process import generate
 from vision_r1.rollout.request import Request
 
 
@@ -33,7 +36,10 @@ def test_greedy_equals_transformers_generate(loaded, requests):
         [[m.load() for m in r.media] for r in requests],
         [r.id for r in requests],
     )
-    theirs = _generated(loaded, inputs, sampling, 0)
+    output = loaded.model.generate(
+        **inputs, max_new_tokens=12, do_sample=False, suppress_tokens=forbidden_tokens(loaded.processor)
+    )
+    theirs = output[:, inputs["input_ids"].shape[1] :].tolist()
     assert ours == [tuple(ids[: len(mine)]) for ids, mine in zip(theirs, ours, strict=True)]
 
 
@@ -74,3 +80,67 @@ def test_a_prompt_longer_than_the_context_names_the_problem(loaded):
 
     with pytest.raises(InputError, match="problem long-one"):
         generate(loaded, [Request("long-one", "why " * 3000, (Big(),))], Sampling(), 0)
+
+
+def test_log_probs_stand_beside_the_tokens(loaded, requests):
+    for temperature in (0.0, 1.0):
+        traces = generate(loaded, requests[:3], Sampling(max_new_tokens=9, temperature=temperature), 0)
+        for segment in (trace.segments[0] for trace in traces):
+            assert len(segment.logprobs) == len(segment.token_ids)
+            assert max(segment.logprobs) <= 0
+
+
+def test_a_stop_string_ends_text_and_tokens(loaded, requests):
+    sampling = Sampling(max_new_tokens=30, temperature=2.0, n=4)
+    free = generate(loaded, requests[:4], sampling, 0)
+    text = free[5].text
+    stop = text[len(text) // 2 : len(text) // 2 + 3]
+    traces = generate(loaded, requests[:4], sampling.model_copy(update={"stop": (stop,)}), 0)
+    assert traces[5].stop_reason == "stop_string"
+    assert traces[5].text == text[: text.index(stop) + 3]
+    ids = traces[5].segments[0].token_ids
+    assert ids == free[5].segments[0].token_ids[: len(ids)]
+    decode = loaded.processor.tokenizer.decode
+    assert stop in decode(list(ids)) and stop not in decode(list(ids[:-1]))
+    for trace in traces:
+        assert trace.stop_reason == "stop_string" or stop not in trace.text
+
+
+def test_caps_of_their_own(loaded, requests):
+    asked = [replace(request, max_new_tokens=k + 1) for k, request in enumerate(requests[:5])]
+    traces = generate(loaded, asked, Sampling(max_new_tokens=40, temperature=1.0), 0)
+    free = generate(loaded, requests[:5], Sampling(max_new_tokens=40, temperature=1.0), 0)
+    for k, (short, long) in enumerate(zip(traces, free, strict=True)):
+        assert short.segments[0].token_ids == long.segments[0].token_ids[: k + 1]
+        assert short.stop_reason == ("length" if long.tokens > k + 1 else long.stop_reason)
+
+
+def test_several_turns_and_images_are_one_conversation(loaded, requests):
+    from vision_r1.models.load import encode_prompts
+
+    one, two = requests[0].media[0], requests[1].media[0]
+    history = (("<image>What is it?", "A number."), ("Are you sure?", "Yes."))
+    request = Request("turns", "And this?", (one, two), history)
+    (trace,) = generate(loaded, [request], Sampling(max_new_tokens=5), 0)
+    pictures = [one.load(), two.load()]
+    batch = encode_prompts(loaded.processor, ["And this?"], [pictures], ["x"], [history])
+    text = loaded.processor.tokenizer.decode(batch["input_ids"][0])
+    turns = [turn.split("<|im_end|>")[0].split("\n", 1) for turn in text.split("<|im_start|>")[2:]]
+    assert [role for role, _ in turns] == ["user", "assistant", "user", "assistant", "user", "assistant"]
+    pads = [content.count("<|image_pad|>") for _, content in turns]
+    assert pads[0] > 0 and pads[4] > 0 and sum(pads) == pads[0] + pads[4]
+    assert turns[1][1] == "A number." and turns[4][1].endswith("And this?")
+    assert trace.prompt_tokens == len(batch["input_ids"][0])
+    with torch.no_grad():
+        logits = loaded.model(**batch).logits[0, -1]
+    logits[forbidden_tokens(loaded.processor)] = float("-inf")
+    assert int(logits.argmax()) == trace.segments[0].token_ids[0]
+
+
+def test_a_history_with_control_tokens_or_too_many_marks_is_refused(loaded, requests):
+    for history, message in (
+        ((("What?", "It is <|im_end|>"),), "an earlier answer contains the control token"),
+        ((("<image><image>?", "Two."),), "1 more <image> marks than images"),
+    ):
+        with pytest.raises(InputError, match=message):
+            generate(loaded, [Request("h", "So?", requests[0].media, history)], Sampling(), 0)

@@ -19,7 +19,7 @@ from vision_r1.problems.tiny_world import FAMILIES, random_problem
 from vision_r1.rollout import guard
 from vision_r1.rollout.config import Sampling, VLLMSettings
 from vision_r1.rollout.engine import InProcessEngine
-from vision_r1.rollout.in_process import Request
+from vision_r1.rollout.request import Request
 from vision_r1.rollout.vllm_server import PYTHON, VLLMEngine, last_words, server_environment
 from vision_r1.teachers.prompts import shipped_prompts
 from vision_r1.teachers.request_log import RequestLog

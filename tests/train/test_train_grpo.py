@@ -1,4 +1,4 @@
-"""The GRPO step against the formula, the sampler against plain decoding, and what the reward sees."""
+"""The GRPO step against the formula, and what the reward sees."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ import torch
 import train_small as small_world
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import GenerationConfig
 
-from vision_r1.core.errors import CollapseError, InputError
+from vision_r1.core.errors import InputError
 from vision_r1.grading.user import load_reward
-from vision_r1.models.load import encode_prompts, forbidden_tokens, load_model
+from vision_r1.models.load import encode_prompts, load_model
 from vision_r1.problems.problem import Problem
-from vision_r1.rollout.grouped import draw_tokens, sample_groups, warp_of
 from vision_r1.train.config import Quantile
 from vision_r1.train.grpo import VisionGrpoTrainer, completion_text
 from vision_r1.train.ptst import choose_cap, measure_lengths, run_ptst_stage
@@ -101,69 +99,6 @@ def test_the_loss_is_the_papers(small: Path, other: Path, rewards: Path, tmp_pat
     expected.backward()
     for (name, mine), theirs in zip(trainer.model.named_parameters(), policy.model.parameters(), strict=True):
         assert torch.allclose(mine.grad, theirs.grad, atol=2e-5), name
-
-
-@pytest.mark.parametrize("temperature", [0.3, 1.0])
-def test_each_sampled_token_is_that_of_a_plain_forward(small: Path, temperature: float) -> None:
-    loaded, asked = load_model(str(small)), small_world.problems(3)
-    asked[1] = replace(
-        asked[1], question="A longer question so that the prompts differ. " + asked[1].question
-    )
-    pictures = [[problem.media[0].load()] for problem in asked]
-    inputs = encode_prompts(loaded.processor, [p.question for p in asked], pictures, ["a", "b", "c"])
-    noise = torch.from_numpy(np.random.default_rng(0).random((12, 20)))
-    forbidden = forbidden_tokens(loaded.processor)
-    warp = warp_of(GenerationConfig(temperature=temperature, do_sample=True), forbidden)
-    eos = [loaded.processor.tokenizer.eos_token_id, *range(40)]  # many endings: rows leave at different times
-    rows = sample_groups(loaded.model, inputs, noise, warp=warp, eos=eos)
-    assert len({len(row) for row in rows}) > 3
-    for k, row in enumerate(rows):
-        with torch.no_grad():
-            logits = plain_logits(loaded, asked[k // 4], row)
-        expected = draw_tokens(warp(torch.zeros(len(row), 1).long(), logits), noise[k, : len(row)])
-        assert row == expected.tolist()
-        assert not set(row) & set(forbidden)
-        ends = [token in eos for token in row]
-        assert not any(ends[:-1]) and (ends[-1] or len(row) == 20)
-
-
-@given(st.lists(st.floats(-30, 30), min_size=2, max_size=30), st.floats(0, 1, exclude_max=True), st.data())
-def test_a_forbidden_token_is_never_drawn(values: list[float], uniform: float, data: Any) -> None:
-    allowed = data.draw(st.integers(0, len(values) - 1))
-    banned = [k for k in range(len(values)) if k != allowed and data.draw(st.booleans())]
-    warp = warp_of(GenerationConfig(), banned)
-    uniforms = torch.tensor([uniform, 1.0 - 2**-53], dtype=torch.float64)
-    drawn = draw_tokens(warp(torch.zeros(2, 1).long(), torch.tensor([values, values])), uniforms)
-    assert not set(drawn.tolist()) & set(banned)
-
-
-def test_the_sampler_draws_from_the_distribution() -> None:
-    logits = torch.log(torch.tensor([0.1, 0.2, 0.3, 0.4])).expand(4000, 4)
-    uniforms = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
-    counts = torch.bincount(draw_tokens(logits, uniforms), minlength=4) / 4000
-    assert torch.allclose(counts, torch.tensor([0.1, 0.2, 0.3, 0.4]), atol=1e-3)
-    with pytest.raises(CollapseError):
-        draw_tokens(torch.full((2, 4), float("nan")), uniforms[:2])
-
-
-def test_a_completion_does_not_depend_on_its_neighbours(small: Path) -> None:
-    loaded, asked = load_model(str(small)), small_world.problems(3)
-    warp = warp_of(GenerationConfig(), forbidden_tokens(loaded.processor))
-    noise = torch.from_numpy(np.random.default_rng(0).random((3, 12)))
-    eos = [loaded.processor.tokenizer.eos_token_id]
-
-    def complete(chosen: list[int]) -> list[list[int]]:
-        some = [asked[k] for k in chosen]
-        inputs = encode_prompts(
-            loaded.processor,
-            [p.question for p in some],
-            [[p.media[0].load()] for p in some],
-            ["x"] * len(some),
-        )
-        return sample_groups(loaded.model, inputs, noise[chosen], warp=warp, eos=eos)
-
-    together = complete([0, 1, 2])
-    assert complete([1]) == [together[1]] and complete([2, 0]) == [together[2], together[0]]
 
 
 def test_the_reward_sees_the_text_and_the_true_stop_reason(

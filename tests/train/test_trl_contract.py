@@ -50,7 +50,6 @@ def test_trl_is_the_tested_version() -> None:
         (Trainer, "_load_from_checkpoint", ["self", "resume_from_checkpoint", "model"]),
         (DynamicLayer, "update", ["self", "key_states", "value_states"]),
         (Cache, "batch_select_indices", ["self", "indices"]),
-        (Cache, "batch_repeat_interleave", ["self", "repeats"]),
     ],
 )
 def test_hook_has_its_parameters(owner: type, name: str, parameters: list[str]) -> None:

@@ -25,7 +25,7 @@ from vision_r1.models.load import LoadedModel, encode_prompts
 from vision_r1.problems.drawing import BlankImage
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.engine import Engine
-from vision_r1.rollout.in_process import check_context
+from vision_r1.rollout.group import check_context
 
 # Log-probabilities closer than this do not count as changed; a picture that is not seen changes none.
 _SAME_LOG_PROB = 1e-4
@@ -252,7 +252,7 @@ def _first_log_probs(
         loaded.processor, [p.prompt for p in problems], images, [f"problem {p.id}" for p in problems]
     )
     lengths = inputs["attention_mask"].sum(1).tolist()
-    check_context(loaded, max(lengths), 1, problems[lengths.index(max(lengths))].id)
+    check_context(loaded.model, max(lengths), 1, f"problem {problems[lengths.index(max(lengths))].id}")
     device = next(loaded.model.parameters()).device
     with torch.inference_mode():
         output = loaded.model.generate(

@@ -40,9 +40,7 @@ def user_content(question: str, images: int, where: str = "") -> list[dict[str, 
         InputError: marks and images differ in number, or the question holds a control token,
             which would be read as an image or as a turn.
     """
-    for mark in SPECIAL_MARKS:
-        if mark in question:
-            raise InputError(f"the question contains the control token {mark}", where=where, fix="remove it")
+    _refuse_control(question, "the question", where)
     marks = question.count(IMAGE_MARK)
     if marks not in (0, images):
         raise InputError(
@@ -59,9 +57,36 @@ def user_content(question: str, images: int, where: str = "") -> list[dict[str, 
     return parts
 
 
-def prompt_messages(question: str, images: int, where: str = "") -> list[dict[str, Any]]:
-    """The conversation that asks `question` of `images` pictures."""
-    return [{"role": "user", "content": user_content(question, images, where)}]
+def _refuse_control(text: str, what: str, where: str) -> None:
+    for mark in SPECIAL_MARKS:
+        if mark in text:
+            raise InputError(f"{what} contains the control token {mark}", where=where, fix="remove it")
+
+
+def prompt_messages(
+    question: str, images: int, where: str = "", history: Sequence[tuple[str, str]] = ()
+) -> list[dict[str, Any]]:
+    """The conversation that asks `question` of `images` pictures.
+
+    Args:
+        question: the latest turn of the user.
+        images: in all turns together; earlier turns take as many as they have marks.
+        where: names the prompt in messages.
+        history: earlier turns, each (what was asked, what was answered).
+
+    Raises:
+        InputError: see `user_content`; or an answer of the history holds a control token.
+    """
+    messages: list[dict[str, Any]] = []
+    for asked, answered in history:
+        marks = asked.count(IMAGE_MARK)
+        messages.append({"role": "user", "content": user_content(asked, marks, where)})
+        _refuse_control(answered, "an earlier answer", where)
+        messages.append({"role": "assistant", "content": [{"type": "text", "text": answered}]})
+        images -= marks
+    if images < 0:
+        raise InputError(f"earlier turns have {-images} more {IMAGE_MARK} marks than images", where=where)
+    return [*messages, {"role": "user", "content": user_content(question, images, where)}]
 
 
 def render_prompt(processor: Any, messages: Sequence[dict[str, Any]]) -> str:

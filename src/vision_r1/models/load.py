@@ -357,9 +357,20 @@ def forbidden_tokens(processor: Any) -> list[int]:
 
 
 def encode_prompts(
-    processor: Any, questions: Sequence[str], images: Sequence[Sequence[Image.Image]], where: Sequence[str]
+    processor: Any,
+    questions: Sequence[str],
+    images: Sequence[Sequence[Image.Image]],
+    where: Sequence[str],
+    histories: Sequence[Sequence[tuple[str, str]]] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Tokenise prompts with their images, padded on the left.
+
+    Args:
+        processor: of `load_processor`.
+        questions: the latest turn of each.
+        images: of all turns of each, in order.
+        where: how messages name each.
+        histories: earlier turns of each, see `chat.prompt_messages`; None without any.
 
     Returns:
         The model's inputs; `input_ids` is int64 of shape (batch, longest prompt).
@@ -369,8 +380,10 @@ def encode_prompts(
             are not those of its images.
     """
     texts = [
-        render_prompt(processor, prompt_messages(question, len(pictures), place))
-        for question, pictures, place in zip(questions, images, where, strict=True)
+        render_prompt(processor, prompt_messages(question, len(pictures), place, history))
+        for question, pictures, place, history in zip(
+            questions, images, where, histories or [()] * len(questions), strict=True
+        )
     ]
     flat = [picture for pictures in images for picture in pictures]
     try:

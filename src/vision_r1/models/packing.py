@@ -112,15 +112,13 @@ def enable_packing(model: Any) -> None:
     model.config.get_text_config()._attn_implementation = NAME
 
 
-def packed_inputs(model: Any, layout: Layout) -> dict[str, Any]:
+def packed_inputs(layout: Layout) -> dict[str, Any]:
     """Keywords of a packed forward pass beside ids and positions.
 
-    Positions are of shape (3, 1, row), for text models (1, row). transformers must build no mask, which
-    would be quadratic in the row: vision-language models build none from three rows of positions; text
-    models would, from positions that begin again, and are told that theirs is made.
+    The mask is given as already made (any of four dimensions is taken as it is, in every family), so that
+    transformers builds none: a dense one would be quadratic in the row.
     """
-    vision = hasattr(model.config, "vision_config")
-    return {"layout": layout, "attention_mask": None if vision else {"full_attention": None}}
+    return {"layout": layout, "attention_mask": torch.zeros(1, 1, 1, 1), "use_cache": False}
 
 
 def attend_reference(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ class Sampling(FrozenConfig):
         top_p: nucleus mass; 1 keeps the whole distribution.
         n: completions per problem.
         batch_size: completions decoded side by side.
+        token_budget: tokens of cache held at a time, in this process; None: as many as fit into a quarter of
+            the free memory, on CUDA six tenths.
+        stop: texts that end a completion; it ends with them.
     """
 
     max_new_tokens: int = Field(256, ge=1)
@@ -25,6 +28,8 @@ class Sampling(FrozenConfig):
     top_p: float = Field(1.0, gt=0, le=1)
     n: int = Field(1, ge=1)
     batch_size: int = Field(128, ge=1)
+    token_budget: int | None = Field(None, ge=1)
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
 
 class VLLMSettings(FrozenConfig):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.engine import OnDone, quiet
@@ -49,15 +50,22 @@ class EndpointEngine:
 
 
 def chat_request(model: str, request: Request, sampling: Sampling, seed: int, index: int) -> ChatRequest:
-    """One completion as a request. Greedy decoding sends no seed, which would change its key."""
+    """One completion as a request. Greedy decoding sends no seed, which would change its key.
+
+    Raises:
+        InputError: a request of several turns.
+    """
+    if request.history:
+        raise InputError("a served model is asked single turns", where=f"problem {request.id}")
     greedy = sampling.temperature == 0
     return ChatRequest(
         model=model,
         user=request.question,
         media=request.media,
-        max_tokens=sampling.max_new_tokens,
+        max_tokens=request.max_new_tokens or sampling.max_new_tokens,
         temperature=sampling.temperature,
         top_p=1.0 if greedy else sampling.top_p,
+        stop=sampling.stop,
         seed=None if greedy else derive_seed(seed, request.id, index),
         sample_index=index,
     )

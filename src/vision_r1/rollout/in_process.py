@@ -1,27 +1,26 @@
-"""Problems to traces with the model in this process.
-
-Qwen2.5-VL goes through `rollout.grouped`: each prompt is read once for all its completions, and
-finished rows leave the batch. Any other family falls back to transformers' `generate`.
-"""
+"""Problems to traces with the model in this process; `rollout.complete` does the work."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-
-from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.load import LoadedModel, encode_prompts, forbidden_tokens
+from vision_r1.rollout.complete import complete_groups
 from vision_r1.rollout.config import Sampling
-from vision_r1.rollout.grouped import Warp, sample_groups, warp_of
+from vision_r1.rollout.group import Completion, ContextError, Group, check_context
+from vision_r1.rollout.memory import Budget
 from vision_r1.rollout.request import Request
-from vision_r1.rollout.trace import Segment, StopReason, Trace
+from vision_r1.rollout.row import Drawing
+from vision_r1.rollout.sampling import warp_of
+from vision_r1.rollout.stops import cut_text
+from vision_r1.rollout.trace import Segment, Trace
+
+# Of requests whose patches are in memory together.
+ENCODED_AT_A_TIME, PATCH_BYTES = 1024, 2**30
 
 
 def generate(
@@ -36,8 +35,7 @@ def generate(
     """Complete each request `sampling.n` times.
 
     The noise of a completion is keyed by seed, request id, sample index and position, so a
-    completion does not depend on its neighbours in the batch but for rounding (the fallback for
-    other model families is keyed by batch).
+    completion does not depend on its neighbours in the batch but for rounding.
 
     Args:
         loaded: the model.
@@ -52,84 +50,97 @@ def generate(
         Traces, `n` for each request, in order.
 
     Raises:
-        InputError: a prompt longer than the model's context, or images and marks that differ.
+        InputError: a prompt longer than the model's context or the token budget, or images and marks that
+            differ.
+        CollapseError: logits that are not finite, naming the problem and the position.
     """
-    per_batch = max(1, sampling.batch_size // sampling.n)
     traces: list[Trace] = []
-    for start in range(0, len(requests), per_batch):
-        chunk = requests[start : start + per_batch]
-        traces += (_complete_fitting if skip_long else _complete)(loaded, chunk, sampling, seed)
-        on_batch(len(chunk))
+    for part, groups in _encoded(loaded, requests, sampling, seed):
+        traces += _complete(loaded, part, groups, sampling, seed, on_batch, skip_long)
     return traces
 
 
-def _complete_fitting(
-    loaded: LoadedModel, chunk: Sequence[Request], sampling: Sampling, seed: int
+def _encoded(
+    loaded: LoadedModel, requests: Sequence[Request], sampling: Sampling, seed: int
+) -> Iterator[tuple[list[Request], list[Group]]]:
+    """Requests with their groups, as many at a time as their patches have room."""
+    part: list[Request] = []
+    groups: list[Group] = []
+    held = 0
+    for request in requests:
+        group = group_of(loaded, request, sampling, seed)
+        part.append(request)
+        groups.append(group)
+        held += 0 if group.pixels is None else group.pixels.nbytes
+        if held > PATCH_BYTES or len(part) == ENCODED_AT_A_TIME:
+            yield part, groups
+            part, groups, held = [], [], 0
+    if part:
+        yield part, groups
+
+
+def _complete(
+    loaded: LoadedModel,
+    requests: Sequence[Request],
+    groups: Sequence[Group],
+    sampling: Sampling,
+    seed: int,
+    on_batch: Callable[[int], None],
+    skip_long: bool,
 ) -> list[Trace]:
-    """As `_complete`; prompts that do not fit are found one by one, once a batch has refused."""
-    try:
-        return _complete(loaded, chunk, sampling, seed)
-    except ContextError as error:
-        if len(chunk) == 1:
-            settings = {**sampling.model_dump(), "seed": seed}
-            return [
-                Trace(chunk[0].id, index, (), "error", 0, loaded.name, settings, error=error.what)
-                for index in range(sampling.n)
-            ]
-    half = len(chunk) // 2
-    return [
-        trace
-        for part in (chunk[:half], chunk[half:])
-        for trace in _complete_fitting(loaded, part, sampling, seed)
-    ]
-
-
-def _complete(loaded: LoadedModel, chunk: Sequence[Request], sampling: Sampling, seed: int) -> list[Trace]:
-    pictures: list[list[Image.Image]] = [[media.load() for media in request.media] for request in chunk]
-    inputs = encode_prompts(
-        loaded.processor, [r.question for r in chunk], pictures, [f"problem {r.id}" for r in chunk]
+    errors: dict[int, str] = {}
+    if skip_long:
+        for index, group in enumerate(groups):
+            try:
+                check_context(loaded.model, len(group.ids), max(group.caps), group.where)
+            except ContextError as error:
+                errors[index] = error.what
+                on_batch(1)
+    fitting = [index for index in range(len(groups)) if index not in errors]
+    found = complete_groups(
+        loaded.model,
+        [groups[index] for index in fitting],
+        drawing_of(loaded, sampling),
+        Budget(sampling.batch_size, sampling.token_budget),
+        lambda _: on_batch(1),
     )
-    lengths = inputs["attention_mask"].sum(1).tolist()
-    check_context(loaded, max(lengths), sampling.max_new_tokens, chunk[lengths.index(max(lengths))].id)
-    device = next(loaded.model.parameters()).device
-    inputs = {name: value.to(device) for name, value in inputs.items()}
-    if loaded.model.config.model_type == "qwen2_5_vl":
-        completions = _grouped(loaded, inputs, [r.id for r in chunk], sampling, seed)
-    else:
-        completions = _generated(loaded, inputs, sampling, derive_seed(seed, chunk[0].id))
+    completions = dict(zip(fitting, found, strict=True))
     settings = {**sampling.model_dump(), "seed": seed}
     traces = []
-    for row, ids in enumerate(completions):
-        request = chunk[row // sampling.n]
-        segment, stop = _segment(loaded.processor, ids)
-        traces.append(
-            Trace(
-                request.id,
-                row % sampling.n,
-                (segment,),
-                stop,
-                lengths[row // sampling.n],
-                loaded.name,
-                settings,
-            )
-        )
+    for index, (request, group) in enumerate(zip(requests, groups, strict=True)):
+        for sample in range(sampling.n):
+            if index in errors:
+                trace = Trace(request.id, sample, (), "error", 0, loaded.name, settings, error=errors[index])
+            else:
+                written = completions[index][sample]
+                segment = _segment(loaded.processor, written, sampling.stop)
+                trace = Trace(
+                    request.id, sample, (segment,), written.stop, len(group.ids), loaded.name, settings
+                )
+            traces.append(trace)
     return traces
 
 
-def _greedy_warp(warp: Warp) -> Warp:
-    """Leave only the likeliest token."""
+def group_of(loaded: LoadedModel, request: Request, sampling: Sampling, seed: int) -> Group:
+    """A request with its prompt encoded and its noise keyed. Raises InputError, naming the problem."""
+    where = f"problem {request.id}"
+    pictures = [media.load() for media in request.media]
+    batch = encode_prompts(loaded.processor, [request.question], [pictures], [where], [request.history])
+    cap = request.max_new_tokens or sampling.max_new_tokens
+    return Group(
+        where=where,
+        ids=batch["input_ids"][0].tolist(),
+        pixels=batch.get("pixel_values"),
+        grids=batch.get("image_grid_thw"),
+        seeds=[derive_seed(seed, request.id, index) for index in range(sampling.n)],
+        caps=[cap] * sampling.n,
+        stops=sampling.stop,
+        images=tuple(media.key for media in request.media),
+    )
 
-    def greedy(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        logits = warp(ids, logits)
-        best = logits.argmax(-1, keepdim=True)
-        return torch.full_like(logits, float("-inf")).scatter(1, best, 0.0)
 
-    return greedy
-
-
-def _grouped(
-    loaded: LoadedModel, inputs: dict[str, torch.Tensor], ids: Sequence[str], sampling: Sampling, seed: int
-) -> list[list[int]]:
+def drawing_of(loaded: LoadedModel, sampling: Sampling) -> Drawing:
+    """How the sampling settings draw from a model's logits."""
     config = SimpleNamespace(
         temperature=sampling.temperature or 1.0,
         top_p=sampling.top_p,
@@ -137,63 +148,17 @@ def _grouped(
         min_p=None,
         repetition_penalty=1.0,
     )
-    warp = warp_of(config, forbidden_tokens(loaded.processor))
-    noise = [
-        np.random.default_rng(derive_seed(seed, name, index)).random(sampling.max_new_tokens)
-        for name in ids
-        for index in range(sampling.n)
-    ]
-    return sample_groups(
-        loaded.model,
-        inputs,
-        torch.from_numpy(np.stack(noise)).to(inputs["input_ids"].device),
-        warp=warp if sampling.temperature > 0 else _greedy_warp(warp),
-        eos=[loaded.processor.tokenizer.eos_token_id],
+    tokenizer = loaded.processor.tokenizer
+    return Drawing(
+        warp=warp_of(config, forbidden_tokens(loaded.processor)),
+        eos=frozenset([tokenizer.eos_token_id]),
+        greedy=sampling.temperature == 0,
+        decode=functools.partial(tokenizer.decode, skip_special_tokens=True),
     )
 
 
-def _generated(
-    loaded: LoadedModel, inputs: dict[str, torch.Tensor], sampling: Sampling, seed: int
-) -> list[list[int]]:
-    tokenizer = loaded.processor.tokenizer
-    options: dict[str, Any] = {
-        "max_new_tokens": sampling.max_new_tokens,
-        "do_sample": sampling.temperature > 0,
-        "num_return_sequences": sampling.n,
-        "suppress_tokens": forbidden_tokens(loaded.processor),
-        "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-    }
-    if sampling.temperature > 0:
-        options |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-    torch.manual_seed(seed)
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        output = loaded.model.generate(**inputs, **options)
-    completions: list[list[int]] = output[:, inputs["input_ids"].shape[1] :].tolist()
-    return completions
-
-
-def _segment(processor: Any, ids: list[int]) -> tuple[Segment, StopReason]:
-    """Cut at the end-of-sequence token; without one the completion was truncated."""
-    eos = processor.tokenizer.eos_token_id
-    stop: StopReason = "eos" if eos in ids else "length"
-    if stop == "eos":
-        ids = ids[: ids.index(eos) + 1]
-    return Segment("model", processor.tokenizer.decode(ids, skip_special_tokens=True), tuple(ids)), stop
-
-
-class ContextError(InputError):
-    """A prompt and its cap exceed the model's context."""
-
-
-def check_context(loaded: LoadedModel, prompt: int, completion: int, problem: str) -> None:
-    """Refuse a prompt and cap that do not fit the model's positions together."""
-    text = getattr(loaded.model.config, "text_config", loaded.model.config)
-    room = int(text.max_position_embeddings)
-    if prompt + completion > room:
-        raise ContextError(
-            f"prompt of {prompt} tokens and a cap of {completion} exceed the context of {room}",
-            where=f"problem {problem}",
-            fix="lower the cap, shorten the question or shrink its images",
-        )
+def _segment(processor: Any, written: Completion, stops: Sequence[str]) -> Segment:
+    text = processor.tokenizer.decode(written.ids, skip_special_tokens=True)
+    if written.stop == "stop_string":
+        text = cut_text(text, stops)
+    return Segment("model", text, tuple(written.ids), logprobs=tuple(written.logprobs))

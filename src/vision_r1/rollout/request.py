@@ -14,9 +14,14 @@ class Request:
     Attributes:
         id: unique among the requests of a call; it keys the sampling noise.
         question: the user's turn; `<image>` marks place the images, else they lead.
-        media: its images in the order of the marks.
+        media: its images in the order of the marks, those of earlier turns first.
+        history: earlier turns, each (what the user asked, what the model answered); their images stand where
+            `<image>` marks are. Only the model in this process is asked several turns.
+        max_new_tokens: a cap of its own; None takes the sampling's.
     """
 
     id: str
     question: str
     media: tuple[Media, ...] = ()
+    history: tuple[tuple[str, str], ...] = ()
+    max_new_tokens: int | None = None

@@ -18,12 +18,16 @@ class Segment:
         text: decoded, special tokens left out.
         token_ids: its tokens, the end-of-sequence token included; empty where an endpoint wrote it.
         count: how many tokens an endpoint says it was; None where `token_ids` tells.
+        logprobs: of each of `token_ids` under the distribution that it was drawn from (of greedy decoding, at
+            temperature 1); empty where they are not known. Rounding decides their last digits, so they do
+            not decide whether segments are equal.
     """
 
     kind: SegmentKind
     text: str
     token_ids: tuple[int, ...] = ()
     count: int | None = None
+    logprobs: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def tokens(self) -> int:

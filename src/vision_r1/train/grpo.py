@@ -4,10 +4,11 @@
     A_i = (r_i - mean) / std within the group
 
 Losses, advantages, clipping and the KL term stay TRL's. Overridden are: how prompts become tokens
-(once per problem, `data.PromptStore`), how completions are sampled (`rollout.grouped`), how log-probabilities
-are computed (`logprobs`: the prompt and its images go through the model once per group instead of once per
-completion), how a batch is cut into passes (`groups.cut_by_tokens`, instead of a fixed number of rows), and
-which groups are trained (`dynamic`). `tests/train/test_trl_contract.py` holds the hooks still.
+(once per problem, `data.PromptStore`), how completions are sampled (`rollout.complete`), how
+log-probabilities are computed (`logprobs`: the prompt and its images go through the model once per group
+instead of once per completion), how a batch is cut into passes (`groups.cut_by_tokens`, instead of a fixed
+number of rows), and which groups are trained (`dynamic`). `tests/train/test_trl_contract.py` holds the
+hooks still.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
@@ -31,14 +31,18 @@ from vision_r1.grading.hfrrf import Reward
 from vision_r1.grading.user import RewardFunction
 from vision_r1.models.load import LoadedModel, forbidden_tokens
 from vision_r1.models.packing import can_pack, enable_packing
+from vision_r1.models.parts import prompt_positions
 from vision_r1.problems.problem import Problem
-from vision_r1.rollout.grouped import sample_groups, warp_of
+from vision_r1.rollout.complete import complete_groups
+from vision_r1.rollout.group import Group
+from vision_r1.rollout.row import Drawing
+from vision_r1.rollout.sampling import warp_of
 from vision_r1.train.config import FlatGroups
-from vision_r1.train.data import Ask, PromptStore, check_room, image_inputs, pad_rows
+from vision_r1.train.data import Ask, PromptStore, image_inputs
 from vision_r1.train.dynamic import flat_groups, join_rows, reserve, rows_of, take_rows
 from vision_r1.train.features import VisionFeatures, is_frozen, same_towers
 from vision_r1.train.groups import cut_by_tokens, cut_padded
-from vision_r1.train.logprobs import packed_logps, plain_logps, prompt_positions
+from vision_r1.train.logprobs import packed_logps, plain_logps
 from vision_r1.train.saving import Resumable
 
 logger = logging.getLogger(__name__)
@@ -215,34 +219,34 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         *args: Any,
         **kwargs: Any,
     ) -> tuple[list[list[int]], None]:
-        unique = self._rows[::num_generations]
-        encoded = [self.store[row] for row in unique]
-        for row, item in zip(unique, encoded, strict=True):
-            check_room(self.model.config, len(item.ids), self.max_completion_length, self.store.where(row))
-        ids, mask = pad_rows([item.ids for item in encoded], self._tokenizer.pad_token_id, "left")
-        inputs = {"input_ids": ids, "attention_mask": mask, **image_inputs(encoded)}
-        noise = np.stack([self._noise(place, row) for place, row in enumerate(self._rows)])
-        device = self.accelerator.device
+        groups = [
+            self._group(self._rows[start], range(start, start + num_generations))
+            for start in range(0, len(self._rows), num_generations)
+        ]
         model = self.accelerator.unwrap_model(self.model_wrapped)
         model.eval()
         try:
-            completions = sample_groups(
-                model,
-                {key: value.to(device) for key, value in inputs.items()},
-                torch.from_numpy(noise).to(device),
-                warp=self._warp,
-                eos=self.eos_token_ids,
-            )
+            completions = complete_groups(model, groups, Drawing(self._warp, frozenset(self.eos_token_ids)))
         finally:
             model.train()
-        return completions, None
+        return [completion.ids for group in completions for completion in group], None
 
-    def _noise(self, place: int, row: int) -> np.ndarray[Any, Any]:
-        """Uniforms of one completion, float64 of shape (cap,), keyed by stage, step, problem and place."""
-        key = derive_seed(
-            self.noise_seed, self.name_of_stage, self.state.global_step, self.store.where(row), place
+    def _group(self, row: int, places: Sequence[int]) -> Group:
+        """One prompt and its completions at these places of the batch; their noise is keyed by stage, step,
+        problem and place.
+        """
+        item, where = self.store[row], self.store.where(row)
+        return Group(
+            where=where,
+            ids=item.ids,
+            pixels=item.pixels,
+            grids=item.grids,
+            seeds=[
+                derive_seed(self.noise_seed, self.name_of_stage, self.state.global_step, where, place)
+                for place in places
+            ],
+            caps=[self.max_completion_length] * len(places),
         )
-        return np.asarray(np.random.default_rng(key).random(self.max_completion_length))
 
     def _score(
         self, prompts: list[str], completion_ids: list[list[int]], index: list[int], **_: Any

@@ -20,20 +20,6 @@ from vision_r1.train.data import pad_rows
 from vision_r1.train.groups import PackedGroups, pack_groups
 
 
-def prompt_positions(core: Any, ids: Sequence[int], grids: torch.Tensor | None) -> torch.Tensor:
-    """Rotary positions of one prompt, int64 of shape (3, length), for text models (1, length)."""
-    if not hasattr(core.config, "vision_config"):
-        return torch.arange(len(ids))[None]
-    tokens = torch.tensor([ids])
-    found: torch.Tensor = core.model.get_rope_index(
-        tokens,
-        mm_token_type_ids=(tokens == core.config.image_token_id).int(),
-        image_grid_thw=grids,
-        attention_mask=torch.ones_like(tokens),
-    )[0]
-    return found[:, 0]
-
-
 def packed_logps(
     model: Any,
     core: Any,
@@ -50,7 +36,7 @@ def packed_logps(
         model: what is called, wrapped or not; has TRL's fused head.
         core: the same model, not wrapped, for its configuration.
         prompts: token ids of the distinct prompts.
-        positions: see `prompt_positions`.
+        positions: of `models.parts.prompt_positions`, for each.
         media: keywords of the prompts' images, in their order.
         place: which prompt each completion belongs to, ascending.
         completion_ids: int64 of shape (rows, tokens), padded on the right.
@@ -75,7 +61,7 @@ def fused_inputs(core: Any, packed: PackedGroups, device: torch.device) -> dict[
         "position_ids": packed.position_ids.to(device),
         "shift_labels": packed.shift_labels.to(device),
         "fused_lm_head": True,
-        **packed_inputs(core, packed.layout),
+        **packed_inputs(packed.layout),
     }
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from vision_r1.core.errors import CollapseError, ConfigError, InputError
@@ -22,13 +21,17 @@ from vision_r1.core.files import read_json, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
 from vision_r1.grading.user import load_reward
-from vision_r1.models.load import LoadedModel, encode_prompts, forbidden_tokens, load_model
+from vision_r1.models.load import LoadedModel, forbidden_tokens, load_model
 from vision_r1.problems.contamination import inherited_record
 from vision_r1.problems.fingerprints import fingerprint
 from vision_r1.problems.problem import Problem
-from vision_r1.rollout.grouped import sample_groups, warp_of
+from vision_r1.rollout.complete import complete_groups
+from vision_r1.rollout.group import Group
+from vision_r1.rollout.memory import Budget
+from vision_r1.rollout.row import Drawing
+from vision_r1.rollout.sampling import warp_of
 from vision_r1.train.config import GrpoSettings, PtstStage, Quantile
-from vision_r1.train.data import check_room, epochs_of, take
+from vision_r1.train.data import Ask, PromptStore, epochs_of, take
 from vision_r1.train.grpo import VisionGrpoTrainer
 from vision_r1.train.guard import Watch
 from vision_r1.train.quiet import quiet
@@ -70,24 +73,25 @@ def measure_lengths(
     progress.start("measure lengths", len(problems), "problem")
     config = type(loaded.model.generation_config)(temperature=temperature, do_sample=True)
     warp = warp_of(config, forbidden_tokens(loaded.processor))
+    drawing = Drawing(warp, frozenset([loaded.processor.tokenizer.eos_token_id]))
     lengths: list[int] = []
     for start in range(0, len(problems), batch_size):
         part = problems[start : start + batch_size]
-        where = [f"problem {problem.id}" for problem in part]
-        pictures = [[media.load() for media in problem.media] for problem in part]
-        inputs = encode_prompts(loaded.processor, [p.prompt for p in part], pictures, where)
-        for place, tokens in zip(where, inputs["attention_mask"].sum(1).tolist(), strict=True):
-            check_room(loaded.model.config, tokens, cap, place)
-        noise = [np.random.default_rng(derive_seed(seed, "lengths", place)).random(cap) for place in where]
-        device = next(loaded.model.parameters()).device
-        completions = sample_groups(
-            loaded.model,
-            {key: value.to(device) for key, value in inputs.items()},
-            torch.from_numpy(np.stack(noise)).to(device),
-            warp=warp,
-            eos=[loaded.processor.tokenizer.eos_token_id],
-        )
-        lengths += [len(ids) for ids in completions]
+        asks = [Ask(f"problem {problem.id}", problem.prompt, problem.media) for problem in part]
+        store = PromptStore(loaded.processor, asks)
+        groups = [
+            Group(
+                where=store.where(index),
+                ids=store[index].ids,
+                pixels=store[index].pixels,
+                grids=store[index].grids,
+                seeds=[derive_seed(seed, "lengths", store.where(index))],
+                caps=[cap],
+            )
+            for index in range(len(part))
+        ]
+        found = complete_groups(loaded.model, groups, drawing, Budget(rows=batch_size))
+        lengths += [len(group[0].ids) for group in found]
         progress.advance(len(lengths), tokens=sum(lengths) / len(lengths))
     progress.finish()
     return lengths

@@ -32,6 +32,7 @@ from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import SPECIAL_MARKS
 from vision_r1.models.load import LoadedModel, load_model
 from vision_r1.models.packing import can_pack, enable_packing
+from vision_r1.models.parts import prompt_positions
 from vision_r1.problems.chat import ChatRow
 from vision_r1.problems.contamination import inherited_record
 from vision_r1.problems.fingerprints import fingerprint
@@ -39,7 +40,7 @@ from vision_r1.train.config import SftSettings
 from vision_r1.train.data import Ask, PromptStore, check_room, epochs_of, image_inputs, pad_rows, take
 from vision_r1.train.features import VisionFeatures, is_frozen
 from vision_r1.train.groups import PackedGroups, cut_by_tokens, cut_padded, pack_groups
-from vision_r1.train.logprobs import fused_inputs, prompt_positions
+from vision_r1.train.logprobs import fused_inputs
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
 from vision_r1.train.saving import Resumable, save_model

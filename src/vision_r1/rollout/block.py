@@ -1,0 +1,325 @@
+"""The cache of prompts in flight together, and attention of one new token a row over it.
+
+A block holds some prompts and the rows (completions) that are written after them. The keys and values of
+a prompt are there once for all its rows; each row has its own beside:
+
+    o_r = softmax(s q_r [K_prompt(r), K_r]) [V_prompt(r), V_r]
+
+Queries of all rows of a prompt meet its keys in one product. Rows need no order: `_slot_row` and
+`_row_slot` say which row stands in which of the prompts x members places of that product, and are None
+while the rows are the places. Where each prompt has one row, or few rows are left, sharing saves nothing:
+the block is folded then, each row has its prompt in front of its own tokens, and a step is a product less.
+Shapes: heads H, key heads K, H = K * repeats, width d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from vision_r1.rollout.store import Shape, Store
+
+ROOM = 64  # tokens of completion that rows start with; doubled when they are full
+_FEW = 16  # rows below which a prompt may be there twice
+
+
+class Block:
+    """Keys and values of some prompts and their rows.
+
+    Args:
+        shape: (layers, key heads, width).
+        like: gives dtype and device.
+        lengths: tokens of each prompt.
+        starts: the rotary position after each prompt.
+        prompt_of: for each row, the index of its prompt.
+        caps: the most tokens of each row.
+        static: masks and places are tensors of fixed shapes, so that a step can be captured.
+
+    Attributes:
+        version: another number whenever shapes or addresses have changed.
+        written: tokens of each row in the cache.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        like: torch.Tensor,
+        lengths: Sequence[int],
+        starts: Sequence[int],
+        prompt_of: Sequence[int],
+        caps: Sequence[int],
+        static: bool,
+    ) -> None:
+        self.static, self.version = static, 0
+        self._key_heads, self._device = shape[1], like.device
+        self.lengths, self.starts = list(lengths), list(starts)
+        self.prompt_of, self.caps = list(prompt_of), list(caps)
+        self.written = [0] * len(caps)
+        room = min(ROOM, max(caps))
+        # Where prompts stand in front of the rows' own tokens, so many tokens are theirs.
+        self._front = max(lengths) if self._can_fold() and len(caps) == len(lengths) else 0
+        self._prompts = None if self._front else Store(shape, like, len(lengths), max(lengths))
+        self._own = Store(shape, like, len(caps), self._front + room)
+        self._arrange()
+
+    def take_prompt(self, layer: int, prompt: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Write a prompt's keys and values, each of shape (K, tokens, d)."""
+        store = self._own if self._prompts is None else self._prompts
+        for target, source in zip(store.layers[layer], (keys, values), strict=True):
+            target[prompt, :, : source.shape[1]] = source
+
+    # --- size ---
+
+    @property
+    def rows(self) -> int:
+        """Rows in flight."""
+        return len(self.caps)
+
+    @property
+    def held(self) -> int:
+        """Tokens of cache that it takes now."""
+        stores = [self._own] if self._prompts is None else [self._own, self._prompts]
+        return sum(store.count * store.size for store in stores)
+
+    def fit(self) -> None:
+        """Give back the memory of rows and prompts that have left."""
+        self._own.resize(self.rows, self._front + min(self._room, max(self.caps)))
+        if self._prompts is not None:
+            self._prompts.resize(len(self.lengths), max(self.lengths))
+        self.version += 1
+
+    @property
+    def _room(self) -> int:
+        """Tokens of completion that rows have memory for."""
+        return self._own.size - self._front
+
+    # --- rows leave, blocks join, prompts fold ---
+
+    def drop(self, rows: Sequence[int]) -> list[int]:
+        """Take rows out; the last ones move into their places.
+
+        Returns:
+            For each row that is left, where it stood before.
+        """
+        order = _filled(self.rows, rows)
+        self._own.move(order, self._front + max(self.written))
+        self.prompt_of = [self.prompt_of[row] for row in order]
+        self.caps = [self.caps[row] for row in order]
+        self.written = [self.written[row] for row in order]
+        alive = set(self.prompt_of)
+        if len(alive) < len(self.lengths):
+            gone = [prompt for prompt in range(len(self.lengths)) if prompt not in alive]
+            kept = _filled(len(self.lengths), gone)
+            if self._prompts is not None:
+                self._prompts.move(kept, max(self.lengths))
+            place = {prompt: index for index, prompt in enumerate(kept)}
+            self.lengths = [self.lengths[prompt] for prompt in kept]
+            self.starts = [self.starts[prompt] for prompt in kept]
+            self.prompt_of = [place[prompt] for prompt in self.prompt_of]
+        self._arrange()
+        return order
+
+    def folded_tokens(self) -> int | None:
+        """Tokens of cache that the block may come to take once folded; None where it is, or does not pay."""
+        if self._prompts is None or not self._can_fold():
+            return None
+        return block_tokens([max(self.lengths)] * self.rows, self.caps)
+
+    def _can_fold(self) -> bool:
+        few = self.rows <= _FEW and self.rows <= 2 * len(self.lengths)
+        return not self.static and (few or self.rows == len(self.lengths))
+
+    def fold(self) -> None:
+        """Put each row's prompt in front of its own tokens."""
+        if self._prompts is None:
+            return
+        self._front = max(self.lengths)
+        self._own.prepend(self._prompts, self.prompt_of, self.rows, self._front)
+        self._prompts = None
+        self.lengths = [self.lengths[prompt] for prompt in self.prompt_of]
+        self.starts = [self.starts[prompt] for prompt in self.prompt_of]
+        self.prompt_of = list(range(self.rows))
+        self._arrange()
+
+    def join(self, other: Block) -> None:
+        """Take the prompts and rows of another block in, after one's own."""
+        mine, theirs = self._shared(), other._shared()
+        mine.append(theirs)
+        self._own.append(other._own)
+        first = len(self.lengths)
+        self.prompt_of += [first + prompt for prompt in other.prompt_of]
+        self.lengths += other.lengths
+        self.starts += other.starts
+        self.caps += other.caps
+        self.written += other.written
+        self._arrange()
+
+    def _shared(self) -> Store:
+        """The store of prompts, taken out of the rows' where it had been folded into it."""
+        self.fit()
+        if self._prompts is None:
+            self._prompts = self._own.split(self._front)
+            self._front = 0
+        return self._prompts
+
+    def _arrange(self) -> None:
+        """What holds until rows come or go: the members of each prompt, masks of short prompts, positions."""
+        self._longest = max(self.lengths)
+        self._row_slot: torch.Tensor | None = None
+        self._slot_row: torch.Tensor | None = None
+        if self._prompts is not None:
+            self._find_slots()
+        lengths = self._indices(self.lengths)
+        self._past_prompt = None
+        padded = self._front or self._longest
+        if self.static or min(self.lengths) < padded:
+            past = torch.arange(padded, device=self._device) >= lengths[:, None]
+            self._past_prompt = _barred(past)
+        self._start = self._indices(self.starts)[self._indices(self.prompt_of)]
+        self._every_row = self._indices(range(self.rows))
+        self._position, self._last = self._indices(self.written), self._indices(self.caps) - 1
+        self.version += 1
+
+    def _find_slots(self) -> None:
+        seen = [0] * len(self.lengths)
+        places = []
+        for prompt in self.prompt_of:
+            places.append((prompt, seen[prompt]))
+            seen[prompt] += 1
+        self._members = max(seen)
+        slots = [prompt * self._members + member for prompt, member in places]
+        if slots != list(range(len(self.lengths) * self._members)):
+            back = [0] * (len(self.lengths) * self._members)
+            for row, slot in enumerate(slots):
+                back[slot] = row
+            self._row_slot, self._slot_row = self._indices(slots), self._indices(back)
+
+    def _indices(self, values: Iterable[int]) -> torch.Tensor:
+        return torch.tensor(list(values), device=self._device)
+
+    # --- one step: `begin`, then on the device `places`, `attend` for each layer, `close`; then `end` ---
+
+    def begin(self) -> None:
+        """Make room for the next token of each row."""
+        seen = max(self.written) + 1
+        if seen > self._room:
+            self._own.resize(self._own.count, self._front + min(2 * self._room, max(self.caps)))
+            self.version += 1
+        self._level = not self.static and min(self.written) == seen - 1
+        self._seen = self._room if self.static else seen
+
+    def places(self) -> torch.Tensor:
+        """Rotary positions of the next tokens, int64 of shape (rows,); readies the masks of this step."""
+        self._shared_mask = self._own_mask = None
+        own = None
+        if not self._level:
+            later = torch.arange(self._seen, device=self._device) > self._position[:, None]
+            own = _barred(later)
+        if self._prompts is not None:
+            self._shared_mask = self._by_key_head(self._past_prompt)
+        elif self._past_prompt is not None or own is not None:
+            front = self._past_prompt
+            if front is None:
+                front = torch.zeros(self.rows, self._front, device=self._device)
+            if own is None:
+                own = torch.zeros(self.rows, self._seen, device=self._device)
+            own = torch.cat([front, own], dim=1)
+        self._own_mask = self._by_key_head(own)
+        return self._start + self._position
+
+    def _by_key_head(self, mask: torch.Tensor | None) -> torch.Tensor | None:
+        """(n, tokens) as (n * K, 1, tokens)."""
+        return None if mask is None else mask.repeat_interleave(self._key_heads, 0)[:, None]
+
+    def close(self) -> None:
+        """Each row has one more token. Rows that have ended but still stand here stay at their caps."""
+        torch.minimum(self._position + 1, self._last, out=self._position)
+
+    def end(self) -> None:
+        """`close`, as the host counts."""
+        self.written = [min(count + 1, cap - 1) for count, cap in zip(self.written, self.caps, strict=True)]
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        """Write the new keys and values, and attend.
+
+        Args:
+            layer: index.
+            query: of shape (rows, H, d), rotated.
+            key: of shape (rows, K, d), rotated.
+            value: of that shape.
+            scale: of the products.
+
+        Returns:
+            Shape (rows, H * d).
+        """
+        rows, heads, width = query.shape
+        self._write(layer, key, value)
+        query = query * scale
+        keys, values = self._own.views(layer, rows, self._front + self._seen)
+        mine = query.view(rows * self._key_heads, -1, width)
+        scores = _products(self._own_mask, mine, keys)
+        if self._prompts is None:
+            return torch.bmm(_weights(scores), values).view(rows, -1)
+        repeats, longest = heads // self._key_heads, self._longest
+        prompt_keys, prompt_values = self._prompts.views(layer, len(self.lengths), longest)
+        asked = self._by_prompt(query, (-1, width))
+        shared = self._by_row(_products(self._shared_mask, asked, prompt_keys), repeats * longest)
+        both = torch.cat([shared.reshape(rows, heads, -1), scores.view(rows, heads, -1)], dim=-1)
+        weights = _weights(both)
+        alone = weights[..., longest:].reshape(rows * self._key_heads, repeats, -1)
+        found = torch.bmm(alone, values).view(rows, -1)
+        part = torch.bmm(self._by_prompt(weights[..., :longest], (-1, longest)), prompt_values)
+        return found.add_(self._by_row(part, repeats * width).reshape(rows, -1))
+
+    def _write(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
+        for store, new in zip(self._own.layers[layer], (key, value), strict=True):
+            if self._level:
+                store[: self.rows, :, self._front + self._seen - 1] = new
+            else:
+                store[self._every_row, :, self._position + self._front] = new
+
+    def _by_prompt(self, x: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+        """(rows, H, n) as (prompts * K, members * repeats, n): all that meets one prompt together."""
+        if self._slot_row is not None:
+            x = x.index_select(0, self._slot_row)
+        x = x.reshape(len(self.lengths), self._members, self._key_heads, -1).transpose(1, 2)
+        return x.reshape(len(self.lengths) * self._key_heads, *shape)
+
+    def _by_row(self, x: torch.Tensor, size: int) -> torch.Tensor:
+        """The way back: (prompts * K, members * repeats, n) as (rows, K, repeats * n)."""
+        x = x.view(len(self.lengths), self._key_heads, self._members, size).transpose(1, 2)
+        x = x.reshape(-1, self._key_heads, size)
+        return x if self._row_slot is None else x.index_select(0, self._row_slot)
+
+
+def _barred(where: torch.Tensor) -> torch.Tensor:
+    """-inf where it is true, else 0; float32 of the same shape."""
+    return torch.zeros(where.shape, device=where.device).masked_fill_(where, float("-inf"))
+
+
+def _products(mask: torch.Tensor | None, query: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Scores (n, queries, tokens) of (n, queries, d) and (n, tokens, d), plus the mask (n, 1, tokens)."""
+    if mask is None:
+        return torch.bmm(query, keys.transpose(1, 2))
+    return torch.baddbmm(mask.to(query.dtype), query, keys.transpose(1, 2))
+
+
+def _weights(scores: torch.Tensor) -> torch.Tensor:
+    """Softmax in float32, in the dtype of the scores."""
+    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
+
+
+def block_tokens(lengths: Sequence[int], caps: Sequence[int]) -> int:
+    """Tokens of cache that prompts of these lengths and rows of these caps may come to take in one block."""
+    return len(lengths) * max(lengths) + len(caps) * max(caps)
+
+
+def _filled(count: int, gone: Sequence[int]) -> list[int]:
+    """The order in which what is left stands, when the last ones move to the places of those gone."""
+    holes = set(gone)
+    left = count - len(holes)
+    movers = iter([place for place in range(left, count) if place not in holes])
+    return [next(movers) if place in holes else place for place in range(left)]
