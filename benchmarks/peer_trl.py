@@ -5,11 +5,13 @@ Its processor is the stock one without its video part, which cannot be built wit
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import torch
-from datasets import Dataset, Features, Image, Sequence, Value
+from datasets import Dataset, Features, Image, Value
 from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
@@ -18,8 +20,21 @@ from transformers import (
     Qwen2_5_VLProcessor,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-from trl import GRPOConfig, GRPOTrainer
-from workloads import BETA, LEARNING_RATE, SEED, Forced, Row, Workload, perturb, reward_of, rows
+from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+from workloads import (
+    BETA,
+    LEARNING_RATE,
+    PROMPTS,
+    SEED,
+    Forced,
+    Row,
+    SftLoad,
+    Workload,
+    answered,
+    perturb,
+    reward_of,
+    rows,
+)
 
 
 class Processor(Qwen2_5_VLProcessor):  # type: ignore[misc]
@@ -112,6 +127,32 @@ def reward(completions: list[list[dict[str, str]]], **_: Any) -> list[float]:
     return [reward_of(completion[0]["content"]) for completion in completions]
 
 
+def sft_trainer(load_: SftLoad, folder: Path, steps: int, out: Path) -> SFTTrainer:
+    """TRL's SFTTrainer, which pads: packing is refused for vision models.
+
+    Prompts and answers are text in the chat template's words, so that the answer's loss ends with the end of
+    the turn, as ours does; from messages TRL would also learn the line break behind it.
+    """
+    model, processor = load(folder)
+    rows = answered(load_, steps, processor.tokenizer)
+    columns = {
+        "prompt": [prompt_text(processor.tokenizer, row.question) for row in rows],
+        "completion": [row.answer + "<|im_end|>" for row in rows],
+        "image": [{"bytes": row.png, "path": None} for row in rows],
+    }
+    features = {"prompt": Value("string"), "completion": Value("string"), "image": Image()}
+    return SFTTrainer(
+        model=model,
+        args=SFTConfig(
+            **common(load_.batch, load_.batch, steps, out),
+            max_length=None,
+            train_sampling_strategy="sequential",
+        ),
+        train_dataset=Dataset.from_dict(columns, features=Features(features)),
+        processing_class=processor,
+    )
+
+
 class _Processor(LogitsProcessor):  # type: ignore[misc]
     """`Forced` as a logits processor."""
 
@@ -123,11 +164,51 @@ class _Processor(LogitsProcessor):  # type: ignore[misc]
         return self.rule(input_ids, scores)
 
 
-def force(model: Any, rule: Forced) -> None:
+def force(trainer: GRPOTrainer, rule: Forced) -> None:
     """Hand the rule to the model's `generate`, which TRL calls with its own settings."""
-    plain = model.generate
+    plain = trainer.model.generate
+    processors = LogitsProcessorList([_Processor(rule)])
+    trainer.model.generate = lambda *args, **kwargs: plain(*args, logits_processor=processors, **kwargs)
 
-    def generate(*args: Any, **kwargs: Any) -> Any:
-        return plain(*args, logits_processor=LogitsProcessorList([_Processor(rule)]), **kwargs)
 
-    model.generate = generate
+def completer(workload: Workload, steps: int, folder: Path) -> Any:
+    """A function that completes the prompts of a step by `generate`, see `rollout_speed`."""
+    model, processor = load(folder)
+    asked = rows(workload, steps, processor.tokenizer)
+    processors = LogitsProcessorList([_Processor(Forced(workload, steps, processor.tokenizer))])
+    inputs = [
+        _encode(processor, asked[n : n + PROMPTS], workload.group) for n in range(0, len(asked), PROMPTS)
+    ]
+    end = processor.tokenizer.eos_token_id
+
+    def complete(step: int) -> list[list[int]]:
+        prompts = inputs[step].to(model.device)
+        ids = model.generate(
+            **prompts,
+            logits_processor=processors,
+            max_new_tokens=workload.tokens,
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            pad_token_id=processor.tokenizer.pad_token_id,
+        )
+        completions = ids[:, prompts["input_ids"].shape[1] :].tolist()
+        return [row[: row.index(end) + 1] for row in completions]
+
+    return complete
+
+
+def _encode(processor: Any, asked: list[Row], group: int) -> Any:
+    """Each prompt `group` times, as TRL hands it to `generate`."""
+    images = [PIL.Image.open(io.BytesIO(row.png)).convert("RGB") for row in asked for _ in range(group)]
+    texts = [prompt_text(processor.tokenizer, row.question) for row in asked for _ in range(group)]
+    return processor(images=images, text=texts, padding=True, return_tensors="pt")
+
+
+def prompt_text(tokenizer: Any, question: str) -> str:
+    """The chat template's text for a question about one image."""
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    text: str = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+    )
+    return text

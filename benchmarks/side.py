@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
+import re
 import tempfile
 import time
+import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,7 +21,21 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-SIDES = {"ours": "ours", "peer": "peer_trl"}
+import torch
+import transformers
+from transformers import PrinterCallback, TrainerCallback
+from workloads import Forced, Workload
+
+MODULES = {"ours": "ours", "peer": "peer_trl"}
+Steps = dict[str, list[dict[str, Any]]]  # by side, what each step reported
+Logps = dict[str, dict[tuple[int, ...], list[float]]]  # by model and completion
+ENVIRONMENT = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+MAY_DIFFER = ("output_dir", "seed")
 SETTLE = 0.1  # seconds between turns, for threads that still spin
 
 
@@ -30,16 +45,16 @@ class Job:
 
     Attributes:
         side: "ours" or "peer".
-        kind: the function of this module that builds the trainer.
-        workload: see `workloads`.
-        steps: optimizer steps; the first is the warm-up.
+        kind: the function of this module that builds the trainer, "grpo" or "sft".
+        workloads: one after the other, each with a trainer of its own.
+        steps: optimizer steps of each; the first is the warm-up.
         folder: of the model.
         threads: of torch.
     """
 
     side: str
     kind: str
-    workload: Any
+    workloads: tuple[Any, ...]
     steps: int
     folder: Path
     threads: int
@@ -49,7 +64,7 @@ class Side:
     """The parent's handle of a side's process."""
 
     def __init__(self, job: Job) -> None:
-        os.environ["OMP_NUM_THREADS"] = str(job.threads)
+        os.environ |= ENVIRONMENT | {"OMP_NUM_THREADS": str(job.threads)}  # read when a child imports
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_main, args=(job, theirs), daemon=True)
@@ -77,58 +92,59 @@ class Side:
         self.pipe.close()
 
 
-def alternate(jobs: tuple[Job, Job]) -> dict[str, list[dict[str, Any]]]:
-    """Both sides step by step, the first one first in even rounds: what each step of each side did."""
-    sides = {job.side: Side(job) for job in jobs}
+def alternate(ours: Job, peer: Job) -> Iterator[Steps]:
+    """Both sides in turns, step by step: what each step of each side did, for one workload after the other."""
+    sides = {job.side: Side(job) for job in (ours, peer)}
     try:
-        found: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
-        for side in sides.values():
-            side.answer()
-        for number in range(jobs[0].steps):
-            order = list(sides) if number % 2 == 0 else list(sides)[::-1]
-            for name in order:
-                found[name].append(sides[name].step())
-        return found
+        for _ in ours.workloads:
+            found: Steps = {name: [] for name in sides}
+            # Both are built before either starts.
+            ready = {name: side.answer() for name, side in sides.items()}
+            check_settings(ready["ours"], ready["peer"])
+            for number in range(ours.steps):
+                order = list(sides) if number % 2 == 0 else list(sides)[::-1]
+                for name in order:
+                    found[name].append(sides[name].step())
+            yield found
     finally:
         for side in sides.values():
             side.close()
 
 
+def check_settings(ours: dict[str, str], peer: dict[str, str]) -> None:
+    """Refuse a comparison under settings of TRL's that differ beyond those that cannot matter."""
+    apart = {name: (ours[name], peer[name]) for name in ours if ours[name] != peer[name]}
+    unexpected = {name: values for name, values in apart.items() if name not in MAY_DIFFER}
+    if unexpected:
+        raise RuntimeError(f"settings differ (ours, peer): {unexpected}")
+
+
 def _main(job: Job, pipe: Connection) -> None:
     """The side's process."""
-    os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    import torch
-
-    from vision_r1.train.quiet import quiet
-
+    warnings.simplefilter("ignore")
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(job.threads)
-    out = Path(tempfile.mkdtemp())
-    try:
-        with quiet():
-            trainer = globals()[job.kind](job, out)
-            trainer.add_callback(_turns(trainer, pipe))
+    for workload in job.workloads:
+        with tempfile.TemporaryDirectory() as out:
+            trainer, phases = globals()[job.kind](job, workload, Path(out))
+            trainer.remove_callback(PrinterCallback)
+            trainer.add_callback(_Turns(pipe, phases))
             trainer.train()
-    finally:
-        shutil.rmtree(out, ignore_errors=True)
+            del trainer
 
 
-def grpo(job: Job, out: Path) -> Any:
+def grpo(job: Job, workload: Workload, out: Path) -> tuple[Any, Phases]:
     """A GRPO trainer whose lengths are forced and whose phases are timed."""
-    from workloads import Forced
-
-    module = importlib.import_module(SIDES[job.side])
-    trainer, tokenizer = module.grpo_trainer(job.workload, job.folder, job.steps, out)
-    module.force(trainer if job.side == "ours" else trainer.model, Forced(job.workload, job.steps, tokenizer))
-    Phases(trainer)
-    return trainer
+    module = importlib.import_module(MODULES[job.side])
+    trainer, tokenizer = module.grpo_trainer(workload, job.folder, job.steps, out)
+    module.force(trainer, Forced(workload, job.steps, tokenizer))
+    return trainer, Phases(trainer)
 
 
-def sft(job: Job, out: Path) -> Any:
+def sft(job: Job, workload: Any, out: Path) -> tuple[Any, None]:
     """An SFT trainer."""
-    trainer = importlib.import_module(SIDES[job.side]).sft_trainer(job.workload, job.folder, job.steps, out)
-    trainer.phases = None
-    return trainer
+    return importlib.import_module(MODULES[job.side]).sft_trainer(workload, job.folder, job.steps, out), None
 
 
 class Phases:
@@ -136,14 +152,12 @@ class Phases:
 
     `rollout` is `_generate` (prompts to tokens, completions, texts), `reference` the scoring without
     gradients, `other` what remains of `_generate_and_score_completions`; the rest of a step is `training`.
-    The log-probabilities of the training pass of the first step are kept, by completion.
+    The log-probabilities of the first step, which both sides make of the same completions, are kept.
     """
 
     def __init__(self, trainer: Any) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self.logps: dict[tuple[int, ...], list[float]] = {}
-        self.scored = 0
-        trainer.phases = self
+        self.logps: Logps = {"policy": {}, "reference": {}}
         trainer._generate = self._timed("rollout", trainer._generate)
         trainer._generate_and_score_completions = self._timed(
             "prepare", trainer._generate_and_score_completions
@@ -153,7 +167,7 @@ class Phases:
         )
 
     @contextmanager
-    def timing(self, name: str) -> Any:
+    def _timing(self, name: str) -> Iterator[None]:
         """Add the block's seconds to `name`."""
         start = time.perf_counter()
         yield
@@ -162,27 +176,23 @@ class Phases:
 
     def _timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with self.timing(name):
+            with self._timing(name):
                 return function(*args, **kwargs)
 
         return wrapped
 
     def _watched(self, trainer: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-        import torch
-
         def wrapped(model: Any, ids: Any, mask: Any, keep: int, *args: Any, **kwargs: Any) -> Any:
-            with self.timing("training forward" if torch.is_grad_enabled() else "reference"):
+            training = torch.is_grad_enabled()
+            with self._timing("forward" if training else "reference"):
                 found = function(model, ids, mask, keep, *args, **kwargs)
-            if torch.is_grad_enabled() and trainer.state.global_step == 0:
-                self._keep(ids[:, -keep:], mask[:, -keep:], found[0])
+            if trainer.state.global_step == 0:
+                kept = self.logps["policy" if training else "reference"]
+                for row, real, values in zip(ids[:, -keep:], mask[:, -keep:].bool(), found[0], strict=True):
+                    kept[tuple(row[real].tolist())] = values.detach()[real].tolist()
             return found
 
         return wrapped
-
-    def _keep(self, ids: Any, mask: Any, logps: Any) -> None:
-        for row, kept, values in zip(ids, mask.bool(), logps.detach(), strict=True):
-            self.logps[tuple(row[kept].tolist())] = values[kept].tolist()
-            self.scored += 1
 
     def take(self, step: float) -> dict[str, float]:
         """Seconds of each phase of the step that took `step` seconds, and start again."""
@@ -198,59 +208,45 @@ class Phases:
         }
 
 
-def _turns(trainer: Any, pipe: Connection) -> Any:
-    """A callback that waits for its turn before each step and tells what the step did after it."""
-    import psutil
-    from transformers import PrinterCallback, TrainerCallback
+class _Turns(TrainerCallback):  # type: ignore[misc]
+    """Ready, go, step, report; what TRL logs comes with the report."""
 
-    process = psutil.Process()
-    trainer.remove_callback(PrinterCallback)
+    def __init__(self, pipe: Connection, phases: Phases | None) -> None:
+        self.pipe, self.phases = pipe, phases
+        self.start, self.level = 0.0, 0
 
-    class Turns(TrainerCallback):  # type: ignore[misc]
-        """Ready, go, step, report; what TRL logs comes with the report."""
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ready, with the trainer's settings; memory is counted from here."""
+        self.pipe.send({name: str(value) for name, value in args.to_dict().items()})
+        self.pipe.recv()
+        self.level = _memory()[0]
+        self.start = time.perf_counter()
 
-        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-            """Both sides are built before the first step of either."""
-            pipe.send({"ready": True})
-            self.wait()
-            self.level = process.memory_info().rss
-
-        def wait(self) -> None:
-            """Sleep until it is this side's turn."""
-            pipe.recv()
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """The log follows at the end of a step, after the optimizer's update; the last one is of the whole run."""
+        if "loss" not in logs:
+            return
+        _settle_device()
+        seconds = time.perf_counter() - self.start
+        report = {"seconds": seconds, "logs": logs, "memory": _memory()[1] - self.level}
+        if self.phases is not None:
+            report["phases"] = self.phases.take(seconds)
+            report["logps"], self.phases.logps = self.phases.logps, {"policy": {}, "reference": {}}
+        self.pipe.send(report)
+        if state.global_step < state.max_steps:
+            self.pipe.recv()
             self.start = time.perf_counter()
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            """What the step did; the log follows the step's end at once."""
-            if "loss" not in logs:
-                return
-            _settle_device()
-            seconds = time.perf_counter() - self.start
-            report = {"seconds": seconds, "logs": logs, "memory": _high_water() - self.level}
-            if trainer.phases is not None:
-                report["phases"] = trainer.phases.take(seconds)
-                report["logps"], trainer.phases.logps = trainer.phases.logps, {}
-            pipe.send(report)
-            if state.global_step < state.max_steps:
-                self.wait()
-
-    return Turns()
 
 
 def _settle_device() -> None:
-    import torch
-
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
-def _high_water() -> int:
-    """The most memory this process has had, in bytes: on the device if there is one, else in RAM."""
-    import torch
-
+def _memory() -> tuple[int, int]:
+    """Bytes of memory now and at the most so far: the device's where there is one, else this process's."""
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() + process_level()
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("no VmHWM in /proc/self/status: peaks of memory are read on Linux alone")
+        return torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status, re.MULTILINE))
+    return int(found["VmRSS"]) * 1024, int(found["VmHWM"]) * 1024

@@ -26,6 +26,7 @@ LEARNING_RATE = 1e-6
 CONTEXT = 8192
 MAX_PIXELS = 336 * 336
 QUESTION = "What is the sum of the numbers in the picture?"
+FRAME = 28  # tokens of the chat template, the marks around the image, and the number of the row
 FILLER = "The numbers stand in a row. "
 
 
@@ -55,7 +56,7 @@ class Workload:
         tail: how lengths are spread; None makes all of them `tokens`.
         prompt_tokens: the question is filled up with sentences to this many tokens; 0 leaves it short.
         warm_up: completion tokens of the first step, which is not timed; 0 for those of the others.
-        rounds: the most timed steps of each side.
+        rounds: timed steps of each side, unless told otherwise.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Workload:
     tail: Tail | None = None
     prompt_tokens: int = 0
     warm_up: int = 0
-    rounds: int = 9
+    rounds: int = 3
 
     @property
     def rows(self) -> int:
@@ -94,11 +95,11 @@ class Workload:
 WORKLOADS = {
     w.name: w
     for w in (
-        Workload("W1", 112, 16, 128, 16, 1.7),
-        Workload("W2", 336, 16, 64, 16, 5.0),
+        Workload("W1", 112, 16, 128, 16, 1.7, rounds=5),
+        Workload("W2", 336, 16, 64, 16, 5.0, rounds=4),
         Workload("W3", 336, 16, 256, 16, 2.5),
         Workload("W4", 112, 8, 512, 8, 3.0, Tail((8, 63), (64, 255))),
-        Workload("W5-2K", 112, 4, 2048, 4, 0.97, prompt_tokens=500, warm_up=64, rounds=2),
+        Workload("W5-2K", 112, 4, 2048, 4, 0.97, prompt_tokens=500, warm_up=64, rounds=1),
         Workload("W5-4K", 112, 4, 4096, 4, 0.97, prompt_tokens=500, warm_up=64, rounds=1),
     )
 }
@@ -123,23 +124,80 @@ def rows(workload: Workload, steps: int, tokenizer: Any) -> list[Row]:
     if count > 100:
         raise ValueError(f"{steps} steps of {PROMPTS} prompts: two digits number 100 prompts at the most")
     rng = np.random.default_rng([SEED, workload.side])
-    return [
-        Row(f"{_padded(workload, tokenizer)} {n:02d}", _png(rng, workload.side)) for n in range(count)
-    ]
+    return [Row(f"{_padded(workload, tokenizer)} {n:02d}", _png(rng, workload.side)) for n in range(count)]
 
 
 def _padded(workload: Workload, tokenizer: Any) -> str:
     """The question behind as many whole filling sentences as fit in `prompt_tokens`."""
-    frame = 26 + (workload.side // 28) ** 2  # the chat template, the image, the number
-    length = len(tokenizer(QUESTION)["input_ids"])
-    sentence = len(tokenizer(FILLER)["input_ids"])
-    return FILLER * max(0, (workload.prompt_tokens - frame - length) // sentence) + QUESTION
+    text = QUESTION
+    while _length(workload, FILLER + text, tokenizer) <= workload.prompt_tokens:
+        text = FILLER + text
+    return text
+
+
+def _length(workload: Workload, question: str, tokenizer: Any) -> int:
+    return FRAME + (workload.side // 28) ** 2 + len(tokenizer(question)["input_ids"])
+
+
+def prompt_length(workload: Workload, tokenizer: Any) -> int:
+    """Tokens of a prompt, the image's included."""
+    return _length(workload, _padded(workload, tokenizer), tokenizer)
 
 
 def _png(rng: np.random.Generator, side: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class SftLoad:
+    """The shape of an SFT step: rows of very different lengths, each with an image.
+
+    Attributes:
+        name: as on the command line.
+        side: of the square images, in pixels.
+        batch: rows of a step.
+        shortest, longest: answer tokens, the end included; log-uniform in between, as answers are.
+        goal: the least ratio of the peer's step time to ours.
+    """
+
+    name: str = "sft"
+    side: int = 112
+    batch: int = 16
+    shortest: int = 32
+    longest: int = 1024
+    goal: float = 2.0
+
+    def lengths(self, steps: int) -> list[int]:
+        """Answer tokens of all rows, in their order."""
+        rng = np.random.default_rng([SEED, self.longest])
+        low, high = np.log(self.shortest), np.log(self.longest)
+        return [round(n) for n in np.exp(rng.uniform(low, high, steps * self.batch)).tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A row of SFT: a prompt with its image, and the answer's text."""
+
+    question: str
+    png: bytes
+    answer: str
+
+
+def answered(load: SftLoad, steps: int, tokenizer: Any) -> list[Answered]:
+    """The rows of `steps` steps; an answer is words of one token each, and its end is the last token."""
+    rng = np.random.default_rng(SEED)
+    split = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str
+    words = [
+        tokenizer.decode([n])
+        for n in range(len(tokenizer))
+        if (text := tokenizer.decode([n])).startswith(" ") and text[1:].isalpha() and len(split(text)) == 1
+    ]
+    return [
+        Answered(QUESTION, _png(rng, load.side), "".join(rng.choice(words, length - 1).tolist()))
+        for length in load.lengths(steps)
+    ]
 
 
 def model_folder(out: Path) -> Path:
