@@ -56,7 +56,6 @@ def grpo_trainer(workload: Workload, folder: Path, steps: int, out: Path) -> tup
         prompts_per_step=PROMPTS,
         beta=BETA,
         train_batch_size=workload.micro,
-        save_steps=1000,
         precision=PRECISION,
     )
     args = grpo_config(settings, stage, workload.tokens, out, SEED)

@@ -99,6 +99,7 @@ def grpo_trainer(workload: Workload, folder: Path, steps: int, out: Path) -> tup
         "loss_type": "grpo",
         "use_bias_correction_kl": False,
         "shuffle_dataset": False,
+        "disable_dropout": True,
     }
     trainer = GRPOTrainer(
         model=model,

@@ -1,9 +1,9 @@
 """The ceiling: what the matrix products of a step take alone, as plain `torch.mm` in the same shapes.
 
 Counted are the products of the vision tower once for each prompt, of the prompt once, and of the completions
-once: forward and twice that backward for the policy, forward for the reference, and one token at a time for the
-rollout, where the rows that have ended are gone. What a trainer adds to
-that (norms, softmax, rotary positions, the optimizer, Python) is the distance between the ceiling and 1.
+once: forward and twice that backward for the policy, forward for the reference, and one token at a time for
+the rollout, where the rows that have ended are gone. What a trainer adds to that (norms, softmax, rotary
+positions, the optimizer, Python) is the distance between the ceiling and 1.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def completions(shape: Shape, workload: Workload, length: int, lengths: np.ndarr
 
 
 def decoding(shape: Shape, length: int, lengths: np.ndarray[Any, Any]) -> Bill:
-    """One token at a time for all rows that are not at their end; a prompt's keys are read once for its group."""
+    """One token at a time for the rows that are not at their end; a group reads its prompt's keys once."""
     bill = Bill()
     flat = np.sort(lengths.ravel())
     alive = [(int((flat > step).sum()), step) for step in range(int(flat[-1]))]

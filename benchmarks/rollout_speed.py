@@ -19,7 +19,7 @@ import ours
 import peer_trl
 import torch
 from step_times import rate, ratios
-from workloads import PROMPTS, WORKLOADS, Forced, Workload, model_folder, rows
+from workloads import PROMPTS, WORKLOADS, Workload, rows
 
 GOAL = 4.0
 VLLM_GOAL = 1.0
@@ -79,6 +79,7 @@ def vllm(python: str, workload: Workload, rounds: int, folder: Path, threads: in
             [python, script, str(place / "job.json")],
             env=os.environ | {"OMP_NUM_THREADS": str(threads)},
             capture_output=True,
+            check=False,
             text=True,
         )
     if made.returncode:

@@ -1,4 +1,4 @@
-"""SFT steps of both sides on rows of mixed lengths, and LLaMA-Factory's neat packing where it is installed."""
+"""SFT steps of both sides on rows of mixed lengths, and LLaMA-Factory's neat packing where installed."""
 
 from __future__ import annotations
 
@@ -91,6 +91,7 @@ def llama_factory(
             [str(Path(python).parent / "llamafactory-cli"), "train", str(place / "run.json")],
             env=os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"},
             capture_output=True,
+            check=False,
             text=True,
         )
         if made.returncode:

@@ -35,7 +35,8 @@ ENVIRONMENT = {
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-MAY_DIFFER = ("output_dir", "seed")
+# Nothing is saved; the last two say what columns a side's rows of SFT have.
+MAY_DIFFER = ("output_dir", "seed", "save_steps", "remove_unused_columns", "dataset_kwargs")
 SETTLE = 0.1  # seconds between turns, for threads that still spin
 
 
@@ -93,7 +94,7 @@ class Side:
 
 
 def alternate(ours: Job, peer: Job) -> Iterator[Steps]:
-    """Both sides in turns, step by step: what each step of each side did, for one workload after the other."""
+    """Both sides in turns, step by step: what each step did, for one workload after the other."""
     sides = {job.side: Side(job) for job in (ours, peer)}
     try:
         for _ in ours.workloads:
@@ -223,7 +224,7 @@ class _Turns(TrainerCallback):  # type: ignore[misc]
         self.start = time.perf_counter()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """The log follows at the end of a step, after the optimizer's update; the last one is of the whole run."""
+        """Report the step: its log follows the optimizer's update. The last log is of the whole run."""
         if "loss" not in logs:
             return
         _settle_device()

@@ -4,37 +4,41 @@
                                [--threads N] [--plot] [--vllm PYTHON] [--llamafactory PYTHON] [--shape 3b|7b]
 
 W1 ... W5   a GRPO step of `train.grpo.VisionGrpoTrainer` against one of TRL 1.16's GRPOTrainer with its
-            in-process generation (the workloads are in `workloads.py`; W5 is W5-2K and W5-4K)
-rollouts    completions alone, W2 and W4: our engine against transformers' `generate`, and vLLM's in-process
-            tokens a second where `--vllm` names the python of its environment
-sft         rows of mixed lengths with images: `train.sft.VisionSftTrainer` against TRL's SFTTrainer, which pads,
-            and LLaMA-Factory's neat packing where `--llamafactory` names the python of its environment
+            in-process generation (`workloads.py` has the workloads; W5 is W5-2K and W5-4K)
+rollouts    completions alone, W2 and W4: our engine against transformers' `generate`, and vLLM's tokens a
+            second in its own process where `--vllm` names the python of its environment
+sft         rows of mixed lengths with images: `train.sft.VisionSftTrainer` against TRL's SFTTrainer, which
+            pads, and LLaMA-Factory's neat packing where `--llamafactory` names its environment's python
 ceiling     what the same matrix products take alone, see `products.py`
 growth      a step's time against G, image size and completion length; `--plot` draws it
 
-The model is the shipped `tiny:base` (1.7M parameters, 682 words) with room for 8,192 tokens and 336x336 pixels, in
-float32, gradient checkpointing off, 4 prompts a step, beta > 0. Each side has a process of its own and as many
-threads; they take turns step by step, the order changes every round, and whoever waits sleeps. The first step of
-each is a warm-up. Ratios are of the two steps of a round; quoted are the medians and the least and largest.
+The model is the shipped `tiny:base` (1.7M parameters, 682 words) with room for 8,192 tokens and 336x336
+pixels, in float32, gradient checkpointing off, 4 prompts a step, beta > 0. Each side has a process of its own
+with as many threads. They take turns step by step, the order changes every round, and whoever waits sleeps.
+The first step of each is a warm-up. A ratio is of the two steps of a round; quoted are the median and, in
+brackets, the least and the largest.
 
-Equal on both sides, and refused where not: every setting of TRL's configuration (micro-batch, accumulation, one
-generation for each optimizer step, unshuffled prompts, loss, KL without bias correction, optimizer, logging), the
-tokens of prompts and completions of every step, and the log-probabilities of the first step, whose completions are
-the same. The rule of `workloads.Forced` fixes the lengths on both sides and leaves ordinary tokens alone to be
-sampled. The reward is the parity of the text's length. What differs is the code, and with it:
+Refused where they are not equal on both sides: every setting of TRL's configuration but the output folder and
+the seed (micro-batch, accumulation, one generation for each optimizer step, unshuffled prompts, loss, KL
+without bias correction, optimizer, logging), the tokens of prompts and completions in every step, and, to
+1e-4, the log-probabilities of the first step, whose completions are the same. The rule of `workloads.Forced`
+fixes the lengths on both sides and leaves ordinary tokens alone to be sampled. The reward is the parity of
+the text's length. What differs is the code, and with it:
 
-- the seed of the trainers, and how a token is drawn: torch.multinomial in TRL, inverse transform sampling in ours;
+- the seed of the trainers, and how a token is drawn: torch.multinomial in TRL, inverse transform sampling in
+  ours;
 - TRL shuffles a step's completions before it cuts micro-batches; ours cuts them its own way;
-- TRL decodes and preprocesses each image once for every completion and pass; ours keeps the patches of a prompt;
+- TRL decodes and preprocesses an image for every completion and pass; ours keeps the patches of a prompt;
 - TRL's processor is the stock one without its video part, which needs torchvision; ours is the project's;
-- TRL loads its reference from the model's folder; ours is handed over. Both are the same weights, and the policy
-  is these with the same seeded noise on top, so that the KL term is not 0;
+- TRL loads its reference from the model's folder, ours is handed over; both are the same weights, and the
+  policy is these with the same seeded noise on top, so that the KL term is not 0;
+- the seconds of `rollout` include what each side does to its prompts before and its texts after;
 - in `sft`, both get the same rows in the same order and batches; TRL's rows are the chat template's text.
 
-Memory is the high-water mark of a process's RAM above its level before the first step. Exits with 1 where a ratio
-misses its goal, or where our step takes more memory than the peer's on W1 to W4. On a CUDA device the same runs
-in bfloat16, and `--shape` takes Qwen2.5-VL's sizes with random weights and adds the fractions of peak FLOP/s and of
-memory bandwidth; neither has been run yet.
+Memory is the high-water mark of a process's RAM above its level before the first step. Exits with 1 where a
+ratio misses its goal, or where our step takes more memory than the peer's on W1 to W4. On a CUDA device the
+same runs in bfloat16; `--shape` takes Qwen2.5-VL's sizes with random weights and adds the fractions of peak
+FLOP/s and of memory bandwidth. Neither has been run yet.
 """
 
 from __future__ import annotations
@@ -64,7 +68,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, help="timed steps of each side; each part has its own number")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", action="store_true")
     parser.add_argument(
         "--plot", action="store_true", help=f"draw growth into {PLOT.parent.name}/{PLOT.name}"

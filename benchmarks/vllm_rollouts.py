@@ -2,8 +2,9 @@
 
     PYTHON benchmarks/vllm_rollouts.py JOB.json
 
-A completion's length is fixed by `min_tokens`, `max_tokens` and `ignore_eos`, so it samples from all tokens but
-has as many as on the other sides. Images are preprocessed inside its timing, its prefix and image caches are on.
+A completion's length is fixed by `min_tokens`, `max_tokens` and `ignore_eos`, so it samples from all tokens
+but has as many as on the other sides. Images are preprocessed inside its timing; its prefix and image caches
+are on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from typing import Any
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
-TURN = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+TURN = (
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+)
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 
 

@@ -236,80 +236,98 @@ class Forced:
 
     The end of sequence has a logit of -inf up to the length that the workload's table gives to a row's
     (problem, sample), and is then the only token left; what lies between is sampled, from ordinary tokens
-    alone. A problem is known by the two digits at the end of its question, a sample by its first token, which
-    is therefore fixed: rows of a problem get sample 0, 1, ... in the order in which they ask for that token.
+    alone. A row is known by its first token, which is therefore fixed: rows of a problem, which the two digits
+    at the end of its question name, get those of sample 0, 1, ... in the order in which they ask for them.
     The completions of the first step are fixed as a whole, so that both sides score the same ones.
 
-    A row holds its prompt, padded on the left, and its completion so far.
+    A row holds its prompt, padded on the left, and its completion so far. Raises ValueError for more rows than
+    there are ordinary tokens.
     """
 
     def __init__(self, workload: Workload, steps: int, tokenizer: Any) -> None:
         special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
         ordinary = [n for n in range(len(tokenizer)) if n not in special]
-        self.header = len(tokenizer("<|im_start|>assistant\n")["input_ids"])
+        count = steps * workload.rows
+        if count > len(ordinary):
+            raise ValueError(f"{count} completions, but {len(ordinary)} tokens to tell them apart by")
+        self.rows, self.group = workload.rows, workload.group
         self.start = tokenizer.convert_tokens_to_ids("<|im_start|>")
         self.end = tokenizer.eos_token_id
-        self.lengths = torch.from_numpy(np.concatenate([workload.lengths(n) for n in range(steps)]))
-        self.first = torch.tensor(ordinary[: workload.group])
+        self.prompt = prompt_length(workload, tokenizer)
+        self.header = len(tokenizer("<|im_start|>assistant\n")["input_ids"])
+        self.digit = {tokenizer.convert_tokens_to_ids(str(n)): n for n in range(10)}
         self.arrived: Counter[int] = Counter()
-        self.digit = torch.zeros(len(tokenizer), dtype=torch.long)
-        for n in range(10):
-            self.digit[tokenizer.convert_tokens_to_ids(str(n))] = n
-        self.sample = torch.zeros(len(tokenizer), dtype=torch.long)
-        self.sample[self.first] = torch.arange(workload.group)
+        self.first = torch.tensor(ordinary[:count])
+        # By token, so that a step of decoding costs little: the number of a completion, and its length.
+        self.number = torch.full((len(tokenizer),), count)
+        self.number[self.first] = torch.arange(count)
+        self.length = torch.zeros(len(tokenizer), dtype=torch.long)
+        lengths = np.concatenate([workload.lengths(step).ravel() for step in range(steps)])
+        self.length[self.first] = torch.from_numpy(lengths)
         self.barred = torch.full((len(tokenizer),), float("-inf"))
         self.barred[ordinary] = 0.0
-        self.script = self._script(workload, torch.tensor(ordinary))
+        self.script = self._script(torch.tensor(ordinary), torch.from_numpy(lengths[: workload.rows]))
 
-    def _script(self, workload: Workload, ordinary: torch.Tensor) -> torch.Tensor:
-        """The first step's completions, int64 of shape (prompts, group, longest)."""
+    def _script(self, ordinary: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The first step's completions, int64 of shape (rows, longest)."""
         generator = torch.Generator().manual_seed(SEED)
-        lengths = torch.from_numpy(workload.lengths(0))
-        shape = (PROMPTS, workload.group, int(lengths.max()))
+        shape = (self.rows, int(lengths.max()))
         script = ordinary[torch.randint(len(ordinary), shape, generator=generator)]
-        script[:, :, 0] = self.first
-        return script.scatter_(2, lengths[:, :, None] - 1, self.end)
+        return script.scatter_(1, lengths[:, None] - 1, self.end)
 
     def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Logits of the next token, float of shape (rows, vocabulary), for ids of shape (rows, position)."""
-        here, width = torch.arange(len(ids), device=ids.device), ids.shape[1]
-        if self.lengths.device != ids.device or self.barred.shape[0] != logits.shape[1]:
+        width = ids.shape[1]
+        if self.first.device != ids.device or self.barred.shape[0] != logits.shape[1]:
             self._move(ids.device, logits.shape[1])
-        opened = ((ids == self.start) * torch.arange(width, device=ids.device)).amax(1)
-        problem = 10 * self.digit[ids[here, opened - 4]] + self.digit[ids[here, opened - 3]]
-        begin = opened + self.header
-        place = width - begin
-        sample = self.sample[ids[here, begin.clamp(max=width - 1)]]
-        fresh = place == 0
-        if bool(fresh.any()):
-            sample = self._arrive(problem, sample, fresh)
-        # Rows that have ended may stay in the peer's batch; whatever they are given is thrown away.
-        forced = torch.where(place >= self.lengths[problem, sample] - 1, self.end, -1)
-        forced = torch.where(fresh, self.first[sample], forced)
-        told = problem < PROMPTS
-        if bool(told.any()):
-            which = (problem.clamp(max=PROMPTS - 1), sample, place.clamp(max=self.script.shape[2] - 1))
-            forced = torch.where(told & (forced < 0), self.script[which], forced)
         logits = logits.float() + self.barred
-        fixed = (forced >= 0).nonzero()[:, 0]
-        logits[fixed] = float("-inf")
-        logits[fixed, forced[fixed]] = 0.0
+        begin = self._begin(ids)
+        fresh = begin == width
+        if bool(fresh.any()):
+            which = fresh.nonzero()[:, 0]
+            _force(logits, which, self.first[self._arrive(ids[which])])
+        first = ids.gather(1, begin.clamp(max=width - 1)[:, None])[:, 0]
+        place, number = width - begin, self.number[first]
+        told = (number < self.rows) & ~fresh
+        if bool(told.any()):
+            which = told.nonzero()[:, 0]
+            column = place[which].clamp(max=self.script.shape[1] - 1)
+            _force(logits, which, self.script[number[which], column])
+        # Rows that have ended may stay in the peer's batch; whatever they are given is thrown away.
+        ends = (place >= self.length[first] - 1) & ~fresh
+        if bool(ends.any()):
+            _force(logits, ends.nonzero()[:, 0], torch.tensor(self.end, device=ids.device))
         return logits
 
-    def _arrive(self, problem: torch.Tensor, sample: torch.Tensor, fresh: torch.Tensor) -> torch.Tensor:
-        sample = sample.clone()
-        for row in fresh.nonzero()[:, 0].tolist():
-            number = int(problem[row])
-            sample[row] = self.arrived[number]
-            self.arrived[number] += 1
-        return sample
+    def _begin(self, ids: torch.Tensor) -> torch.Tensor:
+        """Where each row's completion begins, int64 of shape (rows,); looked for only where rows are padded."""
+        opened = self.prompt - self.header
+        if bool((ids[:, opened] == self.start).all()):
+            return torch.full((len(ids),), self.prompt, device=ids.device)
+        columns = torch.arange(ids.shape[1], device=ids.device)
+        return ((ids == self.start) * columns).amax(1) + self.header
+
+    def _arrive(self, ids: torch.Tensor) -> torch.Tensor:
+        """Numbers of completions that are about to get their first token."""
+        numbers = []
+        for tens, ones in ids[:, -self.header - 4 : -self.header - 2].tolist():
+            problem = 10 * self.digit[tens] + self.digit[ones]
+            numbers.append(problem * self.group + self.arrived[problem])
+            self.arrived[problem] += 1
+        return torch.tensor(numbers, device=ids.device)
 
     def _move(self, device: torch.device, vocabulary: int) -> None:
         """Onto the model's device; words that the model has beyond the tokenizer's are never sampled."""
         more = vocabulary - self.barred.shape[0]
         self.barred = torch.nn.functional.pad(self.barred, (0, more), value=float("-inf"))
-        for name in ("lengths", "first", "digit", "sample", "barred", "script"):
+        for name in ("first", "number", "length", "barred", "script"):
             setattr(self, name, getattr(self, name).to(device))
+
+
+def _force(logits: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor) -> None:
+    """Leave one token to each of the rows."""
+    logits[rows] = float("-inf")
+    logits[rows, tokens] = 0.0
 
 
 def reward_of(text: str) -> float:
