@@ -236,12 +236,12 @@ class Forced:
 
     The end of sequence has a logit of -inf up to the length that the workload's table gives to a row's
     (problem, sample), and is then the only token left; what lies between is sampled, from ordinary tokens
-    alone. A row is known by its first token, which is therefore fixed: rows of a problem, which the two digits
-    at the end of its question name, get those of sample 0, 1, ... in the order in which they ask for them.
-    The completions of the first step are fixed as a whole, so that both sides score the same ones.
+    alone. A row is known by its first token, which is therefore fixed: rows of a problem, which the two
+    digits at the end of its question name, get those of sample 0, 1, ... in the order in which they ask for
+    them. The completions of the first step are fixed as a whole, so that both sides score the same ones.
 
-    A row holds its prompt, padded on the left, and its completion so far. Raises ValueError for more rows than
-    there are ordinary tokens.
+    A row holds its prompt, padded on the left, and its completion so far. Raises ValueError for more rows
+    than there are ordinary tokens.
     """
 
     def __init__(self, workload: Workload, steps: int, tokenizer: Any) -> None:
@@ -300,7 +300,7 @@ class Forced:
         return logits
 
     def _begin(self, ids: torch.Tensor) -> torch.Tensor:
-        """Where each row's completion begins, int64 of shape (rows,); looked for only where rows are padded."""
+        """Where each row's completion begins, int64 of shape (rows,); searched for only in padded rows."""
         opened = self.prompt - self.header
         if bool((ids[:, opened] == self.start).all()):
             return torch.full((len(ids),), self.prompt, device=ids.device)
