@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import products
 import sft_speed
 import speed
