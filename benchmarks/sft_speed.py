@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from side import Job, Steps, alternate
-from step_times import most, rate, ratios
+from step_times import cpu_seconds, most, rate, ratios
 from workloads import LEARNING_RATE, SftLoad, answered
 
 CLOSE = 1e-4  # between the losses of a step, which has the same rows on both sides
@@ -27,15 +27,17 @@ def measure(load: SftLoad, rounds: int, folder: Path, threads: int) -> dict[str,
     ours, peer = (Job(side, "sft", (load,), 1 + rounds, folder, threads) for side in ("ours", "peer"))
     (steps,) = alternate(ours, peer)
     apart = check(steps)
-    timed = {side: [report["seconds"] for report in reports[1:]] for side, reports in steps.items()}
+    timed = {side: reports[1:] for side, reports in steps.items()}
+    seconds = {side: [report["seconds"] for report in reports] for side, reports in timed.items()}
     lengths = load.lengths(1 + rounds)
     tokens = [sum(lengths[n : n + load.batch]) for n in range(load.batch, len(lengths), load.batch)]
     return {
         "workload": load.name,
         "goal": load.goal,
-        **ratios(timed),
+        **ratios(seconds),
+        "cpu_seconds": cpu_seconds(timed),
         "answer_tokens": tokens,
-        "tokens_per_s": {side: rate(tokens, seconds) for side, seconds in timed.items()},
+        "tokens_per_s": {side: rate(tokens, seconds[side]) for side in seconds},
         "memory_mib": {side: round(most(reports) / 2**20) for side, reports in steps.items()},
         "agreement": {"loss": apart},
     }

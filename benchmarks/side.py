@@ -68,12 +68,13 @@ class Side:
         os.environ |= ENVIRONMENT | {"OMP_NUM_THREADS": str(job.threads)}  # read when a child imports
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_main, args=(job, theirs), daemon=True)
+        self.work = tempfile.TemporaryDirectory()  # here, for the process is killed in the end
+        self.process = context.Process(target=_main, args=(job, Path(self.work.name), theirs), daemon=True)
         self.process.start()
         theirs.close()
 
     def answer(self) -> dict[str, Any]:
-        """The side's next message. Raises RuntimeError with its traceback if it has failed."""
+        """The side's next message. Raises RuntimeError if it has failed; its traceback is on stderr."""
         try:
             message: dict[str, Any] = self.pipe.recv()
         except EOFError:
@@ -91,6 +92,7 @@ class Side:
         self.process.kill()
         self.process.join()
         self.pipe.close()
+        self.work.cleanup()
 
 
 def alternate(ours: Job, peer: Job) -> Iterator[Steps]:
@@ -120,19 +122,18 @@ def check_settings(ours: dict[str, str], peer: dict[str, str]) -> None:
         raise RuntimeError(f"settings differ (ours, peer): {unexpected}")
 
 
-def _main(job: Job, pipe: Connection) -> None:
+def _main(job: Job, out: Path, pipe: Connection) -> None:
     """The side's process."""
     warnings.simplefilter("ignore")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(job.threads)
     for workload in job.workloads:
-        with tempfile.TemporaryDirectory() as out:
-            trainer, phases = globals()[job.kind](job, workload, Path(out))
-            trainer.remove_callback(PrinterCallback)
-            trainer.add_callback(_Turns(pipe, phases))
-            trainer.train()
-            del trainer
+        trainer, phases = globals()[job.kind](job, workload, out)
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_Turns(pipe, phases))
+        trainer.train()
+        del trainer
 
 
 def grpo(job: Job, workload: Workload, out: Path) -> tuple[Any, Phases]:
@@ -214,14 +215,14 @@ class _Turns(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, pipe: Connection, phases: Phases | None) -> None:
         self.pipe, self.phases = pipe, phases
-        self.start, self.level = 0.0, 0
+        self.start, self.cpu, self.level = 0.0, 0.0, 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Ready, with the trainer's settings; memory is counted from here."""
         self.pipe.send({name: str(value) for name, value in args.to_dict().items()})
         self.pipe.recv()
         self.level = _memory()[0]
-        self.start = time.perf_counter()
+        self.start, self.cpu = time.perf_counter(), time.process_time()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Report the step: its log follows the optimizer's update. The last log is of the whole run."""
@@ -229,14 +230,19 @@ class _Turns(TrainerCallback):  # type: ignore[misc]
             return
         _settle_device()
         seconds = time.perf_counter() - self.start
-        report = {"seconds": seconds, "logs": logs, "memory": _memory()[1] - self.level}
+        report = {
+            "seconds": seconds,
+            "cpu_seconds": time.process_time() - self.cpu,
+            "logs": logs,
+            "memory": _memory()[1] - self.level,
+        }
         if self.phases is not None:
             report["phases"] = self.phases.take(seconds)
             report["logps"], self.phases.logps = self.phases.logps, {"policy": {}, "reference": {}}
         self.pipe.send(report)
         if state.global_step < state.max_steps:
             self.pipe.recv()
-            self.start = time.perf_counter()
+            self.start, self.cpu = time.perf_counter(), time.process_time()
 
 
 def _settle_device() -> None:

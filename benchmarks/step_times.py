@@ -40,6 +40,7 @@ def summary(workload: Workload, steps: Steps) -> dict[str, Any]:
         "workload": workload.name,
         "goal": workload.goal,
         **ratios(seconds),
+        "cpu_seconds": cpu_seconds(timed),
         "completion_tokens": tokens,
         "tokens_per_s": {side: rate(tokens[side], seconds[side]) for side in seconds},
         "memory_mib": {side: round(most(reports) / 2**20) for side, reports in steps.items()},
@@ -56,6 +57,14 @@ def ratios(seconds: dict[str, list[float]]) -> dict[str, Any]:
         "ratio": round(statistics.median(found), 3),
         "ratio_spread": [round(found[0], 3), round(found[-1], 3)],
         "rounds": len(found),
+    }
+
+
+def cpu_seconds(timed: Steps) -> dict[str, float]:
+    """Median processor seconds of a step, all threads together: what a busy machine disturbs least."""
+    return {
+        side: round(statistics.median(report["cpu_seconds"] for report in reports), 3)
+        for side, reports in timed.items()
     }
 
 

@@ -28,6 +28,8 @@ def side_by_side(figures: dict[str, Any]) -> str:
         f"ours {seconds['ours']:.2f} s, peer {seconds['peer']:.2f} s; "
         f"{tokens['ours']:.0f} and {tokens['peer']:.0f} tokens/s"
     )
+    if "cpu_seconds" in figures:
+        line += "; {ours:.1f} and {peer:.1f} processor seconds".format(**figures["cpu_seconds"])
     if "memory_mib" in figures:
         line += "; {ours} and {peer} MiB".format(**figures["memory_mib"])
     for name in ("vllm", "llama_factory"):

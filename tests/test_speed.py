@@ -43,7 +43,7 @@ def figures(folder: Path) -> dict[str, Any]:
 def test_both_sides_train_on_the_same_tokens_and_score_them_alike(figures: dict[str, Any]) -> None:
     assert set(figures) == {
         *("workload", "goal", "seconds", "ratio", "ratio_spread", "rounds", "completion_tokens"),
-        *("tokens_per_s", "memory_mib", "phases", "agreement"),
+        *("tokens_per_s", "cpu_seconds", "memory_mib", "phases", "agreement"),
     }
     tokens = [int(LEAST.lengths(1).sum())]
     assert figures["completion_tokens"] == {"ours": tokens, "peer": tokens}
