@@ -51,9 +51,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import table
+
+if TYPE_CHECKING:
+    from workloads import Workload
 
 Say = Callable[[str], None]
 PARTS = ("W1", "W2", "W3", "W4", "W5", "rollouts", "sft", "ceiling", "growth")
@@ -82,44 +85,62 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def measure(options: argparse.Namespace, folder: Path, say: Say) -> dict[str, Any]:
     """All figures by part, and what misses its goal."""
     import growth
-    import products
     import rollout_speed
     import sft_speed
-    import step_times
-    from shapes import fractions, shaped_folder
+    from shapes import shaped_folder
     from workloads import WORKLOADS, model_folder
 
     shaped_folder(folder, options.shape) if options.shape else model_folder(folder)
-    threads, parts = options.threads, options.part
-    steps = [w for name, w in WORKLOADS.items() if name.split("-")[0] in parts]
+    threads, parts, rounds = options.threads, options.part, options.rounds
     found: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "threads": threads, "load": [load()]}
-    for workload in steps:
-        figures = step_times.measure(workload, options.rounds or workload.rounds, folder, threads)
-        found.setdefault("steps", []).append(figures)
-        say(table.step(figures))
+    steps = [w for name, w in WORKLOADS.items() if name.split("-")[0] in parts]
+    found["steps"] = [measure_step(workload, options, folder, say) for workload in steps]
     if "ceiling" in parts:
-        asked = steps or list(WORKLOADS.values())
-        found["ceiling"] = products.part(asked, folder, threads)
-        for workload, limit in zip(asked, found["ceiling"], strict=True):
-            for figures in found.get("steps", []):
-                if figures["workload"] == workload.name:
-                    limit["share"] = products.shares(limit, figures)
-                    if options.shape:
-                        limit["of_peak"] = fractions(workload, figures, limit, folder)
-            say(table.ceiling(limit))
+        found["ceiling"] = ceilings(steps or list(WORKLOADS.values()), found["steps"], options, folder, say)
     if "rollouts" in parts:
-        found["rollouts"] = rollout_speed.part(options.rounds or 3, folder, threads, options.vllm)
+        found["rollouts"] = rollout_speed.part(rounds or 3, folder, threads, options.vllm)
         say("\n".join(map(table.side_by_side, found["rollouts"])))
     if "sft" in parts:
-        found["sft"] = sft_speed.part(options.rounds or 5, folder, threads, options.llamafactory)
+        found["sft"] = sft_speed.part(rounds or 5, folder, threads, options.llamafactory)
         say("\n".join(map(table.side_by_side, found["sft"])))
     if "growth" in parts:
-        found["growth"] = growth.part(options.rounds or 1, folder, threads)
+        found["growth"] = growth.part(rounds or 1, folder, threads)
         say("\n".join(map(table.growth, found["growth"])))
         if options.plot:
             growth.plot(found["growth"], PLOT)
     found["load"].append(load())
     return found | {"missed": missed(found)}
+
+
+def measure_step(workload: Workload, options: argparse.Namespace, folder: Path, say: Say) -> dict[str, Any]:
+    """The figures of one of W1 ... W5."""
+    import step_times
+
+    figures = step_times.measure(workload, options.rounds or workload.rounds, folder, options.threads)
+    say(table.step(figures))
+    return figures
+
+
+def ceilings(
+    asked: list[Workload],
+    measured: list[dict[str, Any]],
+    options: argparse.Namespace,
+    folder: Path,
+    say: Say,
+) -> list[dict[str, Any]]:
+    """The products of each workload alone, and what share of a step they are where it was measured."""
+    import products
+    from shapes import fractions
+
+    limits = products.part(asked, folder, options.threads)
+    steps = {figures["workload"]: figures for figures in measured}
+    for workload, limit in zip(asked, limits, strict=True):
+        if workload.name in steps:
+            limit["share"] = products.shares(limit, steps[workload.name])
+            if options.shape:
+                limit["of_peak"] = fractions(workload, steps[workload.name], limit, folder)
+        say(table.ceiling(limit))
+    return limits
 
 
 def load() -> float:
