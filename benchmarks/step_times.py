@@ -61,7 +61,10 @@ def ratios(seconds: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def cpu_seconds(timed: Steps) -> dict[str, float]:
-    """Median processor seconds of a step, all threads together; of one thread, what a busy machine disturbs least."""
+    """Median processor seconds of a step, all threads together.
+
+    With one thread a busy machine hardly disturbs them; several also count what they wait for each other.
+    """
     return {
         side: round(statistics.median(report["cpu_seconds"] for report in reports), 3)
         for side, reports in timed.items()
