@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -107,3 +109,32 @@ def plain_inputs(family: str, group: Group, written: list[int]) -> dict[str, tor
         kinds = (ids == IMAGE).int()
         inputs |= {"pixel_values": group.pixels, "image_grid_thw": group.grids, "mm_token_type_ids": kinds}
     return inputs
+
+
+def save(family: str, processor: Any, folder: Path) -> Path:
+    """A model directory of the family, with the words and template of another processor."""
+    tokenizer = processor.tokenizer
+
+    def token(text: str) -> int:
+        return int(tokenizer.convert_tokens_to_ids(text))
+
+    model = model_of.__wrapped__(family)
+    base, text = model.config, model.config.get_text_config()
+    text.vocab_size, text.eos_token_id = len(tokenizer), tokenizer.eos_token_id
+    text.pad_token_id = tokenizer.pad_token_id
+    if family in VISION:
+        base.image_token_id, base.video_token_id = token("<|image_pad|>"), token("<|video_pad|>")
+        base.vision_start_token_id = token("<|vision_start|>")
+        base.vision_end_token_id = token("<|vision_end|>")
+    torch.manual_seed(2)
+    type(model)(base).save_pretrained(folder)
+    if family in VISION:
+        processor.save_pretrained(folder)
+        path = folder / "preprocessor_config.json"
+        size = base.vision_config.patch_size
+        settings = {"patch_size": size, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+        names = {"processor_class": "Qwen3VLProcessor"} if family == "qwen3_vl" else {}
+        path.write_text(json.dumps({**json.loads(path.read_text()), **settings, **names}))
+    else:
+        tokenizer.save_pretrained(folder)
+    return folder

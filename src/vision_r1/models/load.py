@@ -17,6 +17,7 @@ from safetensors import safe_open
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoTokenizer,
 )
@@ -24,12 +25,15 @@ from transformers import (
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import is_file, is_folder, read_json
 from vision_r1.models.chat import IMAGE_TOKENS, prompt_messages, render_prompt
-from vision_r1.models.processor import ImageProcessor, image_processor
+from vision_r1.models.processor import ImageProcessor, TextProcessor, image_processor
 from vision_r1.models.quiet import quiet_transformers
 from vision_r1.models.tiny import Role, shipped
 
 Precision = Literal["float32", "bfloat16"]
 TINY = "tiny:"
+TEXT_FAMILIES = ("qwen2", "qwen3")  # models without images that can be loaded, for text-only problems
+# Of an image processor, where a family's are not Qwen2.5-VL's.
+_IMAGE_SETTINGS = ("patch_size", "temporal_patch_size", "merge_size", "image_mean", "image_std")
 logger = logging.getLogger(__name__)
 # In the order in which transformers looks for them.
 _WEIGHTS = (
@@ -40,10 +44,10 @@ _WEIGHTS = (
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A vision-language model with its processor.
+    """A vision-language model with its processor, or a model of text alone.
 
     Attributes:
-        model: a transformers image-text-to-text model, in eval mode.
+        model: a transformers image-text-to-text or causal language model, in eval mode.
         processor: its processor; `.tokenizer` pads on the left.
         name: the reference it was loaded from.
     """
@@ -86,7 +90,7 @@ def load_processor(reference: str) -> Any:
 
     Raises:
         InputError: the directory has no tokenizer, image processor or chat template, or one of them is
-            broken; the template is rendered once to know.
+            broken; the template is rendered once to know. Text models need no image processor.
     """
     place = resolve(reference)
     folder = Path(place)
@@ -95,7 +99,7 @@ def load_processor(reference: str) -> Any:
             ("tokenizer_config.json", "tokenizer"),
             ("preprocessor_config.json", "image processor"),
         ):
-            if not (folder / name).exists():
+            if not (folder / name).exists() and not (what == "image processor" and _is_text(place)):
                 fix = "copy the processor files of the base model beside the weights"
                 raise InputError(f"model directory without {what} ({name})", where=place, fix=fix)
     elif not _is_hub_id(place):
@@ -107,13 +111,27 @@ def load_processor(reference: str) -> Any:
     with _readable("processor", place):
         tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", trust_remote_code=False)
         template = tokenizer.chat_template or _template_file(folder)
-        pixels = _pixel_budget(place)
+        pictures = None if _is_text(place) else _picture_settings(place)
     if template is None:
         raise InputError("the tokenizer has no chat template", where=place, fix="add chat_template.jinja")
     tokenizer.chat_template = template
-    processor = ImageProcessor(image_processor(*pixels), tokenizer, template)
+    if pictures is None:
+        processor: Any = TextProcessor(tokenizer)
+    else:
+        stock = pictures.pop("processor_class")
+        processor = ImageProcessor(image_processor(**pictures), tokenizer, template)
+        processor.stock = stock
     _check_template(processor, place)
     return processor
+
+
+def _is_text(place: str) -> bool:
+    """Whether the model is of a family without images."""
+    path = Path(place) / "config.json"
+    if Path(place).is_dir():
+        data = read_json(path) if path.is_file() else None
+        return isinstance(data, dict) and data.get("model_type") in TEXT_FAMILIES
+    return AutoConfig.from_pretrained(place, trust_remote_code=False).model_type in TEXT_FAMILIES
 
 
 def _check_json(folder: Path) -> None:
@@ -141,10 +159,10 @@ def _readable(what: str, place: str) -> Iterator[None]:
 
 def _check_template(processor: Any, place: str) -> None:
     """Render one question with one image, so that a broken chat template shows at once."""
-    question = "How many?"
+    question, images = "How many?", 0 if isinstance(processor, TextProcessor) else 1
     with _readable("chat template", place):
-        text = render_prompt(processor, prompt_messages(question, 1))
-    if text.count(processor.image_token) != 1 or question not in text:
+        text = render_prompt(processor, prompt_messages(question, images))
+    if text.count(processor.image_token) != images or question not in text:
         raise InputError(
             f"the chat template renders a question with one image as {text[:60]!r}: the question must be in"
             f" it, and {processor.image_token} once",
@@ -176,8 +194,10 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
 
 
-def _pixel_budget(place: str) -> tuple[int, int]:
-    """(min_pixels, max_pixels) of a Qwen preprocessor_config.json, in either of its two spellings."""
+def _picture_settings(place: str) -> dict[str, Any]:
+    """What a Qwen preprocessor_config.json says: the pixel budget, in either of its two spellings, and the
+    family's own settings.
+    """
     folder = Path(place)
     if folder.is_dir():
         path = folder / "preprocessor_config.json"
@@ -193,7 +213,9 @@ def _pixel_budget(place: str) -> tuple[int, int]:
     high = data.get("max_pixels") or size.get("longest_edge") or size.get("max_pixels")
     if not isinstance(low, int) or not isinstance(high, int) or not 0 < low <= high:
         raise InputError("states no pixel budget (0 < min_pixels <= max_pixels)", where=str(path))
-    return low, high
+    own = {name: data[name] for name in _IMAGE_SETTINGS if data.get(name) is not None}
+    stock = data.get("processor_class") or ImageProcessor.stock
+    return {"min_pixels": low, "max_pixels": high, **own, "processor_class": stock}
 
 
 def check_model(reference: str) -> None:
@@ -250,8 +272,9 @@ def load_model(reference: str, precision: Precision = "float32") -> LoadedModel:
     """
     place = resolve(reference)
     processor, config = load_processor(reference), _config(place)
+    family = AutoModelForCausalLM if config.model_type in TEXT_FAMILIES else AutoModelForImageTextToText
     with _readable("model", place):
-        model, report = AutoModelForImageTextToText.from_pretrained(
+        model, report = family.from_pretrained(
             place,
             config=config,
             dtype=getattr(torch, precision),
@@ -376,9 +399,12 @@ def encode_prompts(
         The model's inputs; `input_ids` is int64 of shape (batch, longest prompt).
 
     Raises:
-        InputError: marks and images differ, the processor refuses an image, or a prompt's image tokens
-            are not those of its images.
+        InputError: marks and images differ, the processor refuses an image, the model takes none, or a
+            prompt's image tokens are not those of its images.
     """
+    if isinstance(processor, TextProcessor) and any(images):
+        place = next(name for name, pictures in zip(where, images, strict=True) if pictures)
+        raise InputError("the model takes no images", where=place, fix="name a vision-language model")
     texts = [
         render_prompt(processor, prompt_messages(question, len(pictures), place, history))
         for question, pictures, place, history in zip(
@@ -415,8 +441,8 @@ def _image_error(
 def check_image_tokens(processor: Any, batch: Any, counts: Sequence[int], where: Sequence[str]) -> None:
     """Refuse a batch whose image tokens per row are not what its images need."""
     found = (batch["input_ids"] == processor.image_token_id).sum(1).tolist()
-    merge = processor.image_processor.merge_size**2
     grids = batch["image_grid_thw"].prod(1).tolist() if "image_grid_thw" in batch else []
+    merge = processor.image_processor.merge_size**2 if grids else 1
     start = 0
     for row, (count, place) in enumerate(zip(counts, where, strict=True)):
         needed = sum(int(patches) // merge for patches in grids[start : start + count])

@@ -1,4 +1,4 @@
-"""A Qwen2.5-VL processor that needs no torchvision, and the patches it makes, vectorised.
+"""A Qwen-VL processor that needs no torchvision, one for text alone, and the patches of images, vectorised.
 
 The stock processor insists on a video processor, which insists on torchvision. Images alone go
 through the PIL backend: the same resizing, normalisation and patch order.
@@ -6,6 +6,7 @@ through the PIL backend: the same resizing, normalisation and patch order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,13 @@ _CLIP_STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
 
 
 class ImageProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
-    """Qwen2.5-VL's processor without its video part."""
+    """Qwen2.5-VL's processor without its video part; Qwen3-VL's only has other settings for images.
+
+    Attributes:
+        stock: the class that the checkpoint names, under which it is saved again.
+    """
+
+    stock = "Qwen2_5_VLProcessor"
 
     def __init__(
         self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **_: Any
@@ -38,22 +45,59 @@ class ImageProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Write tokenizer, image processor and template under the stock class names.
 
-        The folder then loads in any tool that knows Qwen2.5-VL.
+        The folder then loads in any tool that knows the family.
         """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
         path = folder / "preprocessor_config.json"
-        stock = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor"}
+        stock = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": self.stock}
         write_json(path, {**read_json(path), **stock})
         template = self.chat_template or self.tokenizer.chat_template
         (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
 
 
-def image_processor(min_pixels: int, max_pixels: int) -> Any:
-    """The PIL image processor with its pixel budget."""
-    return Qwen2VLImageProcessorPil(min_pixels=min_pixels, max_pixels=max_pixels)
+class TextProcessor:
+    """The processor of a model without images: its tokenizer and chat template.
+
+    Attributes:
+        tokenizer: pads on the left.
+    """
+
+    image_token, image_token_id = "<|image_pad|>", -1
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def apply_chat_template(self, messages: Sequence[dict[str, Any]], **kwargs: Any) -> Any:
+        """The tokenizer's; content given in parts of text becomes the text that such templates expect."""
+        return self.tokenizer.apply_chat_template([_as_text(message) for message in messages], **kwargs)
+
+    def __call__(self, text: Sequence[str], images: Any = None, **kwargs: Any) -> Any:
+        """Token ids and mask of texts."""
+        return self.tokenizer(list(text), **kwargs)
+
+    def save_pretrained(self, save_directory: Any, **_: Any) -> None:
+        """Write the tokenizer with its template."""
+        self.tokenizer.save_pretrained(save_directory)
+
+
+def _as_text(message: dict[str, Any]) -> dict[str, Any]:
+    content = message["content"]
+    text = content if isinstance(content, str) else "".join(part["text"] for part in content)
+    return {**message, "content": text}
+
+
+def image_processor(min_pixels: int, max_pixels: int, **settings: Any) -> Any:
+    """The PIL image processor with its pixel budget.
+
+    Args:
+        min_pixels: smaller images are scaled up.
+        max_pixels: larger ones are scaled down.
+        settings: of the family where they are not Qwen2.5-VL's: `patch_size`, `image_mean`, ...
+    """
+    return Qwen2VLImageProcessorPil(min_pixels=min_pixels, max_pixels=max_pixels, **settings)
 
 
 def patches_of(picture: Image.Image) -> tuple[npt.NDArray[np.float32], tuple[int, int, int]]:

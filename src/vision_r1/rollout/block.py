@@ -5,7 +5,8 @@ a prompt are there once for all its rows; each row has its own beside:
 
     o_r = softmax(s q_r [K_prompt(r), K_r]) [V_prompt(r), V_r]
 
-Queries of all rows of a prompt meet its keys in one product. Rows need no order: `_slot_row` and
+Queries of all rows of a prompt meet its keys in one product; the two parts are computed apart and merged by
+the log-sum-exp, as in `models.packing`. Rows need no order: `_slot_row` and
 `_row_slot` say which row stands in which of the prompts x members places of that product, and are None
 while the rows are the places. Where each prompt has one row, or few rows are left, sharing saves nothing:
 the block is folded then, each row has its prompt in front of its own tokens, and a step is a product less.
@@ -15,6 +16,7 @@ Shapes: heads H, key heads K, H = K * repeats, width d.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 
@@ -217,7 +219,7 @@ class Block:
             later = torch.arange(self._seen, device=self._device) > self._position[:, None]
             own = _barred(later)
         if self._prompts is not None:
-            self._shared_mask = self._by_key_head(self._past_prompt)
+            self._shared_mask = None if self._past_prompt is None else self._past_prompt[:, None, None]
         elif self._past_prompt is not None or own is not None:
             front = self._past_prompt
             if front is None:
@@ -255,24 +257,38 @@ class Block:
         Returns:
             Shape (rows, H * d).
         """
-        rows, heads, width = query.shape
+        rows, _, width = query.shape
         self._write(layer, key, value)
-        query = query * scale
         keys, values = self._own.views(layer, rows, self._front + self._seen)
-        mine = query.view(rows * self._key_heads, -1, width)
-        scores = _products(self._own_mask, mine, keys)
+        scores = _products(self._own_mask, query.reshape(len(keys), -1, width), keys, scale)
         if self._prompts is None:
-            return torch.bmm(_weights(scores), values).view(rows, -1)
-        repeats, longest = heads // self._key_heads, self._longest
-        prompt_keys, prompt_values = self._prompts.views(layer, len(self.lengths), longest)
-        asked = self._by_prompt(query, (-1, width))
-        shared = self._by_row(_products(self._shared_mask, asked, prompt_keys), repeats * longest)
-        both = torch.cat([shared.reshape(rows, heads, -1), scores.view(rows, heads, -1)], dim=-1)
-        weights = _weights(both)
-        alone = weights[..., longest:].reshape(rows * self._key_heads, repeats, -1)
-        found = torch.bmm(alone, values).view(rows, -1)
-        part = torch.bmm(self._by_prompt(weights[..., :longest], (-1, longest)), prompt_values)
-        return found.add_(self._by_row(part, repeats * width).reshape(rows, -1))
+            return torch.bmm(torch.softmax(scores, dim=-1).to(query.dtype), values).view(rows, -1)
+        # Own tokens and prompt apart, merged by their shares of the sum of exponentials.
+        highest = scores.amax(-1, keepdim=True)
+        raised = scores.sub_(highest).exp_()
+        total = raised.sum(-1, keepdim=True)
+        alone = torch.bmm(raised.to(query.dtype), values).float().div_(total)
+        shared, lse = self._over_prompts(layer, query, scale)
+        share = torch.sigmoid(lse.reshape(total.shape) - highest - total.log())
+        return torch.lerp(alone, shared.reshape(alone.shape), share).to(query.dtype).view(rows, -1)
+
+    def _over_prompts(
+        self, layer: int, query: torch.Tensor, scale: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention of each row over its prompt alone, float32 of shape (rows, K, repeats * d), and the
+        logarithms of the sums of exponentials, (rows, K, repeats).
+        """
+        prompts, width = len(self.lengths), query.shape[2]
+        keys, values = (
+            store[:prompts, :, : self._longest] for store in cast(Store, self._prompts).layers[layer]
+        )
+        if self._slot_row is not None:
+            query = query.index_select(0, self._slot_row)
+        asked = query.reshape(prompts, self._members, self._key_heads, -1).transpose(1, 2)
+        asked = asked.reshape(prompts, self._key_heads, -1, width)
+        over = flash if query.device.type == "cpu" else plain
+        found, lse = over(asked, keys, values, self._shared_mask, scale)
+        return self._by_row(found.float()), self._by_row(lse)
 
     def _write(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
         for store, new in zip(self._own.layers[layer], (key, value), strict=True):
@@ -281,18 +297,45 @@ class Block:
             else:
                 store[self._every_row, :, self._position + self._front] = new
 
-    def _by_prompt(self, x: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-        """(rows, H, n) as (prompts * K, members * repeats, n): all that meets one prompt together."""
-        if self._slot_row is not None:
-            x = x.index_select(0, self._slot_row)
-        x = x.reshape(len(self.lengths), self._members, self._key_heads, -1).transpose(1, 2)
-        return x.reshape(len(self.lengths) * self._key_heads, *shape)
-
-    def _by_row(self, x: torch.Tensor, size: int) -> torch.Tensor:
-        """The way back: (prompts * K, members * repeats, n) as (rows, K, repeats * n)."""
-        x = x.view(len(self.lengths), self._key_heads, self._members, size).transpose(1, 2)
-        x = x.reshape(-1, self._key_heads, size)
+    def _by_row(self, x: torch.Tensor) -> torch.Tensor:
+        """(prompts, K, members * repeats, ...) as (rows, K, repeats * ...)."""
+        x = x.reshape(len(self.lengths), self._key_heads, self._members, -1).transpose(1, 2)
+        x = x.reshape(-1, self._key_heads, x.shape[-1])
         return x if self._row_slot is None else x.index_select(0, self._row_slot)
+
+
+def flash(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, scale: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`plain` by PyTorch's kernel for the CPU, which keeps no scores."""
+    if mask is not None:
+        mask = mask.to(query.dtype)
+    found: tuple[torch.Tensor, torch.Tensor] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query, keys, values, 0.0, False, attn_mask=mask, scale=scale
+    )
+    return found
+
+
+def plain(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, scale: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention and the logarithms of its sums of exponentials.
+
+    Args:
+        query: of shape (n, K, queries, d).
+        keys: of shape (n, K, tokens, d).
+        values: of that shape.
+        mask: 0 or -inf, of shape (n, 1, 1, tokens); None where all is seen.
+        scale: of the products.
+
+    Returns:
+        A tensor like `query`, and a float32 one of shape (n, K, queries).
+    """
+    scores = torch.matmul(query, keys.transpose(2, 3)).float() * scale
+    if mask is not None:
+        scores = scores + mask
+    lse = scores.logsumexp(-1)
+    return torch.matmul((scores - lse[..., None]).exp().to(query.dtype), values), lse
 
 
 def _barred(where: torch.Tensor) -> torch.Tensor:
@@ -300,16 +343,13 @@ def _barred(where: torch.Tensor) -> torch.Tensor:
     return torch.zeros(where.shape, device=where.device).masked_fill_(where, float("-inf"))
 
 
-def _products(mask: torch.Tensor | None, query: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """Scores (n, queries, tokens) of (n, queries, d) and (n, tokens, d), plus the mask (n, 1, tokens)."""
+def _products(
+    mask: torch.Tensor | None, query: torch.Tensor, keys: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """Scores of (n, queries, d) and (n, tokens, d), plus the mask (n, 1, tokens); float32."""
     if mask is None:
-        return torch.bmm(query, keys.transpose(1, 2))
-    return torch.baddbmm(mask.to(query.dtype), query, keys.transpose(1, 2))
-
-
-def _weights(scores: torch.Tensor) -> torch.Tensor:
-    """Softmax in float32, in the dtype of the scores."""
-    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
+        return torch.bmm(query * scale, keys.transpose(1, 2)).float()
+    return torch.baddbmm(mask.to(query.dtype), query, keys.transpose(1, 2), alpha=scale).float()
 
 
 def block_tokens(lengths: Sequence[int], caps: Sequence[int]) -> int:

@@ -50,7 +50,7 @@ class Usage:
     row_steps: int = 0
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def complete_groups(
     model: Any,
     groups: Sequence[Group],

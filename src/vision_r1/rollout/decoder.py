@@ -4,8 +4,8 @@
     x = h + W_down(silu(W_gate m) * W_up m),                                  m = rmsnorm(h)
 
 Qwen2 has biases on q, k, v; Qwen3 norms them per head (arXiv 2505.09388). A new token is text, so its three
-rotary positions are equal and the rotation is the plain one. Weights are read from the model at every step
-and never copied: adapters, and training between two calls, are seen.
+rotary positions are equal and the rotation is the plain one. A decoder is made for a call and reads the
+model's weights, so adapters, and training between two calls, are seen.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ Apply = Callable[[torch.Tensor], torch.Tensor]
 _PARTS = ("input_layernorm", "self_attn", "post_attention_layernorm", "mlp")
 # Rotary types whose frequencies depend on the length so far.
 _MOVING = ("dynamic", "longrope")
+_NARROW = 1024  # hidden size up to which query, key and value are one product on the CPU
 
 
 def supports(model: Any) -> bool:
@@ -101,14 +102,11 @@ class Decoder:
         sin: torch.Tensor,
         spans: Sequence[tuple[Block, int, int]],
     ) -> torch.Tensor:
-        rows, heads = len(x), self.heads
-        normed = layer.norm_in(x)
-        query = layer.query(normed).view(rows, heads, -1)
-        key = layer.key(normed).view(rows, self.key_heads, -1)
-        value = layer.value(normed).view(rows, self.key_heads, -1)
+        rows, heads, turned = len(x), self.heads, self.heads + self.key_heads
+        every = layer.query_key_value(layer.norm_in(x)).view(rows, turned + self.key_heads, -1)
+        both, value = every[:, :turned], every[:, turned:]
         if layer.norm_query is not None and layer.norm_key is not None:
-            query, key = layer.norm_query(query), layer.norm_key(key)
-        both = torch.cat([query, key], dim=1)
+            both = torch.cat([layer.norm_query(both[:, :heads]), layer.norm_key(both[:, heads:])], dim=1)
         both = (both * cos).addcmul_(both.roll(self.width // 2, -1), sin)
         parts = [
             block.attend(
@@ -122,24 +120,40 @@ class Decoder:
 
 
 class _Layer:
-    """What a layer applies; no weights of its own."""
+    """What a layer applies."""
 
     def __init__(self, layer: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self.norm_in, self.norm_out = _norm(layer.input_layernorm), _norm(layer.post_attention_layernorm)
-        self.query, self.key = _linear(attention.q_proj), _linear(attention.k_proj)
-        self.value, self.out = _linear(attention.v_proj), _linear(attention.o_proj)
+        self.query_key_value = _together([attention.q_proj, attention.k_proj, attention.v_proj])
+        self.out = _linear(attention.o_proj)
         self.norm_query = _norm(attention.q_norm) if hasattr(attention, "q_norm") else None
         self.norm_key = _norm(attention.k_norm) if hasattr(attention, "k_norm") else None
         self.gate, self.up, self.down = _linear(mlp.gate_proj), _linear(mlp.up_proj), _linear(mlp.down_proj)
         self.scale = float(attention.scaling)
 
 
+def _is_plain(module: Any) -> bool:
+    return type(module) is torch.nn.Linear and not module._forward_hooks and not module._forward_pre_hooks
+
+
 def _linear(module: Any) -> Apply:
     """A plain linear layer without the module's call around it; anything else (an adapter) as it is."""
-    if type(module) is not torch.nn.Linear or module._forward_hooks or module._forward_pre_hooks:
+    if not _is_plain(module):
         return module  # type: ignore[no-any-return]
     weight, bias = module.weight, module.bias
+    return lambda x: functional.linear(x, weight, bias)
+
+
+def _together(modules: Sequence[Any]) -> Apply:
+    """Linear layers of the same input, their outputs after each other."""
+    first = modules[0].weight if all(map(_is_plain, modules)) else None
+    if first is None or first.device.type != "cpu" or first.shape[1] > _NARROW:
+        apart = [_linear(module) for module in modules]
+        return lambda x: torch.cat([apply(x) for apply in apart], dim=-1)
+    # So narrow, one product is quicker than three, and the copy lives for a call.
+    weight = torch.cat([module.weight for module in modules])
+    bias = None if modules[0].bias is None else torch.cat([module.bias for module in modules])
     return lambda x: functional.linear(x, weight, bias)
 
 
