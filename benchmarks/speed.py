@@ -38,7 +38,7 @@ the text's length. What differs is the code, and with it:
 Memory is the high-water mark of a process's RAM above its level before the first step. Exits with 1 where a
 ratio misses its goal, or where our step takes more memory than the peer's on W1 to W4. On a CUDA device the
 same runs in bfloat16; `--shape` takes Qwen2.5-VL's sizes with random weights and adds the fractions of peak
-FLOP/s and of memory bandwidth. Neither has been run yet.
+FLOP/s and of memory bandwidth. Neither has been run yet, nor have `--vllm` and `--llamafactory`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--rounds", type=int, help="timed steps of each side; each part has its own number")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        choices=range(1, 10),
+        help="timed steps of each side; each part has its own number",
+    )
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", action="store_true")
     parser.add_argument(

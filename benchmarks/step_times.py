@@ -63,7 +63,7 @@ def ratios(seconds: dict[str, list[float]]) -> dict[str, Any]:
 def cpu_seconds(timed: Steps) -> dict[str, float]:
     """Median processor seconds of a step, all threads together.
 
-    With one thread a busy machine hardly disturbs them; several also count what they wait for each other.
+    With one thread a busy machine disturbs them less than seconds; several may spin while they wait.
     """
     return {
         side: round(statistics.median(report["cpu_seconds"] for report in reports), 3)
