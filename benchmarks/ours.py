@@ -41,7 +41,7 @@ from vision_r1.train.grpo import VisionGrpoTrainer
 from vision_r1.train.sft import ChatStore, VisionSftTrainer
 from vision_r1.train.trl_config import grpo_config, sft_config
 
-TOKENS_PER_PASS = 4096  # of the tiny recipe
+TOKENS_PER_PASS = 2048
 PRECISION = "bfloat16" if torch.cuda.is_available() else "float32"
 
 
