@@ -7,9 +7,11 @@ import inspect
 from importlib.metadata import version
 
 import pytest
-from transformers import DynamicCache, Trainer
-from transformers.cache_utils import Cache, DynamicLayer
+from transformers import Trainer
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLAttention, Qwen2_5_VLModel
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLModel, Qwen3VLTextAttention
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+from trl.trainer.utils import add_fused_lm_head
 
 TESTED = "1.16"
 
@@ -48,8 +50,6 @@ def test_trl_is_the_tested_version() -> None:
         ),
         (SFTTrainer, "compute_loss", ["self", "model", "inputs", "return_outputs", "num_items_in_batch"]),
         (Trainer, "_load_from_checkpoint", ["self", "resume_from_checkpoint", "model"]),
-        (DynamicLayer, "update", ["self", "key_states", "value_states"]),
-        (Cache, "batch_select_indices", ["self", "indices"]),
     ],
 )
 def test_hook_has_its_parameters(owner: type, name: str, parameters: list[str]) -> None:
@@ -66,7 +66,7 @@ def test_hook_has_its_parameters(owner: type, name: str, parameters: list[str]) 
             GRPOTrainer,
             "_prepare_inputs",
             ["self._step % generate_every", "self._buffered_inputs", "shuffle_sequence_dict"],
-            "our micro-batches replace this buffer",
+            "a batch is handed on whole: TRL would shuffle and split it",
         ),
         (
             GRPOTrainer,
@@ -89,8 +89,17 @@ def test_hook_has_its_parameters(owner: type, name: str, parameters: list[str]) 
         (
             GRPOTrainer,
             "_compute_loss",
-            ['self._metrics[mode]["kl"]', 'self._metrics[mode]["entropy"]', "per_token_logps.detach()"],
-            "the log takes KL and entropy from here; the ratio is 1 without old log-probs",
+            [
+                'self._metrics[mode]["kl"]',
+                'self._metrics[mode]["entropy"]',
+                "per_token_logps.detach()",
+                "loss = ((per_token_loss * mask).sum(-1) / mask.sum(-1).clamp(min=1.0)).mean()",
+                "loss = (per_token_loss * mask).sum() / mask.sum().clamp(min=1.0)",
+                "(per_token_loss.size(0) * self.max_completion_length)",
+                "loss = (per_token_loss * mask).sum() / normalizer",
+            ],
+            "the log takes KL and entropy from here; the ratio is 1 without old log-probs; passes are weighed by "
+            "what each loss divides by",
         ),
         (
             GRPOTrainer,
@@ -100,21 +109,15 @@ def test_hook_has_its_parameters(owner: type, name: str, parameters: list[str]) 
         ),
         (
             SFTTrainer,
-            "compute_loss",
-            ["num_items_in_batch", "fused_lm_head=True"],
-            "the loss is the token mean",
-        ),
-        (
-            Trainer,
-            "_get_num_items_in_batch",
-            ["self.model_accepts_loss_kwargs"],
-            "with it set, labels of the whole batch are counted",
+            "__init__",
+            ["add_fused_lm_head("],
+            "the model has a fused head",
         ),
         (
             Trainer,
             "training_step",
-            ["self.model_accepts_loss_kwargs and num_items_in_batch is not None"],
-            "no rescale",
+            ["self.accelerator.backward(loss, **kwargs)", "self.compute_loss("],
+            "the last pass is propagated back here, the others in compute_loss",
         ),
     ],
 )
@@ -150,14 +153,22 @@ def test_defaults_that_our_tables_name() -> None:
     assert {key: sft[key] for key in named} == named, f"a default of SFTConfig changed (tested: TRL {TESTED})"
 
 
-def test_a_cache_can_be_repeated_and_selected_with_gradient() -> None:
-    import torch
+def test_the_fused_head_takes_shifted_labels() -> None:
+    source = inspect.getsource(add_fused_lm_head)
+    for need in ("shift_labels", "fused_lm_head", "getattr(self, backbone_attr)(*args, **kwargs)"):
+        assert need in source, f"add_fused_lm_head no longer has `{need}` (tested: TRL {TESTED})"
 
-    keys = torch.ones(2, 1, 3, 4, requires_grad=True)
-    cache = DynamicCache()
-    cache.update(keys, keys, 0)
-    cache.batch_select_indices(torch.tensor([0, 0, 1]))
-    cache.layers[0].keys.sum().backward()
-    assert keys.grad is not None and keys.grad[0].max() == 2, (
-        "hook Cache.batch_select_indices cuts the gradient"
+
+@pytest.mark.parametrize("attention", [Qwen2_5_VLAttention, Qwen3VLTextAttention])
+def test_keywords_reach_the_attention_interface(attention: type) -> None:
+    source = inspect.getsource(attention.forward)
+    assert "ALL_ATTENTION_FUNCTIONS.get_interface(" in source and "**kwargs" in source, (
+        f"{attention.__name__} no longer hands `layout` on to the attention interface"
+    )
+
+
+@pytest.mark.parametrize("model", [Qwen2_5_VLModel, Qwen3VLModel])
+def test_features_of_images_can_be_handed_in(model: type) -> None:
+    assert "mm_encoder_outputs" in inspect.signature(model.forward).parameters, (
+        f"{model.__name__}.forward no longer takes `mm_encoder_outputs`"
     )

@@ -270,11 +270,14 @@ class VisionSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
         rows = inputs["rows"].tolist()
         device = self.accelerator.device
         tokens = torch.tensor([sum(len(self.store.reply(row)) for row in rows)], device=device)
+        whole = torch.tensor([sum(self.store.length(row) for row in rows)], device=device)
         # Wrappers of several processes average gradients: the mean over all tokens is the sum over the mean.
         every = self.accelerator.gather(tokens).float().mean()
         parts = self.passes.cut(rows)
         most = int(self.accelerator.gather(torch.tensor([len(parts)], device=device)).max())
         idle = [min(rows, key=self.store.length)]
+        self._total_train_tokens += int(self.accelerator.gather(whole).sum())
+        self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         weighted = [(idle, 0.0)] * (most - len(parts)) + [(part, 1.0) for part in parts]
         done = torch.zeros((), device=device)
         for number, (part, weight) in enumerate(weighted):
