@@ -24,7 +24,7 @@ from vision_r1.rollout.layers import Layer, layer_of, linear_of, norm_of
 _PARTS = ("input_layernorm", "self_attn", "post_attention_layernorm", "mlp")
 # Rotary types whose frequencies depend on the length so far.
 _MOVING = ("dynamic", "longrope")
-SMALL_STEP = 2**28  # multiplications and additions of a step that one thread makes alone
+SMALL_STEP = 2**23  # multiplications and additions of a step that one thread makes alone
 
 
 def supports(model: Any) -> bool:
