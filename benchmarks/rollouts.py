@@ -215,7 +215,7 @@ def _step_of(rows: int, prompt: int = 180, written: int = 256) -> Callable[[], t
     return lambda: decoder.step(tokens, [block])
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def tail(rounds: int = 200) -> dict[str, float]:
     """Seconds of one decoding step, the median of many, by rows alive; drawing is not in it."""
     found = {}
@@ -225,7 +225,7 @@ def tail(rounds: int = 200) -> dict[str, float]:
     return found
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def compiled(rows: int = 64, rounds: int = 50) -> dict[str, float]:
     """Seconds to compile the step once, and of the step plain and compiled, the median of many."""
     step = _step_of(rows)

@@ -15,7 +15,9 @@ from families import EOS, IMAGE, TEXT, VISION, group_of, model_of, plain_inputs,
 from scipy.stats import chi2
 
 from vision_r1.core.errors import CollapseError, InputError
+from vision_r1.rollout.block import flash, plain
 from vision_r1.rollout.complete import Usage, complete_groups
+from vision_r1.rollout.decoder import Decoder, threads_for
 from vision_r1.rollout.group import Completion, Group
 from vision_r1.rollout.memory import Budget
 from vision_r1.rollout.row import Drawing
@@ -179,6 +181,63 @@ def test_draws_follow_the_models_distribution() -> None:
                  (seen[~often].sum().item(), expected[~often].sum().item())]  # fmt: skip
         statistic = sum((a - b) ** 2 / b for a, b in cells if b > 0)
         assert statistic < chi2.ppf(0.999, len(cells) - 1)
+
+
+def test_the_fixed_shapes_of_a_captured_step_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CUDA graphs need (masks instead of cut shapes, rows that leave late), run plainly on the CPU."""
+    groups = [replace(group, caps=[7, 80, 20]) for group in prompts("qwen3_vl", 3, 80)]
+    draw = drawing(eos=(EOS, 1, 2, 3))
+    whole = complete_groups(model_of("qwen3_vl"), groups, draw)
+    usual, fixed = Usage(), Usage()
+    complete_groups(model_of("qwen3_vl"), groups, draw, usage=usual)
+    monkeypatch.setattr("vision_r1.rollout.complete.captures", lambda device: True)
+    found = complete_groups(model_of("qwen3_vl"), groups, draw, usage=fixed)
+    parts = complete_groups(model_of("qwen3_vl"), groups, draw, Budget(rows=6))
+    assert [[one.ids for one in c] for c in parts] == [[one.ids for one in c] for c in whole]
+    assert [[one.ids for one in c] for c in found] == [[one.ids for one in c] for c in whole]
+    for mine, theirs in zip(chain(*found), chain(*whole), strict=True):
+        assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+    assert fixed.row_steps > usual.row_steps, "rows that have ended stay for some steps"
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_kernel_for_the_cpu_is_the_formula(masked: bool) -> None:
+    query, keys, values = (torch.randn(3, 2, n, 8) for n in (5, 11, 11))
+    mask = torch.zeros(3, 1, 1, 11)
+    mask[1, ..., 6:] = float("-inf")
+    for mine, theirs in zip(
+        flash(query, keys, values, mask if masked else None, 0.3),
+        plain(query, keys, values, mask if masked else None, 0.3),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_half_precision_is_within_its_noise() -> None:
+    families.model_of.cache_clear()
+    try:
+        groups, draw = prompts("qwen2_5_vl", 3, 12), drawing()
+        model = model_of("qwen2_5_vl").bfloat16()
+        for group, completions in zip(groups, complete_groups(model, groups, draw), strict=True):
+            for one in completions:
+                expected = torch.log_softmax(warped("qwen2_5_vl", group, one.ids, draw), -1)
+                expected = expected.gather(1, torch.tensor(one.ids)[:, None])[:, 0]
+                assert (torch.tensor(one.logprobs) - expected).abs().mean() < 0.15
+    finally:
+        families.model_of.cache_clear()
+
+
+def test_a_small_step_runs_on_one_thread_and_gives_the_others_back() -> None:
+    decoder, before = Decoder(model_of("qwen2"), 8), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with threads_for(decoder, 1):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with threads_for(decoder, 10**6):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 class Adapter(torch.nn.Module):

@@ -89,6 +89,11 @@ class Block:
         self._own.resize(self.rows, self._front + min(self._room, max(self.caps)))
         if self._prompts is not None:
             self._prompts.resize(len(self.lengths), max(self.lengths))
+        self._renew()
+
+    def _renew(self) -> None:
+        """Addresses or rows have changed."""
+        self._views = [self._own.views(layer, self.rows) for layer in range(len(self._own.layers))]
         self.version += 1
 
     @property
@@ -181,7 +186,7 @@ class Block:
         self._start = self._indices(self.starts)[self._indices(self.prompt_of)]
         self._every_row = self._indices(range(self.rows))
         self._position, self._last = self._indices(self.written), self._indices(self.caps) - 1
-        self.version += 1
+        self._renew()
 
     def _find_slots(self) -> None:
         seen = [0] * len(self.lengths)
@@ -207,7 +212,7 @@ class Block:
         seen = max(self.written) + 1
         if seen > self._room:
             self._own.resize(self._own.count, self._front + min(2 * self._room, max(self.caps)))
-            self.version += 1
+            self._renew()
         self._level = not self.static and min(self.written) == seen - 1
         self._seen = self._room if self.static else seen
 
@@ -228,6 +233,7 @@ class Block:
                 own = torch.zeros(self.rows, self._seen, device=self._device)
             own = torch.cat([front, own], dim=1)
         self._own_mask = self._by_key_head(own)
+        self._place = self._position + self._front
         return self._start + self._position
 
     def _by_key_head(self, mask: torch.Tensor | None) -> torch.Tensor | None:
@@ -259,7 +265,7 @@ class Block:
         """
         rows, _, width = query.shape
         self._write(layer, key, value)
-        keys, values = self._own.views(layer, rows, self._front + self._seen)
+        keys, values = (view[:, : self._front + self._seen] for view in self._views[layer])
         scores = _products(self._own_mask, query.reshape(len(keys), -1, width), keys, scale)
         if self._prompts is None:
             return torch.bmm(torch.softmax(scores, dim=-1).to(query.dtype), values).view(rows, -1)
@@ -291,11 +297,12 @@ class Block:
         return self._by_row(found.float()), self._by_row(lse)
 
     def _write(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
-        for store, new in zip(self._own.layers[layer], (key, value), strict=True):
+        for store, view, new in zip(self._own.layers[layer], self._views[layer], (key, value), strict=True):
             if self._level:
-                store[: self.rows, :, self._front + self._seen - 1] = new
+                place = view.select(1, self._front + self._seen - 1)
+                place.copy_(new.reshape(place.shape))
             else:
-                store[self._every_row, :, self._position + self._front] = new
+                store[self._every_row, :, self._place] = new
 
     def _by_row(self, x: torch.Tensor) -> torch.Tensor:
         """(prompts, K, members * repeats, ...) as (rows, K, repeats * ...)."""
@@ -347,9 +354,10 @@ def _products(
     mask: torch.Tensor | None, query: torch.Tensor, keys: torch.Tensor, scale: float
 ) -> torch.Tensor:
     """Scores of (n, queries, d) and (n, tokens, d), plus the mask (n, 1, tokens); float32."""
+    keys = keys.transpose(1, 2)
     if mask is None:
-        return torch.bmm(query * scale, keys.transpose(1, 2)).float()
-    return torch.baddbmm(mask.to(query.dtype), query, keys.transpose(1, 2), alpha=scale).float()
+        return torch.baddbmm(query.new_empty(1, 1, 1), query, keys, beta=0, alpha=scale).float()
+    return torch.baddbmm(mask.to(query.dtype), query, keys, alpha=scale).float()
 
 
 def block_tokens(lengths: Sequence[int], caps: Sequence[int]) -> int:

@@ -19,9 +19,14 @@ Step = Callable[[torch.Tensor, Sequence[Block]], torch.Tensor]
 PLAIN_STEPS = 4  # before an arrangement is captured
 
 
+def captures(device: torch.device) -> bool:
+    """Whether steps on the device are captured, so that shapes must hold still."""
+    return device.type == "cuda"
+
+
 def stepper(decoder: Decoder) -> Step:
     """How the decoder's step is run on its device."""
-    return _Captured(decoder) if decoder.like.device.type == "cuda" else decoder.step
+    return _Captured(decoder) if captures(decoder.like.device) else decoder.step
 
 
 class _Captured:

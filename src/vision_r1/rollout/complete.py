@@ -18,8 +18,8 @@ import torch
 
 from vision_r1.models.parts import prompt_positions
 from vision_r1.rollout.block import Block, block_tokens
-from vision_r1.rollout.capture import stepper
-from vision_r1.rollout.decoder import Decoder, supports
+from vision_r1.rollout.capture import captures, stepper
+from vision_r1.rollout.decoder import Decoder, supports, threads_for
 from vision_r1.rollout.fallback import complete_by_generate
 from vision_r1.rollout.group import Completion, ContextError, Group, check_groups
 from vision_r1.rollout.memory import Budget, token_bytes, token_limit
@@ -108,7 +108,7 @@ class _Run:
             model, max(start + max(g.caps) for start, g in zip(starts, groups, strict=True))
         )
         like, shape = self.decoder.like, self.decoder.shape
-        self.static = like.device.type == "cuda"
+        self.static = captures(like.device)
         self.step = stepper(self.decoder)
         self.bytes = token_bytes(shape, like.dtype)
         self.limit = token_limit(budget, shape, like) * shape[0] // (shape[0] + 1)
@@ -231,7 +231,8 @@ class _Run:
         for block in self.blocks:
             block.begin()
         self._measure()
-        logits = self.step(self.next, self.blocks)
+        with threads_for(self.decoder, len(self.rows)):
+            logits = self.step(self.next, self.blocks)
         for block in self.blocks:
             block.end()
         self.usage.steps += 1

@@ -10,21 +10,21 @@ model's weights, so adapters, and training between two calls, are seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 from vision_r1.models.packing import can_pack
 from vision_r1.models.parts import base_model, language_model
 from vision_r1.rollout.block import Block
+from vision_r1.rollout.layers import Layer, layer_of, linear_of, norm_of
 
-Apply = Callable[[torch.Tensor], torch.Tensor]
 _PARTS = ("input_layernorm", "self_attn", "post_attention_layernorm", "mlp")
 # Rotary types whose frequencies depend on the length so far.
 _MOVING = ("dynamic", "longrope")
-_NARROW = 1024  # hidden size up to which query, key and value are one product on the CPU
+SMALL_STEP = 2**23  # multiplications and additions of a step that one thread makes alone
 
 
 def supports(model: Any) -> bool:
@@ -54,15 +54,17 @@ class Decoder:
         base, text = base_model(model), language_model(model)
         config = base.config.get_text_config()
         self._embed = base.get_input_embeddings()
-        self._head = _linear(base.get_output_embeddings())
-        self._norm = _norm(text.norm)
-        self._layers = [_Layer(layer) for layer in text.layers]
+        self._head = linear_of(base.get_output_embeddings())
+        self._norm = norm_of(text.norm)
+        self._layers = [layer_of(layer) for layer in text.layers]
         like = self._embed.weight
         self.like = like
         self.heads = int(config.num_attention_heads)
         self.key_heads = int(config.num_key_value_heads)
         self.width = int(text.layers[0].self_attn.head_dim)
         self.shape = (len(self._layers), self.key_heads, self.width)
+        # Multiplications and additions of a step, for each row, without attention.
+        self.work = sum(weight.numel() for weight in text.layers.parameters()) + like.numel()
         every = torch.arange(positions, device=like.device).expand(_axes(text), 1, -1)
         every = every[0] if every.shape[0] == 1 else every
         cos, sin = text.rotary_emb(like[:1, None], every)
@@ -96,81 +98,38 @@ class Decoder:
     def _through(
         self,
         index: int,
-        layer: _Layer,
+        layer: Layer,
         x: torch.Tensor,
         cos: torch.Tensor,
         sin: torch.Tensor,
         spans: Sequence[tuple[Block, int, int]],
     ) -> torch.Tensor:
         rows, heads, turned = len(x), self.heads, self.heads + self.key_heads
-        every = layer.query_key_value(layer.norm_in(x)).view(rows, turned + self.key_heads, -1)
+        every = layer.before(x).view(rows, turned + self.key_heads, -1)
         both, value = every[:, :turned], every[:, turned:]
         if layer.norm_query is not None and layer.norm_key is not None:
             both = torch.cat([layer.norm_query(both[:, :heads]), layer.norm_key(both[:, heads:])], dim=1)
         both = (both * cos).addcmul_(both.roll(self.width // 2, -1), sin)
+        query, key = both[:, :heads], both[:, heads:]
         parts = [
-            block.attend(
-                index, both[first:last, :heads], both[first:last, heads:], value[first:last], layer.scale
-            )
+            block.attend(index, query[first:last], key[first:last], value[first:last], layer.scale)
             for block, first, last in spans
         ]
-        x = layer.out(parts[0] if len(parts) == 1 else torch.cat(parts)).add_(x)
-        normed = layer.norm_out(x)
-        return layer.down(functional.silu(layer.gate(normed)).mul_(layer.up(normed))).add_(x)
+        return layer.after(x, parts[0] if len(parts) == 1 else torch.cat(parts))
 
 
-class _Layer:
-    """What a layer applies."""
-
-    def __init__(self, layer: Any) -> None:
-        attention, mlp = layer.self_attn, layer.mlp
-        self.norm_in, self.norm_out = _norm(layer.input_layernorm), _norm(layer.post_attention_layernorm)
-        self.query_key_value = _together([attention.q_proj, attention.k_proj, attention.v_proj])
-        self.out = _linear(attention.o_proj)
-        self.norm_query = _norm(attention.q_norm) if hasattr(attention, "q_norm") else None
-        self.norm_key = _norm(attention.k_norm) if hasattr(attention, "k_norm") else None
-        self.gate, self.up, self.down = _linear(mlp.gate_proj), _linear(mlp.up_proj), _linear(mlp.down_proj)
-        self.scale = float(attention.scaling)
-
-
-def _is_plain(module: Any) -> bool:
-    return type(module) is torch.nn.Linear and not module._forward_hooks and not module._forward_pre_hooks
-
-
-def _linear(module: Any) -> Apply:
-    """A plain linear layer without the module's call around it; anything else (an adapter) as it is."""
-    if not _is_plain(module):
-        return module  # type: ignore[no-any-return]
-    weight, bias = module.weight, module.bias
-    return lambda x: functional.linear(x, weight, bias)
-
-
-def _together(modules: Sequence[Any]) -> Apply:
-    """Linear layers of the same input, their outputs after each other."""
-    first = modules[0].weight if all(map(_is_plain, modules)) else None
-    if first is None or first.device.type != "cpu" or first.shape[1] > _NARROW:
-        apart = [_linear(module) for module in modules]
-        return lambda x: torch.cat([apply(x) for apply in apart], dim=-1)
-    # So narrow, one product is quicker than three, and the copy lives for a call.
-    weight = torch.cat([module.weight for module in modules])
-    bias = None if modules[0].bias is None else torch.cat([module.bias for module in modules])
-    return lambda x: functional.linear(x, weight, bias)
-
-
-def _norm(module: Any) -> Apply:
-    weight, eps, size = module.weight, module.variance_epsilon, module.weight.shape[0]
-    if weight.device.type != "cpu":
-        return lambda x: functional.rms_norm(x, (size,), weight, eps)
-    # On the CPU PyTorch's is six small operations with conversions between; here the mean is a product.
-    mean, bias = torch.full((size, 1), 1 / size), torch.full((1, 1), eps)
-
-    def norm(x: torch.Tensor) -> torch.Tensor:
-        flat = x.reshape(-1, size).float()
-        scaled = flat * torch.addmm(bias, flat * flat, mean).rsqrt_()
-        found: torch.Tensor = (scaled.to(x.dtype) * weight).view(x.shape)
-        return found
-
-    return norm
+@contextmanager
+def threads_for(decoder: Decoder, rows: int) -> Iterator[None]:
+    """One thread for a small step on the CPU: starting and joining others takes longer than they save."""
+    before = torch.get_num_threads()
+    if before == 1 or decoder.like.device.type != "cpu" or rows * decoder.work > SMALL_STEP:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _axes(text: Any) -> int:

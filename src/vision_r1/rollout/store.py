@@ -32,9 +32,9 @@ class Store:
         """Tokens that it has memory for, of each sequence."""
         return self.layers[0][0].shape[2]
 
-    def views(self, layer: int, count: int, used: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of the first sequences and tokens, (count * key heads, used, width); no copies."""
-        keys, values = (store[:count].view(-1, *store.shape[2:])[:, :used] for store in self.layers[layer])
+    def views(self, layer: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of the first sequences, (count * key heads, size, width); no copies."""
+        keys, values = (store[:count].view(-1, *store.shape[2:]) for store in self.layers[layer])
         return keys, values
 
     def move(self, order: Sequence[int], used: int) -> None:
