@@ -64,7 +64,7 @@ def _generate(
     )
     chooser = LogitsProcessorList([_Chooser(drawer, rows, ends)])
     inputs = _inputs(model, [groups[row.group] for row in rows])
-    base_model(model).generate(**inputs, generation_config=config, logits_processor=chooser)
+    model.generate(**inputs, generation_config=config, logits_processor=chooser)
     found: dict[int, list[Completion]] = {index: [] for index in part}
     for row in rows:
         found[row.group].append(row.completion())
