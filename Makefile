@@ -29,7 +29,7 @@ check: $(STAMP) ## Lint, format and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(STAMP) ## Measure speed against TRL, with goals (under 25 minutes on 2 cores; see docs/benchmarks.md)
+bench: $(STAMP) ## Measure speed against TRL, with goals (half an hour on 2 cores; see docs/benchmarks.md)
 	@$(BIN)/python benchmarks/speed.py $(ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
