@@ -52,7 +52,8 @@ def test_every_hostile_answer_has_a_verdict_in_time(benchmark, monkeypatch, tmp_
     assert benchmark.grade(benchmark.symbolic_case(rng)).verdict.status in STATUSES  # starts the workers
     for graded in map_in_order(benchmark.grade, cases):
         assert graded.verdict.status in STATUSES - {"right"}, graded
-        assert graded.seconds < 2.0, graded
+        # That nothing hangs. Two seconds are measured by the benchmark: a busy machine misses them now and then.
+        assert graded.seconds < 8.0, graded
     assert list(tmp_path.iterdir()) == []
 
 
