@@ -136,8 +136,9 @@ def try_moment(running, moment, out):
     since, process = len(server.bodies), start(config, out)
     wait_for(process, lambda: len(server.bodies) - since >= moment)
     left, done = kill(process, server)
-    last = plain([server.bodies[place] for place in server.answers[max(0, done - IN_FLIGHT) : done]])
-    repeated = check_continued(running, out, since, left | last, f"killed at request {moment}")
+    # An answer that the client has not put on file yet may be older than many others: a slow step of one.
+    answered = plain([server.bodies[place] for place in server.answers[:done]])
+    repeated = check_continued(running, out, since, left | answered, f"killed at request {moment}")
     assert repeated.total() <= IN_FLIGHT
 
 
