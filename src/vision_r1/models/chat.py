@@ -40,7 +40,7 @@ def user_content(question: str, images: int, where: str = "") -> list[dict[str, 
         InputError: marks and images differ in number, or the question holds a control token,
             which would be read as an image or as a turn.
     """
-    _refuse_control(question, "the question", where)
+    refuse_control(question, "the question", where)
     marks = question.count(IMAGE_MARK)
     if marks not in (0, images):
         raise InputError(
@@ -57,7 +57,12 @@ def user_content(question: str, images: int, where: str = "") -> list[dict[str, 
     return parts
 
 
-def _refuse_control(text: str, what: str, where: str) -> None:
+def refuse_control(text: str, what: str, where: str = "") -> None:
+    """Refuse a text with a control token, which a model could read as an image or as the end of a turn.
+
+    Raises:
+        InputError: naming the token.
+    """
     for mark in SPECIAL_MARKS:
         if mark in text:
             raise InputError(f"{what} contains the control token {mark}", where=where, fix="remove it")
@@ -81,7 +86,7 @@ def prompt_messages(
     for asked, answered in history:
         marks = asked.count(IMAGE_MARK)
         messages.append({"role": "user", "content": user_content(asked, marks, where)})
-        _refuse_control(answered, "an earlier answer", where)
+        refuse_control(answered, "an earlier answer", where)
         messages.append({"role": "assistant", "content": [{"type": "text", "text": answered}]})
         images -= marks
     if images < 0:

@@ -29,7 +29,7 @@ from vision_r1.core.errors import CollapseError, InputError
 from vision_r1.core.files import read_json, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
-from vision_r1.models.chat import SPECIAL_MARKS
+from vision_r1.models.chat import refuse_control
 from vision_r1.models.load import LoadedModel, load_model
 from vision_r1.models.packing import can_pack, enable_packing
 from vision_r1.models.parts import prompt_positions
@@ -69,12 +69,7 @@ class ChatStore:
         """
         if index not in self._replies:
             text = self.rows[index].assistant
-            for mark in SPECIAL_MARKS:
-                if mark in text:
-                    where = f"row {self.rows[index].id}"
-                    raise InputError(
-                        f"the answer contains the control token {mark}", where=where, fix="remove it"
-                    )
+            refuse_control(text, "the answer", f"row {self.rows[index].id}")
             ids = self.processor.tokenizer(text + TURN_END, add_special_tokens=False)["input_ids"]
             self._replies[index] = tuple(ids)
         return self._replies[index]
