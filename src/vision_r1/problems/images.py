@@ -43,6 +43,17 @@ def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) 
     """Decode the first frame of an image file as RGB, upright, transparency over white.
 
     Raises:
+        InputError: see `decode_with_format`.
+    """
+    return decode_with_format(data, where, max_pixels)[0]
+
+
+def decode_with_format(
+    data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> tuple[Image.Image, str]:
+    """`decode_image` and `plain_format` in one reading.
+
+    Raises:
         InputError: not an image, damaged, of zero size, or of more than `max_pixels` pixels; size is
             judged from the header, before anything is decoded.
     """
@@ -60,7 +71,8 @@ def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) 
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image.size, where, max_pixels)
                 image.load()
-                return _to_rgb(ImageOps.exif_transpose(image))
+                upright = image if _is_upright(image) else ImageOps.exif_transpose(image)
+                return _to_rgb(upright), _plain_format(image)
     except InputError:
         raise
     except Image.DecompressionBombError:
@@ -92,12 +104,22 @@ def plain_format(data: bytes) -> str:
     """
     try:
         with Image.open(io.BytesIO(data), formats=tuple(_COMMON)) as image:
-            plain = image.mode in ("RGB", "L") and "transparency" not in image.info
-            plain = plain and getattr(image, "n_frames", 1) == 1
-            plain = plain and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
-            return _COMMON[image.format or ""] if plain else ""
+            return _plain_format(image)
     except Exception:  # noqa: BLE001  (damaged files make Pillow raise nearly anything; load() then says what)
         return ""
+
+
+def _plain_format(image: Image.Image) -> str:
+    try:
+        plain = image.mode in ("RGB", "L") and "transparency" not in image.info
+        plain = plain and getattr(image, "n_frames", 1) == 1 and _is_upright(image)
+    except Exception:  # noqa: BLE001  (what follows the first frame may be damaged, and is not shown)
+        return ""
+    return _COMMON.get(image.format or "", "") if plain else ""
+
+
+def _is_upright(image: Image.Image) -> bool:
+    return bool(image.getexif().get(_EXIF_ORIENTATION, 1) == 1)
 
 
 def _check_size(size: tuple[int, int], where: str, max_pixels: int) -> None:
@@ -127,7 +149,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-class _StoredImage(ABC):
+class StoredImage(ABC):
     """Bytes from somewhere, named by their SHA-256. Equal when the bytes are.
 
     Attributes:
@@ -162,19 +184,28 @@ class _StoredImage(ABC):
 
     def load(self) -> Image.Image:
         """The decoded RGB image. Raises InputError (see `decode_image`)."""
+        return self.load_with_file()[0]
+
+    def load_with_file(self) -> tuple[Image.Image, bytes, str]:
+        """The decoded image, the file that it was decoded from, and that one's `plain_format`.
+
+        Raises:
+            InputError: see `decode_image`.
+        """
         data = self.read()
         if not self._key:
             self._key = hashlib.sha256(data).hexdigest()
-        return decode_image(data, self.where, self.max_pixels)
+        image, suffix = decode_with_format(data, self.where, self.max_pixels)
+        return image, data, suffix
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _StoredImage) and self.key == other.key
+        return isinstance(other, StoredImage) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.key)
 
 
-class FileImage(_StoredImage):
+class FileImage(StoredImage):
     """An image file that must lie below `root`."""
 
     def __init__(self, root: Path, relative: str, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
@@ -248,7 +279,7 @@ class FileImage(_StoredImage):
             return f"file\0{path}\0{status.st_size}\0{status.st_mtime_ns}"
 
 
-class BytesImage(_StoredImage):
+class BytesImage(StoredImage):
     """An image that came inside a table."""
 
     def __init__(self, data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
@@ -322,7 +353,7 @@ def check_images(media: Iterable[Media], progress: ImageCallback | None = None) 
     faults: list[InputError] = []
     for done, (image, verdict) in enumerate(zip(images, image_faults(images), strict=True), start=1):
         if verdict is not None:
-            place = image.where if isinstance(image, _StoredImage) else verdict.where
+            place = image.where if isinstance(image, StoredImage) else verdict.where
             faults.append(InputError(verdict.what, where=place, fix=verdict.fix))
         if progress is not None:
             progress(done, len(images))

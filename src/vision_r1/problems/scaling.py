@@ -8,7 +8,7 @@ import math
 from PIL import Image
 
 from vision_r1.problems.config import PIXEL_CEILING
-from vision_r1.problems.images import BytesImage, FileImage, decode_image, plain_format
+from vision_r1.problems.images import BytesImage, FileImage, decode_with_format
 
 _JPEG_QUALITY = 95
 
@@ -51,10 +51,10 @@ def within_limit(image: FileImage | BytesImage) -> BytesImage:
         InputError: over that, or not to be decoded.
     """
     data = image.read()
-    picture = decode_image(data, image.where, PIXEL_CEILING)
+    picture, suffix = decode_with_format(data, image.where, PIXEL_CEILING)
     size = picture.size
     small = scaled_down(picture, image.max_pixels)
-    scaled = BytesImage(encoded(small, plain_format(data))[1], image.where, image.max_pixels)
+    scaled = BytesImage(encoded(small, suffix)[1], image.where, image.max_pixels)
     # Encoders differ between versions, the key must not: it names what was scaled and the limit.
     scaled.known_as(f"{image.key}-{image.max_pixels}px")
     scaled.size, scaled.original_size = small.size, size

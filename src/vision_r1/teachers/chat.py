@@ -13,7 +13,7 @@ from typing import Any, Literal
 from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import SPECIAL_MARKS, user_content
-from vision_r1.problems.images import plain_format
+from vision_r1.problems.images import StoredImage
 from vision_r1.problems.problem import Media
 from vision_r1.problems.scaling import encoded, scaled_down
 
@@ -178,10 +178,10 @@ def encode_picture(media: Media, max_pixels: int | None = None) -> Picture:
         InputError: the image cannot be read.
     """
     name = picture_name(media, max_pixels)
-    read = getattr(media, "read", None)
-    data: bytes = b"" if read is None else read()
-    suffix = plain_format(data) if data else ""
-    image = media.load()  # refuses damaged and oversized images before they are paid for
+    # Refuses damaged and oversized images before they are paid for.
+    image, data, suffix = (
+        media.load_with_file() if isinstance(media, StoredImage) else (media.load(), b"", "")
+    )
     small = scaled_down(image, max_pixels)
     if suffix and small is image:
         return Picture(name, suffix, data, image.size)
