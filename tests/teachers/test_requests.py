@@ -152,12 +152,12 @@ def test_a_broken_image_is_refused(data):
 def test_images_stand_where_their_marks_stand():
     pictures = [encode_picture(picture(shade)) for shade in (1, 2)]
     request = ChatRequest("m", "Is <image> like <image>?", media=(picture(1), picture(2)))
-    content = messages(request, pictures)[-1]["content"]
+    content = messages(request, [each.url for each in pictures])[-1]["content"]
     assert [part["type"] for part in content] == ["text", "image_url", "text", "image_url", "text"]
     for part, shade in zip((content[1], content[3]), (1, 2), strict=True):
         head, _, data = part["image_url"]["url"].partition(",")
         assert head == "data:image/png;base64" and base64.b64decode(data) == picture(shade).read()
-    leading = messages(dataclasses.replace(request, user="Alike?"), pictures)[-1]["content"]
+    leading = messages(dataclasses.replace(request, user="Alike?"), ["a", "b"])[-1]["content"]
     assert [part["type"] for part in leading] == ["image_url", "image_url", "text"]
     assert json.loads(begun_body(request, pictures) + b"}")["messages"][-1]["content"] == content
 

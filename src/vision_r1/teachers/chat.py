@@ -6,13 +6,14 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
-from vision_r1.models.chat import SPECIAL_MARKS, user_content
+from vision_r1.models.chat import refuse_control, user_content
 from vision_r1.problems.images import StoredImage
 from vision_r1.problems.problem import Media
 from vision_r1.problems.scaling import encoded, scaled_down
@@ -219,24 +220,27 @@ def request_text(request: ChatRequest) -> str:
     return _CANONICAL.encode(content)
 
 
-def messages(request: ChatRequest, pictures: list[Picture]) -> list[dict[str, Any]]:
+def messages(request: ChatRequest, urls: Sequence[str]) -> list[dict[str, Any]]:
     """The conversation in the endpoint's terms.
 
     A request without images is plain text, in which `<image>` marks nothing.
+
+    Args:
+        request: what is asked.
+        urls: of its images, see `Picture.url`.
 
     Raises:
         InputError: marks and images differ in number, or a text holds a control token, which a
             served model could read as the end of a turn.
     """
     system = [] if request.system is None else [{"role": "system", "content": request.system}]
-    for mark in SPECIAL_MARKS:
-        if any(mark in text for text in (request.system or "", request.user)):
-            raise InputError(f"the prompt contains the control token {mark}", fix="remove it")
-    if not pictures:
+    refuse_control(request.system or "", "the prompt")
+    refuse_control(request.user, "the prompt")
+    if not urls:
         return [*system, {"role": "user", "content": request.user}]
-    urls = iter(pictures)
+    rest = iter(urls)
     parts = [
-        {"type": "image_url", "image_url": {"url": next(urls).url}} if part["type"] == "image" else part
-        for part in user_content(request.user, len(pictures))
+        {"type": "image_url", "image_url": {"url": next(rest)}} if part["type"] == "image" else part
+        for part in user_content(request.user, len(urls))
     ]
     return [*system, {"role": "user", "content": parts}]

@@ -1,6 +1,8 @@
-"""Requests made ready to be sent: images read, checked, encoded and stored, beside the event loop.
+"""Requests made ready to be sent: images read, checked, encoded and stored, without holding up the others.
 
-What is small is done in bundles: to hand over and to commit a single small image costs more than the image.
+A small image that is at hand is done in the event loop, a slice of time at a time: to hand it to a thread and
+back costs more than the image. Whatever may take long (a file to read, a large image to decode) is done in
+threads. Both store their images in bundles: to commit a single small one costs more than the image.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from vision_r1.core.errors import InputError
+from vision_r1.problems.images import BytesImage
+from vision_r1.problems.problem import Media
 from vision_r1.teachers.chat import ChatRequest, Failure, Picture, encode_picture
 from vision_r1.teachers.ledger import prompt_bound
 from vision_r1.teachers.request_log import RequestLog
@@ -19,6 +23,8 @@ from vision_r1.teachers.wire import begun_body
 
 _THREADS = 2
 _BUNDLE_SECONDS = 0.002  # of work before what is ready is handed over
+# Decoded and encoded in half a millisecond.
+_SMALL_BYTES, _SMALL_PIXELS = 32 * 2**10, 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Ready:
 
 Outcome = Ready | Failure | Exception
 _Turn = tuple[ChatRequest, "asyncio.Future[Ready | Failure]"]
+_Turns = deque[_Turn]
 
 
 class Preparer:
@@ -47,8 +54,8 @@ class Preparer:
 
     def __init__(self, log: RequestLog) -> None:
         self.log = log
-        self._waiting: deque[_Turn] = deque()
-        self._working = 0
+        self._small, self._large = _Turns(), _Turns()
+        self._working, self._due = 0, False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="encode-image")
 
     async def ready(self, request: ChatRequest) -> Ready | Failure:
@@ -61,37 +68,68 @@ class Preparer:
             return _made_ready(request, [])
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Ready | Failure] = loop.create_future()
-        self._waiting.append((request, turn))
-        if self._working < _THREADS:
-            self._begin(loop)
+        if all(_is_small(media) for media in request.media):
+            self._small.append((request, turn))
+            self._schedule(loop)
+        else:
+            self._hand_to_thread((request, turn), loop)
         return await turn
 
     def close(self) -> None:
         """Finish the bundles under way."""
-        self._waiting.clear()
+        self._small.clear()
+        self._large.clear()
         self._threads.shutdown()
+
+    # ---- in the event loop
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._due:
+            self._due = True
+            loop.call_soon(self._slice, loop)
+
+    def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Work for a slice of time, then let others have their turn."""
+        self._due = False
+        _hand_over(self._bundle(self._small))
+        if self._small:
+            self._schedule(loop)
+
+    # ---- in threads
+
+    def _hand_to_thread(self, turn: _Turn, loop: asyncio.AbstractEventLoop) -> None:
+        self._large.append(turn)
+        if self._working < _THREADS:
+            self._begin(loop)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._working += 1
-        loop.run_in_executor(self._threads, self._bundle, loop).add_done_callback(lambda _: self._end(loop))
+        loop.run_in_executor(self._threads, self._work, loop).add_done_callback(lambda _: self._end(loop))
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
         self._working -= 1
-        if self._waiting:
+        if self._large:
             self._begin(loop)
 
-    def _bundle(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Work until some time has passed, or nothing waits; runs in a thread."""
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_soon_threadsafe(_hand_over, self._bundle(self._large))
+
+    # ---- in either
+
+    def _bundle(self, waiting: _Turns) -> list[tuple[asyncio.Future[Ready | Failure], Outcome]]:
+        """What becomes of those that wait, as many as some time allows; their images are stored."""
         end = time.monotonic() + _BUNDLE_SECONDS
         done: list[tuple[asyncio.Future[Ready | Failure], Outcome]] = []
         new: list[Picture] = []
         while time.monotonic() < end:
             try:
-                request, turn = self._waiting.popleft()
+                request, turn = waiting.popleft()
             except IndexError:
                 break
             try:
-                done.append((turn, _made_ready(request, self._pictures(request, new))))
+                pictures = [encode_picture(media, request.max_image_pixels) for media in request.media]
+                new.extend(pictures)
+                done.append((turn, _made_ready(request, pictures)))
             except InputError as error:
                 done.append((turn, Failure("request", error.line())))
             except Exception as error:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
@@ -101,15 +139,11 @@ class Preparer:
                 self.log.keep(new)
         except Exception as error:  # noqa: BLE001  (likewise)
             done = [(turn, error) for turn, _ in done]
-        loop.call_soon_threadsafe(_hand_over, done)
+        return done
 
-    def _pictures(self, request: ChatRequest, new: list[Picture]) -> list[Picture]:
-        pictures = []
-        for media in request.media:
-            picture = encode_picture(media, request.max_image_pixels)
-            pictures.append(picture)
-            new.append(picture)
-        return pictures
+
+def _is_small(media: Media) -> bool:
+    return type(media) is BytesImage and len(media.read()) <= _SMALL_BYTES
 
 
 def _made_ready(request: ChatRequest, pictures: list[Picture]) -> Ready | Failure:
