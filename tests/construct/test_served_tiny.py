@@ -61,7 +61,7 @@ def tiny_construction(mllm_url, model, reasoner_url):
 def reading():
     """A made-up MLLM that reads every scene rightly; its captions say what kind of picture it is, no values."""
     problems = make_problems(TinyWorldData(split="train", n=40, seed=11))
-    scenes = {encode_picture(p.media[0]).url: facts_of(p.meta["scene"]) for p in problems}
+    scenes = {encode_picture(p.media[0]).url.decode(): facts_of(p.meta["scene"]) for p in problems}
 
     def eyes(body, before):
         prompt = prompt_of(body)

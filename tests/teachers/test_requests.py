@@ -24,7 +24,7 @@ from vision_r1.teachers.chat import (
     request_text,
     scaled_down,
 )
-from vision_r1.teachers.wire import begun_body
+from vision_r1.teachers.wire import begun_body, finished_body
 
 
 def picture(shade: int = 0, suffix: str = "PNG", mode: str = "RGB", **save) -> BytesImage:
@@ -152,7 +152,7 @@ def test_a_broken_image_is_refused(data):
 def test_images_stand_where_their_marks_stand():
     pictures = [encode_picture(picture(shade)) for shade in (1, 2)]
     request = ChatRequest("m", "Is <image> like <image>?", media=(picture(1), picture(2)))
-    content = messages(request, [each.url for each in pictures])[-1]["content"]
+    content = messages(request, [each.url.decode() for each in pictures])[-1]["content"]
     assert [part["type"] for part in content] == ["text", "image_url", "text", "image_url", "text"]
     for part, shade in zip((content[1], content[3]), (1, 2), strict=True):
         head, _, data = part["image_url"]["url"].partition(",")
@@ -160,6 +160,16 @@ def test_images_stand_where_their_marks_stand():
     leading = messages(dataclasses.replace(request, user="Alike?"), ["a", "b"])[-1]["content"]
     assert [part["type"] for part in leading] == ["image_url", "image_url", "text"]
     assert json.loads(begun_body(request, pictures) + b"}")["messages"][-1]["content"] == content
+
+
+@given(st.lists(st.text(max_size=30) | st.sampled_from(['{"url": ""}', '"', "\\"]), max_size=4), st.text())
+def test_a_body_says_what_the_messages_say_whatever_the_texts(texts, system):
+    pictures = [encode_picture(picture(shade)) for shade in range(max(0, len(texts) - 1))]
+    user = "<image>".join(text.replace("<image>", "") for text in texts)
+    request = ChatRequest("m", user, system=system, stop=('{"url": ""}',))
+    body = json.loads(finished_body(begun_body(request, pictures), 9, "max_tokens", stream=True))
+    assert body["messages"] == messages(request, [each.url.decode() for each in pictures])
+    assert (body["stop"], body["stream"], body["max_tokens"]) == (['{"url": ""}'], True, 9)
 
 
 def test_tokens_are_estimated_from_both_texts():

@@ -49,9 +49,15 @@ def decode_image(data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS) 
 
 
 def decode_with_format(
-    data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS
+    data: bytes, where: str, max_pixels: int = DEFAULT_MAX_PIXELS, *, grey: bool = False
 ) -> tuple[Image.Image, str]:
     """`decode_image` and `plain_format` in one reading.
+
+    Args:
+        data: the image file.
+        where: of whom it is.
+        max_pixels: at most.
+        grey: leave an image of a plain format as it is stored, RGB or grey; saves a copy.
 
     Raises:
         InputError: not an image, damaged, of zero size, or of more than `max_pixels` pixels; size is
@@ -71,8 +77,11 @@ def decode_with_format(
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image.size, where, max_pixels)
                 image.load()
-                upright = image if _is_upright(image) else ImageOps.exif_transpose(image)
-                return _to_rgb(upright), _plain_format(image)
+                suffix = _plain_format(image)
+                if grey and suffix:
+                    return image, suffix
+                upright = image if suffix or _is_upright(image) else ImageOps.exif_transpose(image)
+                return _to_rgb(upright), suffix
     except InputError:
         raise
     except Image.DecompressionBombError:
@@ -184,19 +193,27 @@ class StoredImage(ABC):
 
     def load(self) -> Image.Image:
         """The decoded RGB image. Raises InputError (see `decode_image`)."""
-        return self.load_with_file()[0]
+        return decode_image(self._read_and_named(), self.where, self.max_pixels)
 
-    def load_with_file(self) -> tuple[Image.Image, bytes, str]:
-        """The decoded image, the file that it was decoded from, and that one's `plain_format`.
+    def load_with_file(self, most: int | None = None) -> tuple[Image.Image, bytes, str]:
+        """The decoded image (grey where its file is plain), that file, and its `plain_format`.
+
+        Args:
+            most: of pixels; `max_pixels` if None.
 
         Raises:
             InputError: see `decode_image`.
         """
+        data = self._read_and_named()
+        limit = self.max_pixels if most is None else min(most, self.max_pixels)
+        image, suffix = decode_with_format(data, self.where, limit, grey=True)
+        return image, data, suffix
+
+    def _read_and_named(self) -> bytes:
         data = self.read()
         if not self._key:
             self._key = hashlib.sha256(data).hexdigest()
-        image, suffix = decode_with_format(data, self.where, self.max_pixels)
-        return image, data, suffix
+        return data
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StoredImage) and self.key == other.key
@@ -287,7 +304,12 @@ class BytesImage(StoredImage):
         self._data = data
 
     def __repr__(self) -> str:
-        return f"BytesImage({len(self._data)} bytes)"
+        return f"BytesImage({self.file_bytes} bytes)"
+
+    @property
+    def file_bytes(self) -> int:
+        """How large the encoded image is."""
+        return len(self._data)
 
     def read(self) -> bytes:
         """The bytes as they came."""
@@ -333,6 +355,11 @@ class SpilledImage(BytesImage):
 
     def __repr__(self) -> str:
         return f"SpilledImage({self._size} bytes)"
+
+    @property
+    def file_bytes(self) -> int:
+        """How large the encoded image is."""
+        return self._size
 
     def read(self) -> bytes:
         """The bytes as they came; threads may read at the same time."""

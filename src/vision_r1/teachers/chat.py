@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import refuse_control, user_content
 from vision_r1.problems.images import StoredImage
 from vision_r1.problems.problem import Media
-from vision_r1.problems.scaling import encoded, scaled_down
+from vision_r1.problems.scaling import encoded, scaled_down, scaled_size
 
 BROKEN_OFF = ("abort", "error")  # finish reasons, as vLLM, SGLang and OpenRouter say it
 _CANONICAL = json.JSONEncoder(sort_keys=True)
@@ -153,9 +152,9 @@ class Picture:
     size: tuple[int, int]
 
     @cached_property
-    def url(self) -> str:
-        """The image as a data URL."""
-        return f"data:image/{self.suffix};base64,{base64.b64encode(self.data).decode()}"
+    def url(self) -> bytes:
+        """The image as a data URL, in ASCII."""
+        return b"data:image/%b;base64,%b" % (self.suffix.encode(), base64.b64encode(self.data))
 
 
 def picture_name(media: Media, max_pixels: int | None = None) -> str:
@@ -167,13 +166,14 @@ def picture_name(media: Media, max_pixels: int | None = None) -> str:
     return name if _FILE_NAME.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()
 
 
-def encode_picture(media: Media, max_pixels: int | None = None) -> Picture:
+def encode_picture(media: Media, max_pixels: int | None = None, most: int | None = None) -> Picture:
     """An image ready to be sent: its own bytes where they show what `media.load()` gives, else a PNG.
 
     Args:
         media: the image.
         max_pixels: a larger one is scaled down to at most so many, keeping its shape (Lanczos), and
             stays a JPEG if it is one.
+        most: a stored image of more pixels than that is refused before it is decoded.
 
     Raises:
         InputError: the image cannot be read.
@@ -181,11 +181,11 @@ def encode_picture(media: Media, max_pixels: int | None = None) -> Picture:
     name = picture_name(media, max_pixels)
     # Refuses damaged and oversized images before they are paid for.
     image, data, suffix = (
-        media.load_with_file() if isinstance(media, StoredImage) else (media.load(), b"", "")
+        media.load_with_file(most) if isinstance(media, StoredImage) else (media.load(), b"", "")
     )
-    small = scaled_down(image, max_pixels)
-    if suffix and small is image:
+    if suffix and scaled_size(image.size, max_pixels) == image.size:
         return Picture(name, suffix, data, image.size)
+    small = scaled_down(image.convert("RGB"), max_pixels)
     suffix, data = encoded(small, suffix)
     return Picture(name, suffix, data, small.size)
 

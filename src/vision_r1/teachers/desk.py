@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vision_r1.core.errors import InputError, VisionR1Error
 from vision_r1.teachers.budget import Purse
@@ -74,10 +74,10 @@ class _Bill:
 
 @dataclass(eq=False)
 class _Fetch:
-    """A request that is being answered, and how many wait for it."""
+    """A request that is being answered, and who is told when it has ended."""
 
     task: asyncio.Task[ChatReply | Failure]
-    waiting: int = 0
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
     under_way: bool = False
     abandoned: bool = False
 
@@ -158,20 +158,17 @@ class Desk:
 
     async def _awaited(self, fetch: _Fetch) -> ChatReply | Failure | None:
         """What a fetch comes to; None where it was dropped just when all others had left it."""
-        fetch.waiting += 1
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        fetch.waiting.append(ended)  # not the task itself, which goes on where this caller is cancelled
         try:
-            return await asyncio.shield(fetch.task)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if fetch.task.cancelled() and self.stopped is not None:
-                raise self.stopped from None
-            if fetch.task.cancelled() and task is not None and not task.cancelling():
-                return None
-            raise
+            await ended
         finally:
-            fetch.waiting -= 1
-            if fetch.waiting == 0 and not fetch.task.done():
+            fetch.waiting.remove(ended)
+            if not fetch.waiting and not fetch.task.done():
                 fetch.abandon()
+        if fetch.task.cancelled() and self.stopped is not None:
+            raise self.stopped
+        return None if fetch.task.cancelled() else fetch.task.result()
 
     def _begin(self, asked: _Asked) -> _Fetch:
         fetch: _Fetch
@@ -183,6 +180,9 @@ class Desk:
             del self._fetches[asked.key]
             if not task.cancelled():
                 task.exception()  # seen, whether or not anybody still waits
+            for waiting in fetch.waiting:
+                if not waiting.done():
+                    waiting.set_result(None)
 
         fetch = _Fetch(asyncio.get_running_loop().create_task(work()))
         fetch.task.add_done_callback(ended)
@@ -247,11 +247,14 @@ class Desk:
             await self.purse.set_aside(most)
             bill = _Bill(most)
             try:
-                async with asked.pool.slot(avoid) as member:
+                member = await asked.pool.take_slot(avoid)
+                try:
                     fetch.under_way = True
                     return member, await self._send(asked, member, ready.begun, bill)
+                finally:
+                    fetch.under_way = False
+                    asked.pool.give_back(member)
             finally:
-                fetch.under_way = False
                 self.purse.settle(most, bill.spent)
 
     async def _send(self, asked: _Asked, member: Member, begun: bytes, bill: _Bill) -> ChatReply | Fault:

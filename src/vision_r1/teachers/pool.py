@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -106,22 +105,28 @@ class Pool:
         self._waiting: deque[tuple[asyncio.Future[Member], Member | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    @asynccontextmanager
-    async def slot(self, avoid: Member | None = None) -> AsyncIterator[Member]:
-        """Hold a slot where the load is lowest; not of `avoid`, where another endpoint is well."""
+    async def take_slot(self, avoid: Member | None = None) -> Member:
+        """A slot where the load is lowest, until `give_back`; not of `avoid`, where another endpoint is well.
+
+        Raises:
+            InputError: no request can succeed, see `stop`.
+        """
         turn: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
         self._waiting.append((turn, avoid))
         self._hand_out()
         try:
-            member = await turn
+            return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._give_back(turn.result())
+                self.give_back(turn.result())
             raise
-        try:
-            yield member
-        finally:
-            self._give_back(member)
+
+    def give_back(self, member: Member) -> None:
+        """A slot of this endpoint is free again."""
+        member.pace.in_flight -= 1
+        if member.health == "probed" and member.pace.in_flight == 0:
+            member.health = "out"  # the probe was dropped before it ended
+        self._hand_out()
 
     def settle(self, member: Member, started: float, outcome: ChatReply | Fault) -> None:
         """Learn from the end of an attempt that started at `started`."""
@@ -191,12 +196,6 @@ class Pool:
             self._timer.cancel()
         for member in self.members:
             await member.endpoint.close()
-
-    def _give_back(self, member: Member) -> None:
-        member.pace.in_flight -= 1
-        if member.health == "probed" and member.pace.in_flight == 0:
-            member.health = "out"  # the probe was dropped before it ended
-        self._hand_out()
 
     def _hand_out(self) -> None:
         """Give slots to those who wait, in order; come back when a pause ends."""

@@ -1,8 +1,8 @@
 """Requests made ready to be sent: images read, checked, encoded and stored, without holding up the others.
 
 A small image that is at hand is done in the event loop, a slice of time at a time: to hand it to a thread and
-back costs more than the image. Whatever may take long (a file to read, a large image to decode) is done in
-threads. Both store their images in bundles: to commit a single small one costs more than the image.
+back costs more than the image. What may take long is done in threads: a file that lies anywhere to read, a
+large image to decode. So is storing, in bundles: to commit a single small image costs more than the image.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from vision_r1.core.errors import InputError
+from vision_r1.problems.faults import RowError
 from vision_r1.problems.images import BytesImage
 from vision_r1.problems.problem import Media
 from vision_r1.teachers.chat import ChatRequest, Failure, Picture, encode_picture
@@ -40,9 +41,61 @@ class Ready:
     prompt_tokens: int
 
 
-Outcome = Ready | Failure | Exception
 _Turn = tuple[ChatRequest, "asyncio.Future[Ready | Failure]"]
 _Turns = deque[_Turn]
+
+
+class _Bundle:
+    """Requests made ready together.
+
+    Attributes:
+        done: what each came to.
+        new: images to store before anyone hears of it.
+        large: those that take too long, see `fill`.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[tuple[asyncio.Future[Ready | Failure], Ready | Failure | Exception]] = []
+        self.new: list[Picture] = []
+        self.large: list[_Turn] = []
+
+    def fill(self, waiting: _Turns, most: int | None = None) -> None:
+        """Work on those that wait, as many as some time allows; not on images of more than `most` pixels."""
+        end = time.monotonic() + _BUNDLE_SECONDS
+        while time.monotonic() < end:
+            try:
+                request, turn = waiting.popleft()
+            except IndexError:
+                break
+            try:
+                pictures = [encode_picture(each, request.max_image_pixels, most) for each in request.media]
+                self.new.extend(pictures)
+                self.done.append((turn, _made_ready(request, pictures)))
+            except InputError as error:
+                if most is not None and isinstance(error, RowError) and error.reason == "image_too_large":
+                    self.large.append((request, turn))
+                else:
+                    self.done.append((turn, Failure("request", error.line())))
+            except Exception as error:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
+                self.done.append((turn, error))
+
+    def store(self, log: RequestLog) -> None:
+        """Put the images on file."""
+        try:
+            if self.new:
+                log.keep(self.new)
+        except Exception as error:  # noqa: BLE001  (likewise)
+            self.done = [(turn, error) for turn, _ in self.done]
+
+    def hand_over(self) -> None:
+        """Tell all who wait; in the event loop."""
+        for turn, outcome in self.done:
+            if turn.done():
+                continue
+            if isinstance(outcome, Exception):
+                turn.set_exception(outcome)
+            else:
+                turn.set_result(outcome)
 
 
 class Preparer:
@@ -56,7 +109,9 @@ class Preparer:
         self.log = log
         self._small, self._large = _Turns(), _Turns()
         self._working, self._due = 0, False
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="encode-image")
+        self._bundle = _Bundle()  # of small ones, to be stored next
+        self._storing = False
+        self._threads = ThreadPoolExecutor(_THREADS + 1, thread_name_prefix="encode-image")
 
     async def ready(self, request: ChatRequest) -> Ready | Failure:
         """The request ready to be sent, or why it cannot be asked.
@@ -91,9 +146,26 @@ class Preparer:
     def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
         """Work for a slice of time, then let others have their turn."""
         self._due = False
-        _hand_over(self._bundle(self._small))
+        self._bundle.fill(self._small, _SMALL_PIXELS)
+        while self._bundle.large:
+            self._hand_to_thread(self._bundle.large.pop(), loop)
+        if self._bundle.done and not self._storing:
+            self._store(loop)
         if self._small:
             self._schedule(loop)
+
+    def _store(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Store what has come, in a thread; what comes meanwhile is the next bundle."""
+        bundle, self._bundle = self._bundle, _Bundle()
+        self._storing = True
+
+        def stored(_: asyncio.Future[None]) -> None:
+            self._storing = False
+            bundle.hand_over()
+            if self._bundle.done:
+                self._store(loop)
+
+        loop.run_in_executor(self._threads, bundle.store, self.log).add_done_callback(stored)
 
     # ---- in threads
 
@@ -112,38 +184,15 @@ class Preparer:
             self._begin(loop)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.call_soon_threadsafe(_hand_over, self._bundle(self._large))
-
-    # ---- in either
-
-    def _bundle(self, waiting: _Turns) -> list[tuple[asyncio.Future[Ready | Failure], Outcome]]:
-        """What becomes of those that wait, as many as some time allows; their images are stored."""
-        end = time.monotonic() + _BUNDLE_SECONDS
-        done: list[tuple[asyncio.Future[Ready | Failure], Outcome]] = []
-        new: list[Picture] = []
-        while time.monotonic() < end:
-            try:
-                request, turn = waiting.popleft()
-            except IndexError:
-                break
-            try:
-                pictures = [encode_picture(media, request.max_image_pixels) for media in request.media]
-                new.extend(pictures)
-                done.append((turn, _made_ready(request, pictures)))
-            except InputError as error:
-                done.append((turn, Failure("request", error.line())))
-            except Exception as error:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
-                done.append((turn, error))
-        try:
-            if new:
-                self.log.keep(new)
-        except Exception as error:  # noqa: BLE001  (likewise)
-            done = [(turn, error) for turn, _ in done]
-        return done
+        bundle = _Bundle()
+        bundle.fill(self._large)
+        bundle.store(self.log)
+        loop.call_soon_threadsafe(bundle.hand_over)
 
 
 def _is_small(media: Media) -> bool:
-    return type(media) is BytesImage and len(media.read()) <= _SMALL_BYTES
+    """Whether its file is small, and in memory or on this machine's own disk."""
+    return isinstance(media, BytesImage) and media.file_bytes <= _SMALL_BYTES
 
 
 def _made_ready(request: ChatRequest, pictures: list[Picture]) -> Ready | Failure:
@@ -153,13 +202,3 @@ def _made_ready(request: ChatRequest, pictures: list[Picture]) -> Ready | Failur
         return Failure("request", error.line())
     text = f"{request.system or ''}{request.user}".encode(errors="replace")
     return Ready(begun, prompt_bound(len(text), [picture.size for picture in pictures]))
-
-
-def _hand_over(done: list[tuple[asyncio.Future[Ready | Failure], Outcome]]) -> None:
-    for turn, outcome in done:
-        if turn.done():
-            continue
-        if isinstance(outcome, Exception):
-            turn.set_exception(outcome)
-        else:
-            turn.set_result(outcome)

@@ -9,7 +9,9 @@ request)`. The first Ctrl-C sends nothing new and finishes what is under way; th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+import gc
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -26,6 +28,7 @@ from vision_r1.teachers.request_log import RequestLog
 from vision_r1.teachers.transport import Traffic
 
 T = TypeVar("T")
+_OBJECTS = 20_000  # more than there were before cycles are looked for
 
 
 def _nobody(in_flight: int) -> None:
@@ -120,6 +123,10 @@ class Teachers:
             InputError: no request could succeed, or the log cannot be written, or `work` raised it. What
                 was under way is on file, as far as that can be.
         """
+        with _few_collections():
+            return self._run(work, on_interrupt)
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, T]], on_interrupt: Callable[[int], None]) -> T:
         job = self._thread.submit(self._guarded(work))
         try:
             return job.result()
@@ -234,6 +241,20 @@ class Teachers:
         await self._desk.close()
         for pool in self._pools.values():
             await pool.close()
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Look for cycles of garbage more rarely: requests make many objects and hardly a cycle.
+
+    A tenth of the time of a run with hundreds under way would go into it.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], _OBJECTS) if before[0] else 0, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _interrupted() -> Interrupted:

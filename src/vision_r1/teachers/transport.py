@@ -16,7 +16,7 @@ from vision_r1.teachers.chat import ChatReply
 from vision_r1.teachers.config import EndpointConfig
 from vision_r1.teachers.proxies import proxy_of
 from vision_r1.teachers.stream import ReplyStream
-from vision_r1.teachers.wire import Fault, read_answer, read_stream
+from vision_r1.teachers.wire import Clean, Fault, read_answer, read_stream
 
 _MOST_BYTES = 64 * 2**20  # of an answer
 # A key of so many characters is known by its first ones; a shorter one ("none", "EMPTY") may be a word.
@@ -71,6 +71,8 @@ class Endpoint:
         self.config = config
         self.traffic = Traffic()
         self._key = _key_of(config)
+        # What a model wrote, without the key; one that is a word like "none" is left where it stands.
+        self._clean_reply: Clean = self.clean if len(self._key) >= _SECRET else str
         self._proxy = proxy_of(config.url)
         self._url = URL(f"{config.url}/chat/completions")
         self._session: aiohttp.ClientSession | None = None
@@ -95,10 +97,6 @@ class Endpoint:
     def clean(self, text: str) -> str:
         """A message without the key, whoever repeated it."""
         return text.replace(self._key, "***") if self._key else text
-
-    def _clean_reply(self, text: str) -> str:
-        """What a model wrote, without the key; one that is a word like "none" is left where it stands."""
-        return self.clean(text) if len(self._key) >= _SECRET else text
 
     async def _post(self, body: bytes) -> ChatReply | Fault:
         limit = self.config.idle_seconds if self.config.stream else self.config.timeout_seconds

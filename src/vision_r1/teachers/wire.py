@@ -33,7 +33,7 @@ FaultKind = Literal[
     "retry", "unreachable", "throttled", "row", "key", "forbidden", "model", "images", "address", "quota"
 ]
 Clean = Callable[[str], str]
-_IMAGE_PLACE = '{"url": ""}'
+_IMAGE_PLACE = b'{"url": ""}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,13 @@ def begun_body(request: ChatRequest, pictures: list[Picture]) -> bytes:
     if request.seed is not None:
         body["seed"] = request.seed
     # The images are most of it and need no escaping. No text looks like their places: its quotes are escaped.
-    pieces = json.dumps(body)[:-1].split(_IMAGE_PLACE)
-    urls = [f'{{"url": "{picture.url}"}}' for picture in pictures]
-    return "".join(each for pair in zip(pieces, [*urls, ""], strict=True) for each in pair).encode()
+    first, *rest = json.dumps(body)[:-1].encode().split(_IMAGE_PLACE)
+    parts = (
+        each
+        for picture, piece in zip(pictures, rest, strict=True)
+        for each in (b'{"url": "', picture.url, b'"}', piece)
+    )
+    return b"".join([first, *parts])
 
 
 def finished_body(begun: bytes, max_tokens: int, cap_field: str, stream: bool) -> bytes:
@@ -150,7 +154,7 @@ def read_stream(
 
 def _read_reply(data: bytes, clean: Clean, clean_reply: Clean) -> ChatReply | Fault:
     raw = _parse(data)
-    body = _cleaned(raw, clean_reply)
+    body = raw if clean_reply is str else _cleaned(raw, clean_reply)
     found = _reply_of(body) if isinstance(body, dict) else None
     if found is not None and (found.text or found.finish_reason):
         return _whole(found)

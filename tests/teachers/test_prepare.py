@@ -1,0 +1,133 @@
+"""Requests are made ready without holding up the event loop, and their images are on file before they are."""
+
+import asyncio
+import io
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vision_r1.core.errors import InputError
+from vision_r1.problems.images import BytesImage, FileImage, Spill
+from vision_r1.teachers import prepare
+from vision_r1.teachers.chat import ChatRequest, Failure, encode_picture, picture_name
+from vision_r1.teachers.prepare import Preparer, Ready
+from vision_r1.teachers.request_log import RequestLog
+
+
+def png(shade, size=(12, 8)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (shade % 256, shade // 256, 7)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def ask(*media, user="q"):
+    return ChatRequest("m", user, media=media)
+
+
+@pytest.fixture
+def log(tmp_path):
+    with RequestLog(tmp_path / "log.sqlite") as log:
+        yield log
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Which thread decoded each image, by its key."""
+    found = {}
+
+    def watched(media, *limits):
+        picture = encode_picture(media, *limits)
+        found[media.key] = threading.current_thread().name
+        return picture
+
+    monkeypatch.setattr(prepare, "encode_picture", watched)
+    return found
+
+
+def made(log, requests):
+    """Outcomes of all, asked for together; exceptions among them."""
+
+    async def main():
+        preparer = Preparer(log)
+        try:
+            return await asyncio.wait_for(
+                asyncio.gather(*map(preparer.ready, requests), return_exceptions=True), 30
+            )
+        finally:
+            preparer.close()
+
+    return asyncio.run(main())
+
+
+def test_small_images_at_hand_are_done_in_the_loop_and_others_in_threads(log, decoded, tmp_path):
+    (tmp_path / "a.png").write_bytes(png(1))
+    small = [BytesImage(png(2), "row 2"), Spill(tmp_path).keep(BytesImage(png(3), "row 3"))]
+    noise = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    # A file of a few hundred bytes may hold any number of pixels.
+    bomb = BytesImage(png(5, (2000, 500)), "row 5")
+    assert bomb.file_bytes < 8000 < prepare._SMALL_BYTES < len(buffer.getvalue())
+    others = [FileImage(tmp_path, "a.png", "row 1"), BytesImage(buffer.getvalue(), "row 4"), bomb]
+    outcomes = made(log, [ask(each) for each in (*small, *others)])
+    assert all(isinstance(outcome, Ready) for outcome in outcomes)
+    assert {decoded[each.key] for each in small} == {"MainThread"}
+    assert all(decoded[each.key].startswith("encode-image") for each in others)
+    assert all(log.picture(picture_name(each)).data == each.read() for each in (*small, *others))
+
+
+def test_a_small_file_over_the_limit_of_its_row_is_refused(log):
+    (found,) = made(log, [ask(BytesImage(png(1, (300, 300)), "row 7", max_pixels=80_000))])
+    assert isinstance(found, Failure) and "more than max_pixels 80,000" in found.reason
+
+
+def test_one_bad_image_fails_its_own_request_alone(log):
+    good, bad = BytesImage(png(1), "row 1"), BytesImage(b"no image", "row 2")
+    outcomes = made(log, [ask(good), ask(bad), ask(good, bad), ask(good, user="<image> <image>"), ask(good)])
+    assert [type(outcome) for outcome in outcomes] == [Ready, Failure, Failure, Failure, Ready]
+
+
+def test_others_have_their_turn_between_the_slices(log, monkeypatch, decoded):
+    monkeypatch.setattr(prepare, "_BUNDLE_SECONDS", 0.0005)
+    turns = []
+
+    async def main():
+        preparer = Preparer(log)
+        waiting = [
+            asyncio.create_task(preparer.ready(ask(BytesImage(png(i), f"row {i}")))) for i in range(200)
+        ]
+        while not all(task.done() for task in waiting):
+            turns.append(len(decoded))
+            await asyncio.sleep(0)
+        preparer.close()
+
+    asyncio.run(main())
+    assert len(set(turns)) > 3  # images were decoded between them, not all in one long slice
+
+
+@pytest.mark.parametrize("place", ["memory", "file"])
+def test_all_are_told_where_images_cannot_be_stored(log, monkeypatch, tmp_path, place):
+    def full(pictures):
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr(log, "keep", full)
+    (tmp_path / "a.png").write_bytes(png(1))
+    image = BytesImage(png(1), "row 1") if place == "memory" else FileImage(tmp_path, "a.png", "row 1")
+    outcomes = made(log, [ask(image, user=str(i)) for i in range(5)])
+    assert [str(outcome) for outcome in outcomes] == ["the disk is full"] * 5
+
+
+def test_who_gave_up_holds_up_nobody(log):
+    async def main():
+        preparer = Preparer(log)
+        tasks = [asyncio.create_task(preparer.ready(ask(BytesImage(png(i), "row")))) for i in range(6)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        tasks[3].cancel()
+        found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
+        preparer.close()
+        return [isinstance(each, Ready) for each in found]
+
+    assert asyncio.run(main()) == [False, True, True, False, True, True]
