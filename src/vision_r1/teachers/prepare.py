@@ -1,13 +1,14 @@
 """Requests made ready to be sent: images read, checked, encoded and stored, without holding up the others.
 
-A small image that is at hand is done in the event loop, a slice of time at a time: to hand it to a thread and
-back costs more than the image. What may take long is done in threads: a file that lies anywhere to read, a
-large image to decode. So is storing, in bundles: to commit a single small image costs more than the image.
+A small image is done in the event loop, a slice of time at a time: to hand it to a thread and back costs more
+than the image. What may take long is done in threads: a large image to decode, or a file of a size not seen
+before, or of a slow disk, to read. So is storing, in bundles: to commit one small image costs more than it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from vision_r1.core.errors import InputError
 from vision_r1.problems.faults import RowError
-from vision_r1.problems.images import BytesImage
+from vision_r1.problems.images import BytesImage, FileImage
 from vision_r1.problems.problem import Media
 from vision_r1.teachers.chat import ChatRequest, Failure, Picture, encode_picture
 from vision_r1.teachers.ledger import prompt_bound
@@ -24,8 +25,10 @@ from vision_r1.teachers.wire import begun_body
 
 _THREADS = 2
 _BUNDLE_SECONDS = 0.002  # of work before what is ready is handed over
-# Decoded and encoded in half a millisecond.
+# Read, decoded and encoded in half a millisecond.
 _SMALL_BYTES, _SMALL_PIXELS = 32 * 2**10, 2**16
+_SLOW_SECONDS = 0.01  # slices that take so long, by a moving average, wait for a disk
+_MOVES = 0.1  # of a slice's time into the average: a hiccup of the machine is no slow disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class Preparer:
         self._working, self._due = 0, False
         self._bundle = _Bundle()  # of small ones, to be stored next
         self._storing = False
+        self._slice_seconds = 0.0
         self._threads = ThreadPoolExecutor(_THREADS + 1, thread_name_prefix="encode-image")
 
     async def ready(self, request: ChatRequest) -> Ready | Failure:
@@ -123,7 +127,7 @@ class Preparer:
             return _made_ready(request, [])
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Ready | Failure] = loop.create_future()
-        if all(_is_small(media) for media in request.media):
+        if all(self._is_small(media) for media in request.media):
             self._small.append((request, turn))
             self._schedule(loop)
         else:
@@ -138,6 +142,12 @@ class Preparer:
 
     # ---- in the event loop
 
+    def _is_small(self, media: Media) -> bool:
+        if isinstance(media, FileImage):
+            quick = media.size is not None and self._slice_seconds <= _SLOW_SECONDS
+            return quick and math.prod(media.size or ()) <= _SMALL_PIXELS
+        return isinstance(media, BytesImage) and media.file_bytes <= _SMALL_BYTES
+
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._due:
             self._due = True
@@ -146,7 +156,9 @@ class Preparer:
     def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
         """Work for a slice of time, then let others have their turn."""
         self._due = False
+        began = time.monotonic()
         self._bundle.fill(self._small, _SMALL_PIXELS)
+        self._slice_seconds += _MOVES * (time.monotonic() - began - self._slice_seconds)
         while self._bundle.large:
             self._hand_to_thread(self._bundle.large.pop(), loop)
         if self._bundle.done and not self._storing:
@@ -188,11 +200,6 @@ class Preparer:
         bundle.fill(self._large)
         bundle.store(self.log)
         loop.call_soon_threadsafe(bundle.hand_over)
-
-
-def _is_small(media: Media) -> bool:
-    """Whether its file is small, and in memory or on this machine's own disk."""
-    return isinstance(media, BytesImage) and media.file_bytes <= _SMALL_BYTES
 
 
 def _made_ready(request: ChatRequest, pictures: list[Picture]) -> Ready | Failure:
