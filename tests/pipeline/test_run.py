@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import RunStateError, VisionR1Error
+from vision_r1.models.packing import Sharing
 from vision_r1.pipeline import evaluation
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.run import run_recipe
@@ -24,6 +25,7 @@ from vision_r1.problems.config import ChatData
 from vision_r1.problems.contamination import overlap_block, overlap_line, read_record
 from vision_r1.problems.load import load_problems
 from vision_r1.recipes import build
+from vision_r1.train.resume import read_rows
 
 SMALL = [
     "data.cold_start.n=150", "data.rl.n=40", "data.test.n=27", "data.validation.n=18", "data.generalisation={}",
@@ -246,6 +248,18 @@ def test_the_same_seed_gives_the_same_and_another_seed_another(finished, random_
     assert comparable(tmp_path / "again") == comparable(finished)
     run_recipe(small(random_model_dir, "seed=1"), tmp_path / "other")
     assert not equal(weights(tmp_path / "other"), weights(finished))
+
+
+@pytest.mark.slow
+def test_with_sharing_off_the_run_takes_the_same_steps(finished, random_model_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(Sharing, "on", True)  # put back afterwards
+    run_recipe(small(random_model_dir, "share_prompts=false"), tmp_path / "off")
+    assert not Sharing.on
+    for unit in ("sft", "ptst_1", "ptst_2"):
+        steps = [read_rows(run / "stages" / unit / "log.jsonl") for run in (finished, tmp_path / "off")]
+        for mine, theirs in zip(*steps, strict=True):
+            assert mine["loss"] == pytest.approx(theirs["loss"], abs=1e-3)
+            assert mine.get("mean_tokens") == theirs.get("mean_tokens")
 
 
 @pytest.mark.slow

@@ -292,7 +292,8 @@ def test_an_unknown_family_says_once_that_it_is_slow(caplog: pytest.LogCaptureFi
     for _ in range(2):
         complete_groups(model_of("llama"), prompts("llama", 1, 2), drawing())
     assert [r.message for r in caplog.records if "llama" in r.message] == [
-        "rollouts: models of type 'llama' go through transformers' generate, which is slower"
+        "rollouts go through transformers' generate, which is slower: "
+        "llama models are not known to attend over packed rows"
     ]
 
 

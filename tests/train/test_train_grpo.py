@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from vision_r1.core.errors import InputError
 from vision_r1.grading.user import load_reward
 from vision_r1.models.load import encode_prompts, load_model
+from vision_r1.models.packing import Sharing
 from vision_r1.problems.problem import Problem
 from vision_r1.train.config import Quantile
 from vision_r1.train.grpo import VisionGrpoTrainer, completion_text
@@ -117,6 +118,25 @@ def test_the_reward_sees_the_text_and_the_true_stop_reason(
     assert [r.stop_reason for r in trainer.rollouts] == ["eos", "length", "eos"]
     assert trainer.rollouts[1].reward.reason == "length"
     assert trainer.rollouts[0].text == right
+
+
+def test_with_sharing_off_the_step_is_the_same(
+    small: Path, other: Path, rewards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(on: bool) -> tuple[list[str], float, list[torch.Tensor]]:
+        monkeypatch.setattr(Sharing, "on", on)
+        trainer = make_trainer(small, other, f"{rewards}:parity", tmp_path / str(on))
+        assert trainer._packs == on
+        loss = trainer.compute_loss(trainer.model, first_batch(trainer))
+        loss.backward()
+        grads = [weight.grad for weight in trainer.model.parameters() if weight.grad is not None]
+        return [rollout.text for rollout in trainer.rollouts], float(loss.detach()), grads
+
+    texts, loss, grads = step(on=True)
+    plain_texts, plain_loss, plain_grads = step(on=False)
+    assert texts == plain_texts and loss == pytest.approx(plain_loss, abs=1e-5)
+    for mine, theirs in zip(grads, plain_grads, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
 
 
 def test_tags_that_are_special_tokens_are_not_lost(small: Path) -> None:

@@ -50,11 +50,12 @@ class ImageStore:
         Raises:
             InputError: the image cannot be read, or the disk is full.
         """
-        name = self._known.get(media.key) or self._stored(media)
+        key = media.key
+        name = self._known.get(key) or self._stored(media)
         if name is None:
             name = self._add(media)
-            if media.key not in name:
-                self._known[media.key] = name
+            if key not in name:
+                self._known[key] = name
         return name
 
     def path(self, name: str) -> Path:
@@ -93,7 +94,8 @@ class ImageStore:
         """The name of an image file that is kept already with its own bytes; nothing is read."""
         if not hasattr(media, "read"):
             return None
-        names = (f"{media.key[:2]}/{media.key}.{suffix}" for suffix in _SUFFIXES)
+        key = media.key
+        names = (f"{key[:2]}/{key}.{suffix}" for suffix in _SUFFIXES)
         return next((name for name in names if is_image_name(name) and _whole(self.root / name)), None)
 
     def _add(self, media: Media) -> str:
@@ -108,17 +110,21 @@ class ImageStore:
             digest = hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
             suffix, data = picture.suffix, picture.data
         name = f"{digest[:2]}/{digest}.{suffix}"
-        if not _whole(self.root / name):
+        # Under the media's own key it was looked for just now.
+        if digest == media.key or not _whole(self.root / name):
             with reported_writes(self.root):
                 self._write(self.root / name, data)
         return name
 
     def _write(self, path: Path, data: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # One name a thread: what a kill leaves is overwritten by the next run, not heaped up.
         scratch = path.with_name(f".{path.stem}.{threading.get_ident()}.tmp")
         try:
-            scratch.write_bytes(data)
+            try:
+                scratch.write_bytes(data)
+            except FileNotFoundError:  # the first of its folder
+                path.parent.mkdir(parents=True, exist_ok=True)
+                scratch.write_bytes(data)
             os.replace(scratch, path)
         except BaseException:
             with contextlib.suppress(OSError):

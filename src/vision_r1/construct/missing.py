@@ -36,7 +36,8 @@ _MISSING: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
     (stems, re.compile(pattern, _FLAGS))
     for stems, pattern in (
         (
-            ("not ", "n't ", "n’t ", "never "),
+            # "Not" itself is common; what stands before it is not. White space may be more than a space.
+            ("do not ", "does not ", "did not ", "\nnot ", "\tnot ", "  not ", "n't ", "n’t ", "never "),
             rf"\b{_TELLER}\s+(?:{_LACK}|never\s+){_TOLD}s?\b"
             rf"|\b{_IMAGE}\s+(?:{_LACK}|never\s+)(?:provide|specify)s?\b"
             rf"|\b(?:{_IMAGE}|problem|question)\s+(?:{_LACK}|never\s+){_TOLD}s?\s+(?:us\s+|me\s+)?{_ENOUGH}\b",

@@ -39,8 +39,14 @@ def _phrase(text: str, size: int, most: int) -> str | None:
     words = text.split()
     if len(words) < size + most:
         return None
-    phrases = Counter(zip(*(words[start:] for start in range(size)), strict=False))
-    phrase, count = phrases.most_common(1)[0]
+    # A phrase comes as often as its rarest word at most, so few have to be counted.
+    often, phrases, start = Counter(words), Counter[tuple[str, ...]](), 0
+    for end, word in enumerate(words, 1):
+        if often[word] <= most:
+            start = end
+        elif end - start >= size:
+            phrases[tuple(words[end - size : end])] += 1
+    phrase, count = phrases.most_common(1)[0] if phrases else ((), 0)
     return f"{count} times: {' '.join(phrase)[:80]}" if count > most else None
 
 

@@ -20,10 +20,17 @@ _BREAK = re.compile(r"(\s(?<=[.!?]\s)\s*|\n\s*)")
 # Sentences of the reasoners that we know of are done in three passes.
 _MOST_PASSES = 8
 
+_PHRASE_STEMS = tuple({stem for phrase in PHRASES for stem in phrase.stems})
 _RESIDUAL_STEMS = (
     "descri", "caption", "alt text", "alt-text", "transcription", "the user ", "textual", "narrative",
     "narration", "i was", "i wasn", "i have been told", "i've been told", "i’ve been told", "details",
 )  # fmt: skip
+# One of these is in every such phrase; no phrase reaches further round it.
+_ANCHORS = (
+    "descri", "caption", "alt text", "alt-text", "transcription", "textual", "narrati", "told", "details",
+    "user",
+)  # fmt: skip
+_REACH = 90  # characters
 _AFTER_IMAGE = ("based on", "according to", "from", "in", "of", "shows that")
 _IMAGE_TWICE = tuple(f"the image {words} the image" for words in _AFTER_IMAGE)
 _RESIDUAL = re.compile(
@@ -66,18 +73,22 @@ def _rewrite_sentence(sentence: str) -> str:
     lowered = sentence.lower()
     if not any(stem in lowered for stem in STEMS):
         return sentence
-    now = sentence
+    now, there = sentence, _stems_in(lowered)
     for _ in range(_MOST_PASSES):
         before = now
         for stems, pattern, becomes in PHRASES:
-            if any(stem in lowered for stem in stems):
+            if not there.isdisjoint(stems):
                 changed = pattern.sub(becomes, now)
                 if changed != now:
-                    now, lowered = changed, changed.lower()
+                    now, there = changed, _stems_in(changed.lower())
         if now == before:
             return now
     # Built to need one pass after the other: left as it is, and refused for what it says.
     return sentence
+
+
+def _stems_in(lowered: str) -> set[str]:
+    return {stem for stem in _PHRASE_STEMS if stem in lowered}
 
 
 def residual_talk(thought: str) -> str | None:
@@ -88,7 +99,23 @@ def residual_talk(thought: str) -> str | None:
 def leftover_talk(thought: str) -> str | None:
     """What is left of a description or a caption, or came out doubled, if anything."""
     lowered = thought.lower()
-    if any(stem in lowered for stem in _RESIDUAL_STEMS) and (match := _RESIDUAL.search(thought)):
-        return match[0]
+    if any(stem in lowered for stem in _RESIDUAL_STEMS) and (found := _residual(thought, lowered)):
+        return found
     doubled = _DOUBLED.search(lowered)
     return doubled[0] if doubled else next((words for words in _IMAGE_TWICE if words in lowered), None)
+
+
+def _residual(thought: str, lowered: str) -> str | None:
+    """The first phrase of `_RESIDUAL`, looked for round the words that it needs, which are rare."""
+    if len(lowered) != len(thought):  # some letters become two in lower case
+        match = _RESIDUAL.search(thought)
+        return match[0] if match else None
+    found: list[re.Match[str]] = []
+    for anchor in _ANCHORS:
+        place = lowered.find(anchor)
+        while place >= 0:
+            if match := _RESIDUAL.search(thought, max(0, place - _REACH), place + 2 * _REACH):
+                found.append(match)
+                break
+            place = lowered.find(anchor, place + _REACH)
+    return min(found, key=lambda match: match.start())[0] if found else None

@@ -89,11 +89,28 @@ def row_of(lengths: Sequence[int]) -> Layout:
     return Layout(tuple(segments))
 
 
+class Sharing:
+    """Whether this process computes each prompt once, where it can; off only to see what that saves.
+
+    Attributes:
+        on: read whenever a model is made ready; `Recipe.share_prompts` sets it.
+    """
+
+    on = True
+
+
 def can_pack(model: Any) -> bool:
-    """Whether the model's family is known to attend right over a packed row."""
+    """Whether rows are packed: the model's family is known to attend right over them, and `Sharing` is on."""
     text = model.config.get_text_config()
     layers = set(getattr(text, "layer_types", None) or ["full_attention"])
-    return model.config.model_type in FAMILIES and layers == {"full_attention"}
+    return Sharing.on and model.config.model_type in FAMILIES and layers == {"full_attention"}
+
+
+def why_plain(model: Any) -> str:
+    """Why a model's rows are not packed, for a message."""
+    if not Sharing.on:
+        return "share_prompts is off"
+    return f"{model.config.model_type} models are not known to attend over packed rows"
 
 
 def enable_packing(model: Any) -> None:

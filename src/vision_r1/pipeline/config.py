@@ -122,6 +122,8 @@ class Recipe(FrozenConfig):
         stages: name -> stage, run in order.
         final: what the last model is called in the results.
         threads: CPU threads torch may use; null for all. Results repeat exactly only at the same number.
+        share_prompts: compute each prompt and image once for all its completions, and pack rows, where the
+            model's family allows. The results are the same but for rounding; false only to compare.
     """
 
     recipe: str
@@ -132,6 +134,7 @@ class Recipe(FrozenConfig):
     stages: dict[str, Stage] = Field(min_length=1)
     final: str = "vision_r1"
     threads: int | None = Field(None, ge=1)
+    share_prompts: bool = True
 
     @model_validator(mode="after")
     def _plain_names(self) -> Recipe:

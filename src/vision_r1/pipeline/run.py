@@ -74,6 +74,7 @@ def run_recipe(recipe: Recipe, out: Path, progress: Progress | None = None) -> d
         if finished and (results := _readable_results(run)):
             progress.say(f"{out}: finished already, nothing to do")
             return results
+        _set_sharing(recipe)
         state = State(recipe.model, recipe.model)
         for planned in plan(recipe):
             if planned.skip:
@@ -164,6 +165,12 @@ def _set_threads(recipe: Recipe) -> None:
         import torch
 
         torch.set_num_threads(recipe.threads)
+
+
+def _set_sharing(recipe: Recipe) -> None:
+    from vision_r1.models.packing import Sharing
+
+    Sharing.on = recipe.share_prompts
 
 
 def _stage(run: RunDirectory, recipe: Recipe, name: str, state: State, progress: Progress) -> None:

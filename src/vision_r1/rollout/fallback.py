@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from vision_r1.models.packing import can_pack, why_plain
 from vision_r1.models.parts import base_model
 from vision_r1.rollout.group import Completion, Group
 from vision_r1.rollout.memory import Budget
@@ -23,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 @functools.cache
-def _say(family: str) -> None:
-    logger.warning("rollouts: models of type %r go through transformers' generate, which is slower", family)
+def _say(why: str) -> None:
+    logger.warning("rollouts go through transformers' generate, which is slower: %s", why)
 
 
 def complete_by_generate(
@@ -35,7 +36,8 @@ def complete_by_generate(
     on_done: Callable[[int], None],
 ) -> list[list[Completion]]:
     """As `complete.complete_groups`, by `generate`; the budget's tokens are not kept to, its rows are."""
-    _say(base_model(model).config.model_type)
+    base = base_model(model)
+    _say(why_plain(base) if not can_pack(base) else f"{base.config.model_type} with layers not known here")
     drawer = Drawer(drawing, groups)
     results: list[list[Completion]] = []
     part: list[int] = []

@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -30,7 +29,7 @@ from vision_r1.core.seeds import derive_seed
 from vision_r1.grading.hfrrf import Reward
 from vision_r1.grading.user import RewardFunction
 from vision_r1.models.load import LoadedModel, forbidden_tokens
-from vision_r1.models.packing import can_pack, enable_packing
+from vision_r1.models.packing import can_pack, enable_packing, why_plain
 from vision_r1.models.parts import prompt_positions
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.complete import complete_groups
@@ -43,6 +42,7 @@ from vision_r1.train.dynamic import flat_groups, join_rows, reserve, rows_of, ta
 from vision_r1.train.features import VisionFeatures, is_frozen, same_towers
 from vision_r1.train.groups import cut_by_tokens, cut_padded
 from vision_r1.train.logprobs import packed_logps, plain_logps
+from vision_r1.train.passes import Pass, equalised, summed
 from vision_r1.train.saving import Resumable
 
 logger = logging.getLogger(__name__)
@@ -117,10 +117,7 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         if self._packs:
             enable_packing(loaded.model)
         else:
-            logger.warning(
-                "%s models are not known to attend over packed rows: every completion carries its prompt",
-                loaded.model.config.model_type,
-            )
+            logger.warning("%s: every completion carries its prompt", why_plain(loaded.model))
         if self.beta != 0.0:
             # TRL has just loaded `config._name_or_path`, which on resume may be anything: ours is explicit.
             self._set_reference(reference)
@@ -158,6 +155,7 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._sums.clear()
+        self._sums["trained_share"] = 1.0
         batch, group = self._rolled(inputs), self.num_generations
         if len(inputs) % group:  # groups lie across processes: which ones are flat cannot be told here
             return batch
@@ -276,19 +274,13 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         Raises:
             CollapseError: a loss or log-probability is not finite.
         """
-        parts = self._passes(inputs)
-        done = torch.zeros((), device=self.accelerator.device)
-        for number, (rows, weight) in enumerate(parts):
-            last = number == len(parts) - 1
-            with nullcontext() if last else self.accelerator.no_sync(model):
-                part = take_rows(inputs, rows)
-                loss: torch.Tensor = weight * self._loss_of(model, part, num_items_in_batch)
-                if not last:
-                    self.accelerator.backward(loss)
-                    done += loss.detach()
-        return loss + done
 
-    def _passes(self, inputs: dict[str, Any]) -> list[tuple[list[int], float]]:
+        def loss_of(rows: list[int]) -> torch.Tensor:
+            return self._loss_of(model, take_rows(inputs, rows), num_items_in_batch)
+
+        return summed(self.accelerator, model, self._passes(inputs), loss_of)
+
+    def _passes(self, inputs: dict[str, Any]) -> list[Pass]:
         """Rows of each pass, and the factor that makes the sum of TRL's losses the loss of the batch.
 
         TRL divides by the rows (grpo, dr_grpo) or tokens (bnpo) of a pass, or by the tokens of the batch
@@ -301,16 +293,12 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         cuts = self._cut([stored[k] for k in kept], [lengths[k] for k in kept])
         totals = {"bnpo": float(sum(lengths)), "dapo": 1.0}
         whole = totals.get(self.loss_type, float(len(lengths)))
-        passes = []
+        passes: list[Pass] = []
         for cut in cuts:
             rows = [kept[k] for k in cut]
             parts = {"bnpo": float(sum(lengths[k] for k in rows)), "dapo": 1.0}
             passes.append((rows, parts.get(self.loss_type, float(len(rows))) / whole))
-        # Every process makes as many passes as any other, and one at least: weights without a gradient would
-        # be left alone by the optimizer, which moves those of gradient 0 by their momentum.
-        most = int(self.accelerator.gather(torch.tensor([len(passes)], device=self.accelerator.device)).max())
-        idle = [min(everything, key=lambda row: lengths[row])]
-        return [(idle, 0.0)] * (max(most, 1) - len(passes)) + passes
+        return equalised(self.accelerator, passes, min(everything, key=lambda row: lengths[row]))
 
     def _cut(self, rows: list[int], lengths: list[int]) -> list[list[int]]:
         """Completions of so many tokens, of the prompts `rows`, in passes of `tokens_per_pass`."""

@@ -14,7 +14,6 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import refuse_control
 from vision_r1.models.load import LoadedModel, load_model
-from vision_r1.models.packing import can_pack, enable_packing
+from vision_r1.models.packing import can_pack, enable_packing, why_plain
 from vision_r1.models.parts import prompt_positions
 from vision_r1.problems.chat import ChatRow
 from vision_r1.problems.contamination import inherited_record
@@ -41,6 +40,7 @@ from vision_r1.train.data import Ask, PromptStore, check_room, epochs_of, image_
 from vision_r1.train.features import VisionFeatures, is_frozen
 from vision_r1.train.groups import PackedGroups, cut_by_tokens, cut_padded, pack_groups
 from vision_r1.train.logprobs import fused_inputs
+from vision_r1.train.passes import equalised, summed
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
 from vision_r1.train.saving import Resumable, save_model
@@ -185,10 +185,7 @@ class Passes:
         if self.packs:
             enable_packing(model)
         else:
-            logger.warning(
-                "%s models are not known to attend over packed rows: rows are padded",
-                model.config.model_type,
-            )
+            logger.warning("%s: rows are padded", why_plain(model))
         frozen = self.packs and is_frozen(model)
         self._features = VisionFeatures(model) if frozen else None
 
@@ -268,24 +265,19 @@ class VisionSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
         whole = torch.tensor([sum(self.store.length(row) for row in rows)], device=device)
         # Wrappers of several processes average gradients: the mean over all tokens is the sum over the mean.
         every = self.accelerator.gather(tokens).float().mean()
-        parts = self.passes.cut(rows)
-        most = int(self.accelerator.gather(torch.tensor([len(parts)], device=device)).max())
-        idle = [min(rows, key=self.store.length)]
         self._total_train_tokens += int(self.accelerator.gather(whole).sum())
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
-        weighted = [(idle, 0.0)] * (most - len(parts)) + [(part, 1.0) for part in parts]
-        done = torch.zeros((), device=device)
-        for number, (part, weight) in enumerate(weighted):
-            last = number == len(weighted) - 1
-            with nullcontext() if last else self.accelerator.no_sync(model):
-                with self.accelerator.autocast():
-                    loss = weight * self.passes.losses(model, part) / every
-                if not bool(torch.isfinite(loss)):
-                    raise CollapseError(f"the loss is {float(loss)} at step {self.state.global_step + 1}")
-                if not last:
-                    self.accelerator.backward(loss)
-                    done += loss.detach()
-        return loss + done
+
+        def loss_of(part: list[int]) -> torch.Tensor:
+            with self.accelerator.autocast():
+                loss: torch.Tensor = self.passes.losses(model, part) / every
+            if not bool(torch.isfinite(loss)):
+                raise CollapseError(f"the loss is {float(loss)} at step {self.state.global_step + 1}")
+            return loss
+
+        parts = [(part, 1.0) for part in self.passes.cut(rows)]
+        passes = equalised(self.accelerator, parts, min(rows, key=self.store.length))
+        return summed(self.accelerator, model, passes, loss_of)
 
 
 @torch.no_grad()
