@@ -39,10 +39,10 @@ from vision_r1.construct.probe import check_images_reach
 from vision_r1.construct.quarantine import Quarantine, read_unanswered
 from vision_r1.construct.record import Images, ImageSize, Record
 from vision_r1.construct.replay import Replayer
-from vision_r1.construct.row_files import read_rows, row_writer
+from vision_r1.construct.row_files import read_tables, row_writer
 from vision_r1.construct.sources import Loading, load_evaluation, load_source
 from vision_r1.construct.steps import build_steps, caption_step
-from vision_r1.construct.tally import Tally
+from vision_r1.construct.tally import counted
 from vision_r1.core.config import dump_yaml, to_plain
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import atomic_write_text, write_json
@@ -372,19 +372,18 @@ def _tests(work: Work, replayer: Replayer) -> dict[str, Any] | None:
 
 def finish(out: Path, config: Construction, progress: Progress, further: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that is made of the rows: data set, exports, and at the end the summary."""
-    tally = Tally()
-    for row in read_rows(out / ROWS):
-        tally.add(row)
-    wanted = set(config.export) if tally.kept else set()
+    kept = any(table.num_rows for table in read_tables(out / ROWS, ["kept"], kept=True))
+    wanted = set(config.export) if kept else set()
     for name in FORMS.keys() - wanted:
         shutil.rmtree(out / EXPORTS / name, ignore_errors=True)  # of other settings
-    if tally.kept:
-        write_dataset(out, progress)
-    else:
-        shutil.rmtree(out / DATA, ignore_errors=True)
-    for name in sorted(wanted):
-        export_construction(out, name, out / EXPORTS / name, progress)
-    summary = {**tally.summary(), **further}
+    with counted(out / ROWS) as tally:
+        if kept:
+            write_dataset(out, progress)
+        else:
+            shutil.rmtree(out / DATA, ignore_errors=True)
+        for name in sorted(wanted):
+            export_construction(out, name, out / EXPORTS / name, progress)
+        summary = {**tally().summary(), **further}
     write_json(out / SUMMARY, summary)
     return summary
 

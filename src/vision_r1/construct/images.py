@@ -76,9 +76,6 @@ class ImageStore:
     def take(self, other: ImageStore, name: str) -> None:
         """Have an image of another store: as a hard link where that is possible, else as a copy."""
         source, target = other.path(name), self.path(name)
-        if _whole(target):
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
         with reported_writes(self.root):
             try:
                 _link_or_copy(source, target)
@@ -141,12 +138,21 @@ def _whole(path: Path) -> bool:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
+    """Have `source` at `target` too, whole or not at all. FileNotFoundError where there is no `source`."""
+    try:
+        os.link(source, target)
+        return
+    except FileExistsError:
+        if _whole(target):
+            return
+    except OSError:  # the first of its folder, another disk, or a file system without links
+        target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.stem}.{threading.get_ident()}.tmp")
     scratch.unlink(missing_ok=True)
     try:
         os.link(source, scratch)
     except FileNotFoundError:
         raise
-    except OSError:  # another disk, or a file system without links
+    except OSError:
         shutil.copyfile(source, scratch)
     os.replace(scratch, target)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import connection
 
 from vision_r1.construct.config import FilterLimits
 from vision_r1.construct.filters import Candidate, Reading, apply_rules
+from vision_r1.construct.processes import processes
 from vision_r1.construct.replies import Dropped
 from vision_r1.construct.rewrite import leftover_talk
-from vision_r1.core.errors import VisionR1Error
 from vision_r1.grading import Verdict, extract
 from vision_r1.grading.extract import strip_marks
-from vision_r1.grading.worker_pool import CAN_FORK
 from vision_r1.teachers.reasoner import wrap
 
 _CHUNK = 64  # rows sent to a process at a time
@@ -104,22 +98,14 @@ def judge_rows(
         for chunk in chain([first], chunks):
             yield from (judge(row, limits) for row in chunk)
         return
-    context = multiprocessing.get_context("forkserver" if CAN_FORK else "spawn")
-    pool = ProcessPoolExecutor(count, context, initializer=_serve)
     waiting: deque[Future[list[Judgement]]] = deque()
-    try:
+    with processes(count, "judges rows") as pool:
         for chunk in chain([first], chunks):
             waiting.append(pool.submit(_judge_all, chunk, limits))
             if len(waiting) > _AHEAD * count:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
-    except BrokenProcessPool:
-        raise VisionR1Error(
-            "a process that judges rows died", fix="most often memory ran out: close other programs"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _chunks(rows: Iterator[Candidate]) -> Iterator[list[Candidate]]:
@@ -129,20 +115,3 @@ def _chunks(rows: Iterator[Candidate]) -> Iterator[list[Candidate]]:
 
 def _judge_all(rows: Sequence[Candidate], limits: FilterLimits) -> list[Judgement]:
     return [judge(row, limits) for row in rows]
-
-
-def _serve() -> None:
-    """Begin a process that judges: Ctrl-C is for the one that was started, and so is the end of all.
-
-    A pool's process that waits for work does not notice that nobody is there any more to give it any, as
-    its siblings hold the same pipe open.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vision_r1.analysis.intervals import share_of
 from vision_r1.analysis.reflection import WORDS, reflection_counts
+from vision_r1.construct.processes import processes
 from vision_r1.construct.record import Record
+from vision_r1.construct.row_files import count_rows, read_rows
 from vision_r1.construct.summary import length_quantiles
 
 EXAMPLES = 3
+_MANY = 20_000  # rows, from which on a process of its own is worth its start
 
 
 @dataclass(slots=True)
@@ -107,3 +113,20 @@ class Tally:
             "shared_images": self._shared(),
             "examples": dict(sorted(self.examples.items())),
         }
+
+
+@contextmanager
+def counted(folder: Path) -> Iterator[Callable[[], Tally]]:
+    """What gives the tally of a folder of rows; many are counted in a process beside this one meanwhile."""
+    if count_rows(folder) < _MANY:
+        yield lambda: _count(folder)
+        return
+    with processes(1, "counts rows") as pool:
+        yield pool.submit(_count, folder).result
+
+
+def _count(folder: Path) -> Tally:
+    tally = Tally()
+    for row in read_rows(folder):
+        tally.add(row)
+    return tally
