@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from made_up_rows import make_construction
 
+from made_up_rows import make_construction
 from vision_r1.construct import tally
 from vision_r1.core.errors import InputError, VisionR1Error
 
