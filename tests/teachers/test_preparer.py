@@ -166,3 +166,33 @@ def test_who_gave_up_holds_up_nobody(log):
         return [isinstance(each, Ready) for each in found]
 
     assert asyncio.run(main()) == [False, True, True, False, True, True]
+
+
+def test_closing_drops_what_waits_to_be_stored(log, monkeypatch):
+    storing, go_on = threading.Event(), threading.Event()
+
+    def slow(pictures):
+        storing.set()
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(log, "keep", slow)
+
+    async def main():
+        faults = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        preparer = Preparer(log)
+        tasks = [asyncio.create_task(preparer.ready(ask(BytesImage(png(1), "row 1"))))]
+        while not storing.is_set():
+            await asyncio.sleep(0.001)
+        tasks.append(asyncio.create_task(preparer.ready(ask(BytesImage(png(2), "row 2")))))
+        while not preparer._bundle.done:
+            await asyncio.sleep(0)
+        threading.Timer(0.05, go_on.set).start()
+        preparer.close()
+        assert isinstance(await asyncio.wait_for(tasks[0], 30), Ready)
+        await asyncio.sleep(0.01)
+        tasks[1].cancel()
+        await asyncio.wait(tasks)
+        return faults
+
+    assert asyncio.run(main()) == []

@@ -135,9 +135,10 @@ class Preparer:
         return await turn
 
     def close(self) -> None:
-        """Finish the bundles under way."""
+        """Finish the bundles under way; what waits is dropped."""
         self._small.clear()
         self._large.clear()
+        self._bundle = _Bundle()
         self._threads.shutdown()
 
     # ---- in the event loop
