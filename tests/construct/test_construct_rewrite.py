@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reasoner_talk import LEFT_ALONE, REFUSED, REWRITTEN
 
+from vision_r1.construct.missing import missing_talk
 from vision_r1.construct.phrases import PHRASES
-from vision_r1.construct.rewrite import residual_talk, rewrite
+from vision_r1.construct.rewrite import leftover_talk, residual_talk, rewrite
 
 
 @pytest.mark.parametrize(("before", "after"), REWRITTEN)
@@ -204,3 +205,18 @@ def test_time_grows_with_the_length_only(piece):
     seconds(2_000)
     # Ten times the text in far less than a hundred times the time.
     assert seconds(200_000) < max(40 * min(seconds(20_000) for _ in range(3)), 1.0)
+
+
+@pytest.mark.parametrize("harmless", ["the description column", "captioning a video", "I was told to count"])
+def test_a_word_that_a_window_cuts_is_read_whole(harmless):
+    for padding in range(60, 200):
+        text = f"It describes. {'x' * padding} and {harmless} of it."
+        assert leftover_talk(text) is None
+    for padding in range(60, 200):
+        text = f"It describes. {'x' * padding} and the description of it."
+        assert leftover_talk(text) == "description"
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\t", "\u00a0", "\u202f", "\u2009", "\r", "  "])
+def test_missing_talk_is_found_whatever_the_white_space(space):
+    assert missing_talk(f"The description does{space}not mention the colour.") is not None

@@ -74,8 +74,12 @@ def test_small_images_are_done_in_the_loop_and_others_in_threads(log, decoded, m
     Image.fromarray(noise).save(buffer, "PNG")
     # A file of a few hundred bytes may hold any number of pixels.
     bomb = BytesImage(png(5, (2000, 500)), "row 5")
-    assert bomb.file_bytes < 8000 < prepare._SMALL_BYTES < len(buffer.getvalue())
+    assert bomb.file_bytes < 8000 < prepare._SMALL.file_bytes < len(buffer.getvalue())
     others = [FileImage(tmp_path, "a.png", "row 1"), BytesImage(buffer.getvalue(), "row 4"), bomb]
+    (tmp_path / "c.png").write_bytes(png(8) + bytes(100_000))
+    padded = FileImage(tmp_path, "c.png", "row 8")
+    padded.size = (12, 8)
+    others.append(padded)
     outcomes = made(log, [ask(each) for each in (*small, *others)])
     assert all(isinstance(outcome, Ready) for outcome in outcomes)
     assert {decoded[each.key] for each in small} == {"MainThread"}

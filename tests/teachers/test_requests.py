@@ -110,6 +110,20 @@ def test_a_scaled_image_stays_a_jpeg_or_becomes_a_png(suffix):
     assert encode_picture(media, 5000).data == encode_picture(media).data
 
 
+@pytest.mark.parametrize("sides", [(8, 8), (8, 12)], ids=["alike", "of other sizes"])
+def test_of_many_pages_the_first_is_shown_though_a_later_one_is_damaged(sides):
+    pages = [Image.new("L", (side, side), 20 + 50 * number) for number, side in enumerate((*sides, 8))]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    data = buffer.getvalue()
+    with Image.open(io.BytesIO(data)) as whole:
+        whole.seek(2)
+        third = whole.tag_v2._offset if hasattr(whole.tag_v2, "_offset") else len(data) - 100
+    cut = BytesImage(data[: min(third + 4, len(data) - 20)], "row 1")
+    assert encode_picture(cut).size == (8, 8)
+    assert cut.load().getpixel((0, 0)) == (20, 20, 20)
+
+
 def test_the_key_decodes_no_image():
     class Unread:
         key = "0123"

@@ -37,7 +37,7 @@ _MISSING: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
     for stems, pattern in (
         (
             # "Not" itself is common; what stands before it is not. White space may be more than a space.
-            ("do not ", "does not ", "did not ", "\nnot ", "\tnot ", "  not ", "n't ", "n’t ", "never "),
+            ("do not ", "does not ", "did not ", "  not ", "n't ", "n’t ", "never "),
             rf"\b{_TELLER}\s+(?:{_LACK}|never\s+){_TOLD}s?\b"
             rf"|\b{_IMAGE}\s+(?:{_LACK}|never\s+)(?:provide|specify)s?\b"
             rf"|\b(?:{_IMAGE}|problem|question)\s+(?:{_LACK}|never\s+){_TOLD}s?\s+(?:us\s+|me\s+)?{_ENOUGH}\b",
@@ -98,6 +98,7 @@ _MISSING: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ),
     )
 )
+_SPACES = {number: " " for number in range(0x3001) if chr(number).isspace()}
 _REFUSAL = re.compile(
     r"\bI(?:['’]m|\s+am)\s+(?:very\s+|so\s+)?sorry,?\s+(?:but\s+)?I\s+(?:can(?:not|['’]t)|am\s+unable|won['’]t)"
     r"|\bI\s+apologi[sz]e,?\s+but\s+I\s+(?:can(?:not|['’]t)|am\s+unable)"
@@ -115,7 +116,7 @@ _REFUSING = (
 
 def missing_talk(text: str) -> str | None:
     """Words that say that something is missing, unseen or guessed, if any."""
-    lowered = text.lower()
+    lowered = text.lower().translate(_SPACES)
     for stems, pattern in _MISSING:
         for stem in stems:
             if found := _near(text, lowered, stem, pattern):
@@ -130,9 +131,20 @@ def _near(text: str, lowered: str, stem: str, pattern: re.Pattern[str]) -> str |
         return match[0] if match else None
     place = lowered.find(stem)
     while place >= 0:
-        if match := pattern.search(text, max(0, place - _REACH), place + 2 * _REACH):
+        if match := search_near(pattern, text, place, _REACH):
             return match[0]
         place = lowered.find(stem, place + _REACH)
+    return None
+
+
+def search_near(pattern: re.Pattern[str], text: str, place: int, reach: int) -> re.Match[str] | None:
+    """The first match that begins and ends near a place; what stands behind its end is looked at in full."""
+    start, end = max(0, place - reach), place + 2 * reach
+    while match := pattern.search(text, start, end):
+        # A word that the window cuts off is no word, and what must not follow may lie behind the window.
+        if whole := pattern.match(text, match.start()):
+            return whole
+        start = match.start() + 1
     return None
 
 

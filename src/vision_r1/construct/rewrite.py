@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from vision_r1.construct.missing import missing_talk
+from vision_r1.construct.missing import missing_talk, search_near
 from vision_r1.construct.phrases import PHRASES, STEMS
 
 _FLAGS = re.IGNORECASE
@@ -114,7 +114,7 @@ def _residual(thought: str, lowered: str) -> str | None:
     for anchor in _ANCHORS:
         place = lowered.find(anchor)
         while place >= 0:
-            if match := _RESIDUAL.search(thought, max(0, place - _REACH), place + 2 * _REACH):
+            if match := search_near(_RESIDUAL, thought, place, _REACH):
                 found.append(match)
                 break
             place = lowered.find(anchor, place + _REACH)

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -77,7 +77,8 @@ def decode_with_format(
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image.size, where, max_pixels)
                 image.load()
-                suffix = _plain_format(image)
+                # To look for further frames moves the reader of some formats: those are opened anew for it.
+                suffix = plain_format(data) if image.format == "GIF" else _plain_format(image)
                 if grey and suffix:
                     return image, suffix
                 upright = image if suffix or _is_upright(image) else ImageOps.exif_transpose(image)
@@ -119,12 +120,14 @@ def plain_format(data: bytes) -> str:
 
 
 def _plain_format(image: Image.Image) -> str:
+    if image.format not in _COMMON:
+        return ""
     try:
         plain = image.mode in ("RGB", "L") and "transparency" not in image.info
-        plain = plain and getattr(image, "n_frames", 1) == 1 and _is_upright(image)
+        plain = plain and not getattr(image, "is_animated", False) and _is_upright(image)
     except Exception:  # noqa: BLE001  (what follows the first frame may be damaged, and is not shown)
         return ""
-    return _COMMON.get(image.format or "", "") if plain else ""
+    return _COMMON[image.format] if plain else ""
 
 
 def _is_upright(image: Image.Image) -> bool:
@@ -158,6 +161,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+class Small(NamedTuple):
+    """What an image is at most that takes little time.
+
+    Attributes:
+        file_bytes: of its file.
+        pixels: of the image.
+    """
+
+    file_bytes: int
+    pixels: int
+
+
 class StoredImage(ABC):
     """Bytes from somewhere, named by their SHA-256. Equal when the bytes are.
 
@@ -175,6 +190,11 @@ class StoredImage(ABC):
     @abstractmethod
     def read(self) -> bytes:
         """The encoded image. Raises InputError naming the row."""
+
+    @property
+    @abstractmethod
+    def file_bytes(self) -> int:
+        """How large the encoded image is. Raises InputError as `read`."""
 
     @abstractmethod
     def stamp(self) -> str:
@@ -195,17 +215,23 @@ class StoredImage(ABC):
         """The decoded RGB image. Raises InputError (see `decode_image`)."""
         return decode_image(self._read_and_named(), self.where, self.max_pixels)
 
-    def load_with_file(self, most: int | None = None) -> tuple[Image.Image, bytes, str]:
+    def load_with_file(self, small: Small | None = None) -> tuple[Image.Image, bytes, str]:
         """The decoded image (grey where its file is plain), that file, and its `plain_format`.
 
         Args:
-            most: of pixels; `max_pixels` if None.
+            small: refuse as too large what is over these limits.
 
         Raises:
             InputError: see `decode_image`.
         """
+        if small is not None and self.file_bytes > small.file_bytes:
+            raise RowError(
+                f"the image file is over {small.file_bytes:,} bytes",
+                where=self.where,
+                reason="image_too_large",
+            )
         data = self._read_and_named()
-        limit = self.max_pixels if most is None else min(most, self.max_pixels)
+        limit = self.max_pixels if small is None else min(small.pixels, self.max_pixels)
         image, suffix = decode_with_format(data, self.where, limit, grey=True)
         return image, data, suffix
 
@@ -288,6 +314,12 @@ class FileImage(StoredImage):
         """
         with self._explained():
             return self._file()[0].read_bytes()
+
+    @property
+    def file_bytes(self) -> int:
+        """How large the file is."""
+        with self._explained():
+            return self._file()[1].st_size
 
     def stamp(self) -> str:
         """Place, size and time of the last change; the file is not opened. Raises as `read`."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from vision_r1.core.seeds import derive_seed
 from vision_r1.models.chat import refuse_control, user_content
-from vision_r1.problems.images import StoredImage
+from vision_r1.problems.images import Small, StoredImage
 from vision_r1.problems.problem import Media
 from vision_r1.problems.scaling import encoded, scaled_down, scaled_size
 
@@ -166,14 +166,14 @@ def picture_name(media: Media, max_pixels: int | None = None) -> str:
     return name if _FILE_NAME.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()
 
 
-def encode_picture(media: Media, max_pixels: int | None = None, most: int | None = None) -> Picture:
+def encode_picture(media: Media, max_pixels: int | None = None, small: Small | None = None) -> Picture:
     """An image ready to be sent: its own bytes where they show what `media.load()` gives, else a PNG.
 
     Args:
         media: the image.
         max_pixels: a larger one is scaled down to at most so many, keeping its shape (Lanczos), and
             stays a JPEG if it is one.
-        most: a stored image of more pixels than that is refused before it is decoded.
+        small: a stored image over these limits is refused before it is read or decoded.
 
     Raises:
         InputError: the image cannot be read.
@@ -181,13 +181,13 @@ def encode_picture(media: Media, max_pixels: int | None = None, most: int | None
     name = picture_name(media, max_pixels)
     # Refuses damaged and oversized images before they are paid for.
     image, data, suffix = (
-        media.load_with_file(most) if isinstance(media, StoredImage) else (media.load(), b"", "")
+        media.load_with_file(small) if isinstance(media, StoredImage) else (media.load(), b"", "")
     )
     if suffix and scaled_size(image.size, max_pixels) == image.size:
         return Picture(name, suffix, data, image.size)
-    small = scaled_down(image.convert("RGB"), max_pixels)
-    suffix, data = encoded(small, suffix)
-    return Picture(name, suffix, data, small.size)
+    sent = scaled_down(image.convert("RGB"), max_pixels)
+    suffix, data = encoded(sent, suffix)
+    return Picture(name, suffix, data, sent.size)
 
 
 def request_key(text: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from vision_r1.core.errors import InputError
 from vision_r1.problems.faults import RowError
-from vision_r1.problems.images import BytesImage, FileImage
+from vision_r1.problems.images import BytesImage, FileImage, Small, SpilledImage
 from vision_r1.problems.problem import Media
 from vision_r1.teachers.chat import ChatRequest, Failure, Picture, encode_picture
 from vision_r1.teachers.ledger import prompt_bound
@@ -26,9 +26,11 @@ from vision_r1.teachers.wire import begun_body
 _THREADS = 2
 _BUNDLE_SECONDS = 0.002  # of work before what is ready is handed over
 # Read, decoded and encoded in half a millisecond.
-_SMALL_BYTES, _SMALL_PIXELS = 32 * 2**10, 2**16
+_SMALL = Small(file_bytes=32 * 2**10, pixels=2**16)
+_FEW = 4  # images of a request that is done in a slice
 _SLOW_SECONDS = 0.01  # slices that take so long, by a moving average, wait for a disk
 _MOVES = 0.1  # of a slice's time into the average: a hiccup of the machine is no slow disk
+_FORGETS = 0.999  # of the average at each request for a thread: now and then the disk is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class _Bundle:
         self.new: list[Picture] = []
         self.large: list[_Turn] = []
 
-    def fill(self, waiting: _Turns, most: int | None = None) -> None:
-        """Work on those that wait, as many as some time allows; not on images of more than `most` pixels."""
+    def fill(self, waiting: _Turns, small: Small | None = None) -> None:
+        """Work on those that wait, as many as some time allows; not on images over the limits of `small`."""
         end = time.monotonic() + _BUNDLE_SECONDS
         while time.monotonic() < end:
             try:
@@ -71,11 +73,11 @@ class _Bundle:
             except IndexError:
                 break
             try:
-                pictures = [encode_picture(each, request.max_image_pixels, most) for each in request.media]
+                pictures = [encode_picture(each, request.max_image_pixels, small) for each in request.media]
                 self.new.extend(pictures)
                 self.done.append((turn, _made_ready(request, pictures)))
             except InputError as error:
-                if most is not None and isinstance(error, RowError) and error.reason == "image_too_large":
+                if small is not None and isinstance(error, RowError) and error.reason == "image_too_large":
                     self.large.append((request, turn))
                 else:
                     self.done.append((turn, Failure("request", error.line())))
@@ -127,7 +129,7 @@ class Preparer:
             return _made_ready(request, [])
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Ready | Failure] = loop.create_future()
-        if all(self._is_small(media) for media in request.media):
+        if len(request.media) <= _FEW and all(self._is_small(media) for media in request.media):
             self._small.append((request, turn))
             self._schedule(loop)
         else:
@@ -144,10 +146,11 @@ class Preparer:
     # ---- in the event loop
 
     def _is_small(self, media: Media) -> bool:
+        if isinstance(media, FileImage | SpilledImage) and self._slice_seconds > _SLOW_SECONDS:
+            return False
         if isinstance(media, FileImage):
-            quick = media.size is not None and self._slice_seconds <= _SLOW_SECONDS
-            return quick and math.prod(media.size or ()) <= _SMALL_PIXELS
-        return isinstance(media, BytesImage) and media.file_bytes <= _SMALL_BYTES
+            return media.size is not None and math.prod(media.size) <= _SMALL.pixels
+        return isinstance(media, BytesImage) and media.file_bytes <= _SMALL.file_bytes
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._due:
@@ -158,8 +161,9 @@ class Preparer:
         """Work for a slice of time, then let others have their turn."""
         self._due = False
         began = time.monotonic()
-        self._bundle.fill(self._small, _SMALL_PIXELS)
-        self._slice_seconds += _MOVES * (time.monotonic() - began - self._slice_seconds)
+        self._bundle.fill(self._small, _SMALL)
+        took = min(time.monotonic() - began, 5 * _SLOW_SECONDS)
+        self._slice_seconds += _MOVES * (took - self._slice_seconds)
         while self._bundle.large:
             self._hand_to_thread(self._bundle.large.pop(), loop)
         if self._bundle.done and not self._storing:
@@ -183,6 +187,7 @@ class Preparer:
     # ---- in threads
 
     def _hand_to_thread(self, turn: _Turn, loop: asyncio.AbstractEventLoop) -> None:
+        self._slice_seconds *= _FORGETS
         self._large.append(turn)
         if self._working < _THREADS:
             self._begin(loop)
