@@ -213,7 +213,9 @@ class StoredImage(ABC):
 
     def load(self) -> Image.Image:
         """The decoded RGB image. Raises InputError (see `decode_image`)."""
-        return decode_image(self._read_and_named(), self.where, self.max_pixels)
+        data = self.read()
+        self._name(data)
+        return decode_image(data, self.where, self.max_pixels)
 
     def load_with_file(self, small: Small | None = None) -> tuple[Image.Image, bytes, str]:
         """The decoded image (grey where its file is plain), that file, and its `plain_format`.
@@ -224,22 +226,29 @@ class StoredImage(ABC):
         Raises:
             InputError: see `decode_image`.
         """
-        if small is not None and self.file_bytes > small.file_bytes:
-            raise RowError(
-                f"the image file is over {small.file_bytes:,} bytes",
-                where=self.where,
-                reason="image_too_large",
-            )
-        data = self._read_and_named()
+        data = self.read() if small is None else self.read_within(small.file_bytes)
+        self._name(data)
         limit = self.max_pixels if small is None else min(small.pixels, self.max_pixels)
         image, suffix = decode_with_format(data, self.where, limit, grey=True)
         return image, data, suffix
 
-    def _read_and_named(self) -> bytes:
-        data = self.read()
+    def read_within(self, most: int) -> bytes:
+        """The encoded image, of at most so many bytes. Raises InputError as `read`, and for a larger one."""
+        if self.file_bytes > most:
+            raise self._over(most)
+        return self.read()
+
+    def _over(self, most: int) -> RowError:
+        return RowError(
+            f"the image file is over {most:,} bytes",
+            where=self.where,
+            fix="scale it down",
+            reason="image_too_large",
+        )
+
+    def _name(self, data: bytes) -> None:
         if not self._key:
             self._key = hashlib.sha256(data).hexdigest()
-        return data
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StoredImage) and self.key == other.key
@@ -314,6 +323,14 @@ class FileImage(StoredImage):
         """
         with self._explained():
             return self._file()[0].read_bytes()
+
+    def read_within(self, most: int) -> bytes:
+        """See `StoredImage.read_within`; the file is found and looked at once."""
+        with self._explained():
+            path, status = self._file()
+            if status.st_size > most:
+                raise self._over(most)
+            return path.read_bytes()
 
     @property
     def file_bytes(self) -> int:
