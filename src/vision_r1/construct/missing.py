@@ -119,27 +119,25 @@ def missing_talk(text: str) -> str | None:
     lowered = text.lower().translate(_SPACES)
     for stems, pattern in _MISSING:
         for stem in stems:
-            if found := _near(text, lowered, stem, pattern):
-                return found
+            if found := near(text, lowered, stem, pattern):
+                return found[0]
     return None
 
 
-def _near(text: str, lowered: str, stem: str, pattern: re.Pattern[str]) -> str | None:
+def near(text: str, lowered: str, stem: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
     """The first match of the pattern round an occurrence of its stem; no phrase reaches further than that."""
     if len(lowered) != len(text):  # some letters become two in lower case
-        match = pattern.search(text) if stem in lowered else None
-        return match[0] if match else None
+        return pattern.search(text) if stem in lowered else None
     place = lowered.find(stem)
     while place >= 0:
-        if match := search_near(pattern, text, place, _REACH):
-            return match[0]
+        if match := _round(pattern, text, max(0, place - _REACH), place + 2 * _REACH):
+            return match
         place = lowered.find(stem, place + _REACH)
     return None
 
 
-def search_near(pattern: re.Pattern[str], text: str, place: int, reach: int) -> re.Match[str] | None:
-    """The first match that begins and ends near a place; what stands behind its end is looked at in full."""
-    start, end = max(0, place - reach), place + 2 * reach
+def _round(pattern: re.Pattern[str], text: str, start: int, end: int) -> re.Match[str] | None:
+    """The first match that begins and ends in a window; what stands behind its end is looked at in full."""
     while match := pattern.search(text, start, end):
         # A word that the window cuts off is no word, and what must not follow may lie behind the window.
         if whole := pattern.match(text, match.start()):

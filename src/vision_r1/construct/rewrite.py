@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from vision_r1.construct.missing import missing_talk, search_near
+from vision_r1.construct.missing import missing_talk, near
 from vision_r1.construct.phrases import PHRASES, STEMS
 
 _FLAGS = re.IGNORECASE
@@ -30,7 +30,6 @@ _ANCHORS = (
     "descri", "caption", "alt text", "alt-text", "transcription", "textual", "narrati", "told", "details",
     "user",
 )  # fmt: skip
-_REACH = 90  # characters
 _AFTER_IMAGE = ("based on", "according to", "from", "in", "of", "shows that")
 _IMAGE_TWICE = tuple(f"the image {words} the image" for words in _AFTER_IMAGE)
 _RESIDUAL = re.compile(
@@ -107,15 +106,5 @@ def leftover_talk(thought: str) -> str | None:
 
 def _residual(thought: str, lowered: str) -> str | None:
     """The first phrase of `_RESIDUAL`, looked for round the words that it needs, which are rare."""
-    if len(lowered) != len(thought):  # some letters become two in lower case
-        match = _RESIDUAL.search(thought)
-        return match[0] if match else None
-    found: list[re.Match[str]] = []
-    for anchor in _ANCHORS:
-        place = lowered.find(anchor)
-        while place >= 0:
-            if match := search_near(_RESIDUAL, thought, place, _REACH):
-                found.append(match)
-                break
-            place = lowered.find(anchor, place + _REACH)
+    found = [match for anchor in _ANCHORS if (match := near(thought, lowered, anchor, _RESIDUAL))]
     return min(found, key=lambda match: match.start())[0] if found else None
