@@ -28,7 +28,8 @@ from workloads import (
 )
 
 from vision_r1.grading.hfrrf import Reward
-from vision_r1.models.load import LoadedModel, encode_prompts, load_model
+from vision_r1.models.encode import encode_prompts
+from vision_r1.models.load import LoadedModel, load_model
 from vision_r1.problems.chat import ChatRow
 from vision_r1.problems.images import BytesImage
 from vision_r1.problems.problem import Problem
@@ -36,9 +37,10 @@ from vision_r1.rollout.complete import complete_groups
 from vision_r1.rollout.group import Group
 from vision_r1.rollout.row import Drawing
 from vision_r1.rollout.sampling import Warp
+from vision_r1.train.chat_store import ChatStore
 from vision_r1.train.config import GrpoSettings, PtstStage, SftSettings
 from vision_r1.train.grpo import VisionGrpoTrainer
-from vision_r1.train.sft import ChatStore, VisionSftTrainer
+from vision_r1.train.sft import VisionSftTrainer
 from vision_r1.train.trl_config import grpo_config, sft_config
 
 TOKENS_PER_PASS = 2048

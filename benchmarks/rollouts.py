@@ -30,7 +30,8 @@ from PIL import Image
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from vision_r1.core.seeds import derive_seed
-from vision_r1.models.load import LoadedModel, encode_prompts, forbidden_tokens, load_model
+from vision_r1.models.encode import encode_prompts, forbidden_tokens
+from vision_r1.models.load import LoadedModel, load_model
 from vision_r1.rollout.block import Block
 from vision_r1.rollout.complete import Usage, complete_groups
 from vision_r1.rollout.decoder import Decoder

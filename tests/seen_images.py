@@ -24,5 +24,5 @@ def refuse(*_, **__):
 def unread(monkeypatch):
     """From now on reading files and decoding anything fails."""
     monkeypatch.setattr(FileImage, "read", refuse)
-    monkeypatch.setattr(seen, "decode_image", refuse)
+    monkeypatch.setattr(seen, "decode_with_format", refuse)
     monkeypatch.setattr(seen, "look_of", refuse)

@@ -23,7 +23,7 @@ from vision_r1.construct.images import ImageStore
 from vision_r1.construct.record import Record
 from vision_r1.core.config import validate
 from vision_r1.core.errors import InputError
-from vision_r1.models.load import load_processor
+from vision_r1.models.processor_load import load_processor
 from vision_r1.problems.chat import load_chat_rows
 from vision_r1.problems.config import ChatData, DatasetData
 from vision_r1.problems.images import BytesImage

@@ -9,11 +9,12 @@ from faulty_server import Answer, FaultyServer, events, prompt_of, reply
 from served_teachers import EYES, MIND, said_by, script, settings, write_problems
 from vision_r1.construct.build import QUARANTINE, Scope, construct
 from vision_r1.construct.config import Construction
+from vision_r1.construct.pilot import projection
 from vision_r1.construct.quarantine import read_unanswered
 from vision_r1.construct.row_files import read_rows
 from vision_r1.core.config import validate
 from vision_r1.core.progress import Silent
-from vision_r1.report.construct_lines import summary_lines
+from vision_r1.report.construct_lines import projection_lines, summary_lines
 from vision_r1.teachers import pacing
 from vision_r1.teachers.request_log import RequestLog
 
@@ -204,6 +205,9 @@ def test_lengths_are_estimated_where_no_tokens_are_counted(table, tmp_path):
         limited = build(server, table, tmp_path / "limited", filter={"max_tokens": 40})
     rows = list(read_rows(tmp_path / "short" / "rows"))
     assert short["tokens_estimated"] == len(rows) == 3 * N
+    projected = projection(short, validate(Construction, settings(server.url, table)))
+    assert (projected["completion_tokens"], projected["uncounted"]) == (0, 1.0)
+    assert "without the 100% of answers whose tokens" in "".join(projection_lines(projected))
     assert short["tokens"]["after"]["min"] > 10
     assert all(row.tokens == len(f"{row.thought}{row.reply}".encode()) // 4 for row in rows)
     by_problem: dict[str, list] = {}

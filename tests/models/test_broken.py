@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 
 import vision_r1
 from vision_r1.core.errors import InputError
-from vision_r1.models.load import encode_prompts, load_model, load_processor
+from vision_r1.models.encode import encode_prompts
+from vision_r1.models.load import load_model
+from vision_r1.models.processor_load import load_processor
 
 
 @pytest.fixture

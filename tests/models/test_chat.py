@@ -6,8 +6,8 @@ from PIL import Image
 
 from vision_r1.core.errors import InputError
 from vision_r1.models.chat import prompt_messages, render_prompt
-from vision_r1.models.load import load_processor
 from vision_r1.models.processor import patches_of
+from vision_r1.models.processor_load import load_processor
 
 
 def llama_factory_qwen2_vl(question):

@@ -6,14 +6,10 @@ import torch
 from PIL import Image
 
 from vision_r1.core.errors import InputError
-from vision_r1.models.load import (
-    default_device,
-    encode_prompts,
-    forbidden_tokens,
-    load_model,
-    load_processor,
-    resolve,
-)
+from vision_r1.models.encode import encode_prompts, forbidden_tokens
+from vision_r1.models.load import default_device, load_model
+from vision_r1.models.place import resolve
+from vision_r1.models.processor_load import load_processor
 
 
 def test_a_directory_loads_and_its_prompt_holds_one_token_a_cell(random_model_dir):
@@ -115,7 +111,7 @@ def test_before_a_hub_is_asked_it_is_said_once(monkeypatch, caplog):
         raise OSError("no network")
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("vision_r1.models.load.AutoTokenizer.from_pretrained", refused)
+    monkeypatch.setattr("vision_r1.models.processor_load.AutoTokenizer.from_pretrained", refused)
     for _ in range(2):
         with pytest.raises(InputError, match="the hub does not give it"):
             load_processor("nobody/no-such-model")

@@ -4,7 +4,7 @@ import pytest
 
 from vision_r1.core.config import apply_overrides, to_plain, validate
 from vision_r1.core.errors import InputError
-from vision_r1.models.load import load_processor
+from vision_r1.models.processor_load import load_processor
 from vision_r1.pipeline.config import Recipe
 from vision_r1.pipeline.paths import here
 from vision_r1.pipeline.plan import artefact

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vision_r1.core.errors import InputError
-from vision_r1.problems.images import BytesImage, FileImage, check_images, decode_image
+from vision_r1.problems.decode import decode_image
+from vision_r1.problems.image_checks import check_images
+from vision_r1.problems.images import BytesImage, FileImage
 
 
 def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:

@@ -16,7 +16,7 @@ from vision_r1.core.config import validate
 from vision_r1.core.errors import InputError
 from vision_r1.problems import load_problems
 from vision_r1.problems.config import DatasetData, FileData, TinyWorldData
-from vision_r1.problems.images import plain_format
+from vision_r1.problems.decode import plain_format
 from vision_r1.problems.lenient import load_problems_leniently, load_questions
 from vision_r1.problems.problem import content_key
 

@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seen_images import picture, unread
-from vision_r1.problems import Problem, images
+from vision_r1.problems import Problem, decode
+from vision_r1.problems.decode import plain_format
 from vision_r1.problems.drawing import SceneImage
 from vision_r1.problems.fingerprints import fingerprint, look_of
-from vision_r1.problems.images import BytesImage, FileImage, Spill, image_faults
+from vision_r1.problems.image_checks import image_faults
+from vision_r1.problems.images import BytesImage, FileImage, Spill
 from vision_r1.problems.problem import content_key
 from vision_r1.problems.seen import SeenImages
 
@@ -68,12 +70,17 @@ def test_faults_keys_and_looks_are_those_of_decoding(folder, tmp_path_factory, n
     assert verdicts == expected
     sizes = [None if fault else image.load().size for image, fault in zip(fresh, expected, strict=True)]
     assert [image.size for image in fresh] == sizes
+    files = [
+        "" if fault else plain_format(image.read()) for image, fault in zip(fresh, expected, strict=True)
+    ]
+    assert [image.plain for image in fresh] == files
     good = [image for image, fault in zip(media(folder, names), expected, strict=True) if fault is None]
     assert looks == {image.key: look_of(image.load()) for image in good}
     with pytest.MonkeyPatch.context() as patched:
         unread(patched)
         assert look_at(notes, again) == (verdicts, looks)
         assert [image.size for image in again] == sizes
+        assert [image.plain for image in again] == files
         keys = [image.key for image, fault in zip(again, expected, strict=True) if fault is None]
     assert keys == [image.key for image in good]
 
@@ -114,7 +121,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_noted(tmp_path, monkeypatch
 def test_want_of_memory_is_no_lasting_fault(folder, tmp_path, monkeypatch):
     items = [FileImage(folder, "good1.png", "r", LIMIT)]
     with monkeypatch.context() as patched:
-        patched.setattr(images.Image, "open", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+        patched.setattr(decode.Image, "open", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
         assert look_at(tmp_path / "seen", items)[0] != [None]
     assert look_at(tmp_path / "seen", items)[0] == [None]
 
@@ -187,13 +194,14 @@ def test_notes_that_cannot_be_written_are_told_of(folder, tmp_path):
         ("fault", '{"a": 1}'),
         ("key", "../../x"),
         ("width", None),
+        ("plain", "svg"),
     ],
 )
 def test_rows_that_nobody_here_wrote_are_not_believed(folder, tmp_path, row):
     items = media(folder, ["good1.png"])
     expected = look_at(tmp_path / "seen", items)
     database = sqlite3.connect(tmp_path / "seen")
-    database.execute(f"UPDATE seen_2 SET {row[0]} = ?", (row[1],))
+    database.execute(f"UPDATE seen_3 SET {row[0]} = ?", (row[1],))
     database.commit()
     database.close()
     assert look_at(tmp_path / "seen", items) == expected

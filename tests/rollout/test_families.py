@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from vision_r1.core.errors import InputError
-from vision_r1.models.load import check_model, encode_prompts, forbidden_tokens, load_model, load_processor
+from vision_r1.models.encode import encode_prompts, forbidden_tokens
+from vision_r1.models.load import check_model, load_model
 from vision_r1.models.processor import TextProcessor
+from vision_r1.models.processor_load import load_processor
 from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling

@@ -5,7 +5,8 @@ import torch
 from PIL import Image
 
 from vision_r1.core.errors import InputError
-from vision_r1.models.load import forbidden_tokens, load_model
+from vision_r1.models.encode import forbidden_tokens
+from vision_r1.models.load import load_model
 from vision_r1.problems.config import TinyWorldData
 from vision_r1.problems.tiny_world import make_problems
 from vision_r1.rollout.config import Sampling
@@ -28,7 +29,7 @@ def requests():
 def test_greedy_equals_transformers_generate(loaded, requests):
     sampling = Sampling(max_new_tokens=12, batch_size=12)
     ours = [trace.segments[0].token_ids for trace in generate(loaded, requests, sampling, 0)]
-    from vision_r1.models.load import encode_prompts
+    from vision_r1.models.encode import encode_prompts
 
     inputs = encode_prompts(
         loaded.processor,
@@ -116,7 +117,7 @@ def test_caps_of_their_own(loaded, requests):
 
 
 def test_several_turns_and_images_are_one_conversation(loaded, requests):
-    from vision_r1.models.load import encode_prompts
+    from vision_r1.models.encode import encode_prompts
 
     one, two = requests[0].media[0], requests[1].media[0]
     history = (("<image>What is it?", "A number."), ("Are you sure?", "Yes."))

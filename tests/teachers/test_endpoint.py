@@ -20,7 +20,7 @@ from vision_r1.core.config import validate
 from vision_r1.core.errors import ConfigError, InputError
 from vision_r1.problems.images import BytesImage
 from vision_r1.teachers import pacing, transport
-from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure
+from vision_r1.teachers.chat import ChatReply, ChatRequest, Failure, encode_picture, picture_name
 from vision_r1.teachers.config import EndpointConfig
 from vision_r1.teachers.endpoint import EndpointClient
 from vision_r1.teachers.request_log import RequestLog
@@ -452,6 +452,38 @@ def test_a_log_that_cannot_be_written_stops_the_work(log):
         with pytest.raises(InputError, match="request log cannot be used"):
             client.complete(ask(*map(str, range(50))))
         assert len(server.bodies) <= 8
+
+
+def test_no_answer_is_on_file_before_its_images(log, monkeypatch):
+    go_on, kept = threading.Event(), log.keep
+
+    def slow(pictures):
+        assert go_on.wait(30)
+        kept(pictures)
+
+    monkeypatch.setattr(log, "keep", slow)
+    asked = ChatRequest("m", "q", media=(picture(1),))
+    with FaultyServer() as server, client_of(server, log) as client, ThreadPoolExecutor(1) as pool:
+        found = pool.submit(client.complete, [asked])
+        while not server.bodies:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        assert log.get(asked.key) is None and not found.done(), "it was sent, and is not answered yet"
+        go_on.set()
+        (reply,) = found.result(30)
+    assert log.get(asked.key) == reply and log.picture(picture_name(asked.media[0])) is not None
+
+
+def test_images_that_cannot_be_stored_stop_the_work(log):
+    log.keep([encode_picture(picture(9))])
+    asked = [ChatRequest("m", f"q{i}", media=(picture(i),)) for i in range(50)]
+    with FaultyServer() as server, client_of(server, log, max_in_flight=2) as client:
+        log._store()._db.execute("PRAGMA query_only=ON")
+        with pytest.raises(InputError, match="store of images cannot be used"):
+            client.complete(asked)
+        assert len(server.bodies) <= 8
+        assert [log.get(each.key) for each in asked] == [None] * 50
+    assert log.lost().replies == len(server.bodies), "what was sent for nothing counts for budgets"
 
 
 def test_a_flood_is_not_read_to_its_end(log, monkeypatch):

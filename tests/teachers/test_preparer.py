@@ -1,4 +1,4 @@
-"""Requests are made ready without holding up the event loop, and their images are on file before they are."""
+"""Requests are made ready without holding up the event loop, and are told when their images are on file."""
 
 import asyncio
 import io
@@ -48,14 +48,19 @@ def decoded(monkeypatch):
 
 
 def made(log, requests):
-    """Outcomes of all, asked for together; exceptions among them."""
+    """Outcomes of all, asked for together and stored; exceptions among them."""
 
     async def main():
         preparer = Preparer(log)
+
+        async def stored(request):
+            outcome = await preparer.ready(request)
+            if isinstance(outcome, Ready):
+                await outcome.on_file()
+            return outcome
+
         try:
-            return await asyncio.wait_for(
-                asyncio.gather(*map(preparer.ready, requests), return_exceptions=True), 30
-            )
+            return await asyncio.wait_for(asyncio.gather(*map(stored, requests), return_exceptions=True), 30)
         finally:
             preparer.close()
 
@@ -158,6 +163,34 @@ def test_all_are_told_where_images_cannot_be_stored(log, monkeypatch, tmp_path, 
     assert [str(outcome) for outcome in outcomes] == ["the disk is full"] * 5
 
 
+def test_a_request_does_not_wait_for_its_images_to_be_stored(log, monkeypatch):
+    go_on, kept = threading.Event(), log.keep
+
+    def slow(pictures):
+        assert go_on.wait(30)
+        kept(pictures)
+
+    monkeypatch.setattr(log, "keep", slow)
+    image, later = BytesImage(png(1), "row 1"), BytesImage(png(2), "row 2")
+
+    async def main():
+        preparer = Preparer(log)
+        first = await asyncio.wait_for(preparer.ready(ask(image)), 30)
+        others = [await asyncio.wait_for(preparer.ready(ask(later, user=str(i))), 30) for i in range(3)]
+        gone = asyncio.create_task(others[0].on_file())
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert not any(each.stored.done() for each in (first, *others))
+        go_on.set()
+        await asyncio.wait_for(asyncio.gather(first.on_file(), *(each.on_file() for each in others[1:])), 30)
+        preparer.close()
+
+    asyncio.run(main())
+    assert all(log.picture(picture_name(each)).data == each.read() for each in (image, later))
+
+
 def test_who_gave_up_holds_up_nobody(log):
     async def main():
         preparer = Preparer(log)
@@ -189,14 +222,14 @@ def test_closing_drops_what_waits_to_be_stored(log, monkeypatch):
         while not storing.is_set():
             await asyncio.sleep(0.001)
         tasks.append(asyncio.create_task(preparer.ready(ask(BytesImage(png(2), "row 2")))))
-        while not preparer._bundle.done:
+        while preparer._shelf is None:
             await asyncio.sleep(0)
         threading.Timer(0.05, go_on.set).start()
         preparer.close()
-        assert isinstance(await asyncio.wait_for(tasks[0], 30), Ready)
+        first, second = await asyncio.wait_for(asyncio.gather(*tasks), 30)
+        await asyncio.wait_for(first.on_file(), 30)
         await asyncio.sleep(0.01)
-        tasks[1].cancel()
-        await asyncio.wait(tasks)
+        assert not second.stored.done()
         return faults
 
     assert asyncio.run(main()) == []

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vision_r1.core.errors import InputError
-from vision_r1.problems.images import BytesImage, decode_image
+from vision_r1.problems import images
+from vision_r1.problems.decode import decode_image, decode_with_format
+from vision_r1.problems.images import BytesImage, FileImage, Spill
 from vision_r1.teachers.chat import (
     ChatReply,
     ChatRequest,
@@ -51,6 +53,52 @@ CHANGES = {
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ChatRequest)])
 def test_every_field_is_part_of_the_key(name):
     assert dataclasses.replace(BASE, **{name: CHANGES[name]}).key != BASE.key
+
+
+def decodings(monkeypatch):
+    """The images that are decoded from now on."""
+    seen = []
+
+    def watched(data, *args, **kwargs):
+        seen.append(data)
+        return decode_with_format(data, *args, **kwargs)
+
+    monkeypatch.setattr(images, "decode_with_format", watched)
+    return seen
+
+
+@pytest.mark.parametrize("kept", ["table", "spill", "file"])
+def test_an_image_that_is_sent_as_it_is_is_decoded_once(kept, tmp_path, monkeypatch):
+    media = picture(7)
+    data = media.read()
+    (tmp_path / "x.png").write_bytes(data)
+    if kept == "spill":
+        media = Spill(tmp_path).keep(media)
+    elif kept == "file":
+        media = FileImage(tmp_path, "x.png", "row 1")
+    seen = decodings(monkeypatch)
+    found = [encode_picture(media, limit) for limit in (None, 96, None)]
+    assert [(each.data, each.suffix, each.size) for each in found] == [(data, "png", (12, 8))] * 3
+    assert len(seen) == 1
+    assert encode_picture(media, 24).size == (6, 4)
+    assert len(seen) == 2, "smaller ones are made from the pixels"
+
+
+def test_an_image_that_is_sent_as_another_is_decoded_each_time(monkeypatch):
+    media = picture(3, mode="P")
+    seen = decodings(monkeypatch)
+    first, again = encode_picture(media), encode_picture(media)
+    assert first.data == again.data != media.read() and len(seen) == 2
+
+
+def test_a_file_that_was_changed_is_decoded_again(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(picture(7).read())
+    media = FileImage(tmp_path, "x.png", "row 1")
+    assert encode_picture(media).data == path.read_bytes()
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="damaged"):
+        encode_picture(media)
 
 
 def test_equal_content_has_one_key():

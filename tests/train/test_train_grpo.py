@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 
 from vision_r1.core.errors import InputError
 from vision_r1.grading.user import load_reward
-from vision_r1.models.load import encode_prompts, load_model
+from vision_r1.models.encode import encode_prompts
+from vision_r1.models.load import load_model
 from vision_r1.models.packing import Sharing
 from vision_r1.problems.problem import Problem
 from vision_r1.train.config import Quantile
-from vision_r1.train.grpo import VisionGrpoTrainer, completion_text
+from vision_r1.train.grpo import VisionGrpoTrainer
 from vision_r1.train.ptst import choose_cap, measure_lengths, run_ptst_stage
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import read_rows
+from vision_r1.train.scored import completion_text
 from vision_r1.train.trl_config import grpo_config
 
 CAP = 6

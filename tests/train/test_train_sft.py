@@ -16,19 +16,14 @@ from trl.trainer.utils import add_fused_lm_head
 
 from vision_r1.core.errors import InputError
 from vision_r1.models.chat import prompt_messages, render_prompt
-from vision_r1.models.load import encode_prompts, load_model, load_processor
+from vision_r1.models.encode import encode_prompts
+from vision_r1.models.load import load_model
+from vision_r1.models.processor_load import load_processor
 from vision_r1.problems.chat import ChatRow
+from vision_r1.train.chat_store import ChatStore, Passes, validation_loss
 from vision_r1.train.data import Ask, PromptStore, epochs_of, take
 from vision_r1.train.resume import read_rows
-from vision_r1.train.sft import (
-    ChatStore,
-    Passes,
-    best_step,
-    grouped_order,
-    levelled_off,
-    run_sft,
-    validation_loss,
-)
+from vision_r1.train.sft import best_step, grouped_order, levelled_off, run_sft
 
 
 def llama_factory(question: str, images: int) -> str:

@@ -170,6 +170,7 @@ def construct(config: Construction, out: Path, scope: Scope, progress: Progress)
         },
         "ledger": ledger_lines(spent),
         "rows_spent": {role: asdict(each) for role, each in sorted(replayer.spent.items())},
+        "rows_uncounted": replayer.uncounted,
         "tokens_estimated": estimated,
         "quarantined": len(unanswered),
         "outcomes": outcomes,

@@ -15,7 +15,7 @@ from PIL import Image
 
 from vision_r1.core.errors import InputError
 from vision_r1.core.files import reported_writes
-from vision_r1.problems.images import plain_format
+from vision_r1.problems.decode import plain_format
 from vision_r1.problems.problem import Media
 from vision_r1.teachers.chat import encode_picture
 

@@ -84,6 +84,7 @@ def merge(folders: Sequence[Path], out: Path, progress: Progress) -> dict[str, A
         "scope": {**parts[0]["scope"], "part": None},
         "ledger": ledger_lines(spent),
         "rows_spent": _together([part["rows_spent"] for part in parts]),
+        "rows_uncounted": sum(part["rows_uncounted"] for part in parts),
         "tokens_estimated": sum(part["tokens_estimated"] for part in parts),
         "quarantined": len(unanswered),
         "outcomes": None,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from vision_r1.construct.bridge import Generate
 from vision_r1.construct.config import ConstructSettings
 from vision_r1.core.seeds import derive_seed
-from vision_r1.models.load import LoadedModel, load_model, load_processor
+from vision_r1.models.load import LoadedModel, load_model
+from vision_r1.models.processor_load import load_processor
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.in_process import generate
 from vision_r1.rollout.request import Request

@@ -13,8 +13,10 @@ def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, An
     """What the rows of the whole set will come to, if it is like the sample; controls come on top.
 
     Requests, tokens and money are those that the sample's rows rest on, whenever they were asked, and grow
-    with the problems. Hours: a request holds a slot of an endpoint for as long as it takes, so the slots of
-    the busier role bound the time from below. They are None where a role was asked nothing in this pass.
+    with the problems; `uncounted` is the share of answers whose tokens no endpoint counted, which are in
+    neither tokens nor money. Hours: a request holds a slot of an endpoint for as long as it takes, so the
+    slots of the busier role bound the time from below. They are None where a role was asked nothing in this
+    pass.
 
     Args:
         summary: of the sample.
@@ -33,6 +35,7 @@ def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, An
         "prompt_tokens": round(total.prompt_tokens * scale),
         "completion_tokens": round(total.completion_tokens * scale),
         "cost": round(total.cost * scale, 2),
+        "uncounted": summary["rows_uncounted"] / total.replies if total.replies else 0.0,
         "hours": _hours(summary, config, {role: each.replies * scale for role, each in spent.items()}),
     }
 

@@ -26,6 +26,7 @@ class Replayer:
         seed: of the sampling.
         reasons: by the key of a request, why it brought no answer.
         spent: by role, what the answers that chains went through came to, whenever they were asked for.
+        uncounted: those whose tokens no endpoint counted; they add nothing to tokens and money.
         unasked: requests that nobody has asked yet.
     """
 
@@ -34,6 +35,7 @@ class Replayer:
     seed: int
     reasons: Mapping[str, str] = field(default_factory=dict)
     spent: dict[str, Spent] = field(default_factory=dict)
+    uncounted: int = 0
     unasked: int = 0
 
     def replay(self, chain: Chain) -> Made:
@@ -58,6 +60,7 @@ class Replayer:
         return said_of(Failure("transport", UNASKED if why is None else why), key, role)
 
     def _count(self, name: str, reply: ChatReply) -> None:
+        self.uncounted += reply.prompt_tokens is None or reply.completion_tokens is None
         prompt, completion = reply.prompt_tokens or 0, reply.completion_tokens or 0
         cost = money(self.roles[name].price, prompt, completion)
         spent = Spent(1, prompt, completion, reply.reasoning_tokens or 0, prompt + completion, cost)

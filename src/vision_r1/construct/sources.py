@@ -22,7 +22,7 @@ from vision_r1.grading.statement import claims, yes_or_no
 from vision_r1.grading.text import hedges
 from vision_r1.problems.config import ProblemsConfig, TinyWorldData
 from vision_r1.problems.faults import BadRow, Reason
-from vision_r1.problems.images import image_faults
+from vision_r1.problems.image_checks import image_faults
 from vision_r1.problems.layouts import WRITTEN_ANSWERS
 from vision_r1.problems.lenient import ImageCheck, load_problems_leniently, load_questions
 from vision_r1.problems.problem import Problem

@@ -21,7 +21,8 @@ from vision_r1.evals.statistics import wilson
 from vision_r1.evals.summary import accuracy_block
 from vision_r1.grading import GradeSpec, grade_answer, grade_response
 from vision_r1.models.chat import IMAGE_MARK
-from vision_r1.models.load import LoadedModel, encode_prompts
+from vision_r1.models.encode import encode_prompts
+from vision_r1.models.load import LoadedModel
 from vision_r1.problems.drawing import BlankImage
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.engine import Engine

@@ -116,7 +116,8 @@ def _vllm(model: str, settings: VLLMSettings, out: Path, progress: Progress) -> 
 
 def _local(model: str) -> Path:
     """The folder of a model; one of the hub is downloaded."""
-    from vision_r1.models.load import check_model, resolve
+    from vision_r1.models.load import check_model
+    from vision_r1.models.place import resolve
 
     place = resolve(model)
     if not is_folder(Path(place)):

@@ -102,7 +102,8 @@ def _check_rows(recipe: Recipe, name: str, stage: SftStage, given: str | None) -
 
 
 def _check_models(references: Sequence[str]) -> None:
-    from vision_r1.models.load import check_model, resolve
+    from vision_r1.models.load import check_model
+    from vision_r1.models.place import resolve
     from vision_r1.problems.contamination import read_record
 
     for reference in dict.fromkeys(references):

@@ -137,7 +137,8 @@ def shorter_half(rows: Sequence[ChatRow]) -> list[ChatRow]:
 
 def _mean_tokens(model: str, rows: Sequence[ChatRow], sample: int = 200) -> float:
     """Mean length of a row in tokens, pictures and prompt included."""
-    from vision_r1.models.load import encode_prompts, load_processor
+    from vision_r1.models.encode import encode_prompts
+    from vision_r1.models.processor_load import load_processor
 
     processor = load_processor(model)
     chosen = rows[:: max(1, len(rows) // sample)]

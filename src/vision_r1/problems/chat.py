@@ -17,7 +17,7 @@ from vision_r1.core.errors import InputError
 from vision_r1.core.files import user_path
 from vision_r1.problems.columns import USUAL_NAMES, cell_text, find_column, place_images, require_column
 from vision_r1.problems.config import ChatData, ChatLayout
-from vision_r1.problems.images import ImageCallback, check_images
+from vision_r1.problems.image_checks import ImageCallback, check_images
 from vision_r1.problems.load import cell_images, image_root, share, split_keys, unique_ids
 from vision_r1.problems.problem import Media, Problem
 from vision_r1.problems.tables import Row, column_names, field, read_table

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from vision_r1.core.progress import Progress, Silent
-from vision_r1.problems.images import BytesImage, FileImage, image_place, in_threads
+from vision_r1.problems.image_checks import image_place, in_threads
+from vision_r1.problems.images import BytesImage, FileImage
 from vision_r1.problems.problem import Media, Problem
 
 HASH_SIDE = 16  # the hash has 16 x 16 bits

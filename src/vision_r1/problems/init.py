@@ -11,7 +11,7 @@ from vision_r1.core.errors import InputError
 from vision_r1.core.files import atomic_write_text, is_file, user_path
 from vision_r1.problems.columns import USUAL_NAMES, cell_text, resolve_columns
 from vision_r1.problems.config import ColumnMap, FileData, Take
-from vision_r1.problems.images import ImageCallback
+from vision_r1.problems.image_checks import ImageCallback
 from vision_r1.problems.load import load_problems, split_keys
 from vision_r1.problems.problem import Problem
 from vision_r1.problems.split import positions

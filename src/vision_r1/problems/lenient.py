@@ -15,14 +15,8 @@ from vision_r1.core.errors import InputError
 from vision_r1.problems.columns import cell_options, cell_text
 from vision_r1.problems.config import DatasetData, FileData, ProblemsConfig, TinyWorldData
 from vision_r1.problems.faults import BadRow, Reason, RowError, reason_of
-from vision_r1.problems.images import (
-    BytesImage,
-    FileImage,
-    ImageCallback,
-    Spill,
-    image_error,
-    image_faults,
-)
+from vision_r1.problems.image_checks import ImageCallback, image_error, image_faults
+from vision_r1.problems.images import BytesImage, FileImage, Spill
 from vision_r1.problems.layouts import ALWAYS_ILLUSTRATED
 from vision_r1.problems.load import Reader, Source, cell_images, open_source, split_keys, with_content_ids
 from vision_r1.problems.problem import Media, Problem

@@ -27,7 +27,8 @@ from vision_r1.problems.columns import (
 )
 from vision_r1.problems.config import DatasetData, FileData, ProblemsConfig, Take, TinyWorldData
 from vision_r1.problems.faults import RowError
-from vision_r1.problems.images import BytesImage, FileImage, ImageCallback, check_images
+from vision_r1.problems.image_checks import ImageCallback, check_images
+from vision_r1.problems.images import BytesImage, FileImage
 from vision_r1.problems.layouts import ADAPTED_COLUMNS, ADAPTERS, WRITTEN_ANSWERS
 from vision_r1.problems.problem import Media, Problem
 from vision_r1.problems.split import taken

@@ -8,7 +8,8 @@ import math
 from PIL import Image
 
 from vision_r1.problems.config import PIXEL_CEILING
-from vision_r1.problems.images import BytesImage, FileImage, decode_with_format
+from vision_r1.problems.decode import decode_with_format
+from vision_r1.problems.images import BytesImage, FileImage
 
 _JPEG_QUALITY = 95
 
@@ -54,8 +55,9 @@ def within_limit(image: FileImage | BytesImage) -> BytesImage:
     picture, suffix = decode_with_format(data, image.where, PIXEL_CEILING)
     size = picture.size
     small = scaled_down(picture, image.max_pixels)
-    scaled = BytesImage(encoded(small, suffix)[1], image.where, image.max_pixels)
+    plain, file = encoded(small, suffix)
+    scaled = BytesImage(file, image.where, image.max_pixels)
     # Encoders differ between versions, the key must not: it names what was scaled and the limit.
     scaled.known_as(f"{image.key}-{image.max_pixels}px")
-    scaled.size, scaled.original_size = small.size, size
+    scaled.size, scaled.original_size, scaled.plain = small.size, size, plain
     return scaled

@@ -19,26 +19,21 @@ from typing import Any, NamedTuple, Self, get_args
 import PIL
 
 from vision_r1.core.errors import InputError
+from vision_r1.problems.decode import TAKEN_FORMATS, decode_with_format
 from vision_r1.problems.faults import Reason, RowError
 from vision_r1.problems.fingerprints import COLOUR_BYTES, HASH_BYTES, Look, look_of
-from vision_r1.problems.images import (
-    BytesImage,
-    FileImage,
-    decode_image,
-    image_error,
-    image_fault,
-    in_threads,
-    once_each,
-)
+from vision_r1.problems.image_checks import image_error, image_fault, in_threads, once_each
+from vision_r1.problems.images import BytesImage, FileImage
 from vision_r1.problems.problem import Media
 
-_RULES = 2  # of checks and looks; raise it when they change, and what was noted before is not used
+_RULES = 3  # of checks and looks; raise it when they change, and what was noted before is not used
 _WAIT_SECONDS = 10.0
 _ROWS_AT_ONCE = 500
 # Named by the rules: notes of other ones may have other columns.
 _TABLE = """
-CREATE TABLE IF NOT EXISTS seen_2
-(stamp BLOB PRIMARY KEY, key TEXT, look BLOB, fault TEXT, width INTEGER, height INTEGER) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS seen_3
+(stamp BLOB PRIMARY KEY, key TEXT, look BLOB, fault TEXT, width INTEGER, height INTEGER, plain TEXT)
+WITHOUT ROWID
 """
 
 
@@ -50,12 +45,14 @@ class Seen(NamedTuple):
         look: of one with shapes in it; None also where looks are not wanted.
         fault: why it cannot be decoded; None if it can.
         size: (width, height) in pixels; None where it cannot be decoded.
+        plain: see `decode.plain_format`.
     """
 
     key: str
     look: Look | None
     fault: RowError | None
     size: tuple[int, int] | None = None
+    plain: str = ""
 
 
 class SeenImages:
@@ -95,11 +92,11 @@ class SeenImages:
         return {key: seen.look for (key, _), seen in self._known.items()} if self.looks_wanted else {}
 
     def faults(self, images: Sequence[Media]) -> Iterator[RowError | None]:
-        """Why each image cannot be decoded, None where it can; images get to know their keys and sizes."""
+        """Why each image cannot be decoded, None where it can; images get to know what is seen of them."""
         for image, seen in zip(images, once_each(images, self._see_all), strict=True):
             if seen.key and isinstance(image, FileImage | BytesImage):
                 image.known_as(seen.key)
-                image.size = seen.size
+                image.size, image.plain = seen.size, seen.plain
             yield seen.fault
 
     def _see_all(self, images: Iterable[Media]) -> Iterator[Seen]:
@@ -140,10 +137,11 @@ class SeenImages:
         if (key, image.max_pixels) in self._known:
             return self._known[key, image.max_pixels], True
         try:
-            picture = decode_image(data, image.where, image.max_pixels)
+            picture, plain = decode_with_format(data, image.where, image.max_pixels)
         except InputError as error:
             return Seen(key, None, image_error(error)), not isinstance(error.__context__, MemoryError)
-        return Seen(key, look_of(picture) if self.looks_wanted else None, None, picture.size), True
+        look = look_of(picture) if self.looks_wanted else None
+        return Seen(key, look, None, picture.size, plain), True
 
 
 def _stamp(image: FileImage | BytesImage) -> bytes:
@@ -174,14 +172,14 @@ class _Notes:
 
     def get(self, stamp: bytes, looks_wanted: bool) -> Seen | None:
         """What was noted under a stamp, if it says all that is wanted."""
-        select = "SELECT key, look, fault, width, height FROM seen_2 WHERE stamp = ?"
+        select = "SELECT key, look, fault, width, height, plain FROM seen_3 WHERE stamp = ?"
         rows = self._execute([(select, (stamp,))])
         return _from_row(rows[0], looks_wanted) if rows else None
 
     def put(self, found: Sequence[tuple[bytes, Seen]], looks_wanted: bool) -> None:
         """Note images, all of them or none."""
         rows = [(stamp, *_to_row(seen, looks_wanted)) for stamp, seen in found]
-        insert = "INSERT OR REPLACE INTO seen_2 VALUES (?, ?, ?, ?, ?, ?)"
+        insert = "INSERT OR REPLACE INTO seen_3 VALUES (?, ?, ?, ?, ?, ?, ?)"
         if rows:
             self._execute([("BEGIN IMMEDIATE", ()), *((insert, row) for row in rows), ("COMMIT", ())])
 
@@ -213,16 +211,16 @@ class _Notes:
             self._db = None
 
 
-def _to_row(seen: Seen, looks_wanted: bool) -> tuple[str, bytes | None, str | None, int | None, int | None]:
+def _to_row(seen: Seen, looks_wanted: bool) -> tuple[str | bytes | int | None, ...]:
     error = seen.fault
     fault = None if error is None else json.dumps([error.what, error.fix, error.reason])
     look = b"".join(seen.look or ()) if looks_wanted else None
-    return seen.key, look, fault, *(seen.size or (None, None))
+    return seen.key, look, fault, *(seen.size or (None, None)), seen.plain
 
 
 def _from_row(row: Sequence[Any], looks_wanted: bool) -> Seen | None:
     """None where the row does not say enough, or is none that was written here."""
-    key, look, fault, width, height = row
+    key, look, fault, width, height, plain = row
     try:
         if re.fullmatch("[0-9a-f]{64}", key) is None or (looks_wanted and look is None and not fault):
             return None
@@ -232,7 +230,9 @@ def _from_row(row: Sequence[Any], looks_wanted: bool) -> Seen | None:
             return Seen(key, None, RowError(what, fix=fix, reason=known))
         if looks_wanted and len(look) not in (0, HASH_BYTES + COLOUR_BYTES):
             return None
+        if plain and plain not in TAKEN_FORMATS:
+            return None
         size = int(width), int(height)
-        return Seen(key, Look(look[:HASH_BYTES], look[HASH_BYTES:]) if look else None, None, size)
+        return Seen(key, Look(look[:HASH_BYTES], look[HASH_BYTES:]) if look else None, None, size, plain)
     except (TypeError, ValueError, StopIteration):
         return None

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from vision_r1.core.seeds import derive_seed
-from vision_r1.models.load import LoadedModel, encode_prompts, forbidden_tokens
+from vision_r1.models.encode import encode_prompts, forbidden_tokens
+from vision_r1.models.load import LoadedModel
 from vision_r1.rollout.complete import complete_groups
 from vision_r1.rollout.config import Sampling
 from vision_r1.rollout.group import Completion, ContextError, Group, check_context

@@ -179,10 +179,16 @@ def encode_picture(media: Media, max_pixels: int | None = None, small: Small | N
         InputError: the image cannot be read.
     """
     name = picture_name(media, max_pixels)
-    # Refuses damaged and oversized images before they are paid for.
-    image, data, suffix = (
-        media.load_with_file(small) if isinstance(media, StoredImage) else (media.load(), b"", "")
-    )
+    if isinstance(media, StoredImage):
+        # Once for an image: every question about it is sent with the same file.
+        if media.size is not None and scaled_size(media.size, max_pixels) == media.size:
+            checked = media.checked_file(small)
+            if checked is not None:
+                return Picture(name, media.plain, checked, media.size)
+        # Refuses damaged and oversized images before they are paid for.
+        image, data, suffix = media.load_with_file(small)
+    else:
+        image, data, suffix = media.load(), b"", ""
     if suffix and scaled_size(image.size, max_pixels) == image.size:
         return Picture(name, suffix, data, image.size)
     sent = scaled_down(image.convert("RGB"), max_pixels)

@@ -24,7 +24,7 @@ from vision_r1.teachers.config import Price
 from vision_r1.teachers.ledger import Estimate, Ledger, Line, Spent
 from vision_r1.teachers.pacing import Patience
 from vision_r1.teachers.pool import Member, Pool, is_stopping
-from vision_r1.teachers.prepare import Preparer
+from vision_r1.teachers.prepare import Preparer, Ready
 from vision_r1.teachers.request_log import Answered, RequestLog
 from vision_r1.teachers.wire import Fault, begun_body, finished_body
 from vision_r1.teachers.writer import Writer
@@ -250,15 +250,18 @@ class Desk:
                 member = await asked.pool.take_slot(avoid)
                 try:
                     fetch.under_way = True
-                    return member, await self._send(asked, member, ready.begun, bill)
+                    return member, await self._send(asked, member, ready, bill)
                 finally:
                     fetch.under_way = False
                     asked.pool.give_back(member)
             finally:
                 self.purse.settle(most, bill.spent)
 
-    async def _send(self, asked: _Asked, member: Member, begun: bytes, bill: _Bill) -> ChatReply | Fault:
-        """One HTTP request to this endpoint; what it may come to is on file before, and its answer after."""
+    async def _send(self, asked: _Asked, member: Member, ready: Ready, bill: _Bill) -> ChatReply | Fault:
+        """One HTTP request to this endpoint; what it may come to is on file before, its answer after.
+
+        An answer goes on file after the images of its request.
+        """
         most, config, cap = bill.most, member.endpoint.config, asked.request.max_tokens
         await self._writer.reserve(most)
         bill.spent = Spent(1, charged=most.tokens, cost=most.cost)  # should it be dropped
@@ -267,13 +270,15 @@ class Desk:
             clock = asyncio.get_running_loop().time
             started = clock()
             asked.line.sent += 1
-            outcome = await member.endpoint.post(finished_body(begun, cap, config.cap_field, config.stream))
+            body = finished_body(ready.begun, cap, config.cap_field, config.stream)
+            outcome = await member.endpoint.post(body)
             if isinstance(outcome, Fault) and outcome.perhaps_own:
                 outcome, bill.spent = await self._told_apart(asked, member, outcome, most)
             else:
                 bill.spent = _spent(outcome, most)
             asked.pool.settle(member, started, outcome)
             if isinstance(outcome, ChatReply):
+                await ready.on_file()
                 answered = True
                 came = most.of(outcome)
                 member.serves.add(asked.request.model)

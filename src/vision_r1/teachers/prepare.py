@@ -3,6 +3,7 @@
 A small image is done in the event loop, a slice of time at a time: to hand it to a thread and back costs more
 than the image. What may take long is done in threads: a large image to decode, or a file of a size not seen
 before, or of a slow disk, to read. So is storing, in bundles: to commit one small image costs more than it.
+A request need not wait for that, only its answer: it goes on file when its images are there.
 """
 
 from __future__ import annotations
@@ -33,17 +34,32 @@ _MOVES = 0.1  # of a slice's time into the average: a hiccup of the machine is n
 _FORGETS = 0.999  # of the average at each request for a thread: now and then the disk is tried again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ready:
     """A request that can be sent.
 
     Attributes:
         begun: its body, see `wire.begun_body`.
         prompt_tokens: the most that its prompt can come to.
+        stored: done when its images are on file; None where it has none.
     """
 
     begun: bytes
     prompt_tokens: int
+    stored: asyncio.Future[None] | None = None
+
+    async def on_file(self) -> None:
+        """Wait until its images are on file.
+
+        Raises:
+            InputError: they cannot be stored.
+        """
+        if self.stored is not None:
+            if not self.stored.done():
+                await asyncio.wait(
+                    [self.stored]
+                )  # others wait for it, who may not be cancelled with this one
+            self.stored.result()
 
 
 _Turn = tuple[ChatRequest, "asyncio.Future[Ready | Failure]"]
@@ -55,7 +71,7 @@ class _Bundle:
 
     Attributes:
         done: what each came to.
-        new: images to store before anyone hears of it.
+        new: their images, to be stored.
         large: those that take too long, see `fill`.
     """
 
@@ -84,23 +100,34 @@ class _Bundle:
             except Exception as error:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
                 self.done.append((turn, error))
 
-    def store(self, log: RequestLog) -> None:
-        """Put the images on file."""
-        try:
-            if self.new:
-                log.keep(self.new)
-        except Exception as error:  # noqa: BLE001  (likewise)
-            self.done = [(turn, error) for turn, _ in self.done]
-
-    def hand_over(self) -> None:
-        """Tell all who wait; in the event loop."""
+    def hand_over(self, stored: asyncio.Future[None]) -> None:
+        """Tell all who wait; in the event loop. `stored` is done when the images are on file."""
         for turn, outcome in self.done:
             if turn.done():
                 continue
             if isinstance(outcome, Exception):
                 turn.set_exception(outcome)
-            else:
-                turn.set_result(outcome)
+                continue
+            if isinstance(outcome, Ready):
+                outcome.stored = stored
+            turn.set_result(outcome)
+
+
+class _Shelf:
+    """Images that are stored together, and who waits for it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.pictures: list[Picture] = []
+        self.stored: asyncio.Future[None] = loop.create_future()
+
+    def tell(self, stored: asyncio.Future[None]) -> None:
+        """What came of it."""
+        error = stored.exception()
+        if error is None:
+            self.stored.set_result(None)
+        else:
+            self.stored.set_exception(error)
+            self.stored.exception()  # seen, whether or not any answer came for them
 
 
 class Preparer:
@@ -114,17 +141,13 @@ class Preparer:
         self.log = log
         self._small, self._large = _Turns(), _Turns()
         self._working, self._due = 0, False
-        self._bundle = _Bundle()  # of small ones, to be stored next
-        self._storing = False
+        self._shelf: _Shelf | None = None  # what is stored next
+        self._storing = self._closed = False
         self._slice_seconds = 0.0
         self._threads = ThreadPoolExecutor(_THREADS + 1, thread_name_prefix="encode-image")
 
     async def ready(self, request: ChatRequest) -> Ready | Failure:
-        """The request ready to be sent, or why it cannot be asked.
-
-        Raises:
-            InputError: the images cannot be stored.
-        """
+        """The request ready to be sent, or why it cannot be asked; see also `Ready.on_file`."""
         if not request.media:
             return _made_ready(request, [])
         loop = asyncio.get_running_loop()
@@ -140,7 +163,7 @@ class Preparer:
         """Finish the bundles under way; what waits is dropped."""
         self._small.clear()
         self._large.clear()
-        self._bundle = _Bundle()
+        self._shelf, self._closed = None, True
         self._threads.shutdown()
 
     # ---- in the event loop
@@ -160,29 +183,39 @@ class Preparer:
     def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
         """Work for a slice of time, then let others have their turn."""
         self._due = False
-        began = time.monotonic()
-        self._bundle.fill(self._small, _SMALL)
+        began, bundle = time.monotonic(), _Bundle()
+        bundle.fill(self._small, _SMALL)
         took = min(time.monotonic() - began, 5 * _SLOW_SECONDS)
         self._slice_seconds += _MOVES * (took - self._slice_seconds)
-        while self._bundle.large:
-            self._hand_to_thread(self._bundle.large.pop(), loop)
-        if self._bundle.done and not self._storing:
-            self._store(loop)
+        for turn in bundle.large:
+            self._hand_to_thread(turn, loop)
+        self._take(bundle, loop)
         if self._small:
             self._schedule(loop)
 
+    def _take(self, bundle: _Bundle, loop: asyncio.AbstractEventLoop) -> None:
+        """Let those of a bundle go, and have their images stored."""
+        if self._closed:
+            return
+        if self._shelf is None:
+            self._shelf = _Shelf(loop)
+        self._shelf.pictures += bundle.new
+        bundle.hand_over(self._shelf.stored)
+        self._store(loop)
+
     def _store(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Store what has come, in a thread; what comes meanwhile is the next bundle."""
-        bundle, self._bundle = self._bundle, _Bundle()
-        self._storing = True
+        """Store what has come, in a thread; what comes meanwhile is stored next."""
+        shelf = self._shelf
+        if self._storing or shelf is None or not shelf.pictures:
+            return
+        self._shelf, self._storing = None, True
 
-        def stored(_: asyncio.Future[None]) -> None:
+        def stored(done: asyncio.Future[None]) -> None:
             self._storing = False
-            bundle.hand_over()
-            if self._bundle.done:
-                self._store(loop)
+            shelf.tell(done)
+            self._store(loop)
 
-        loop.run_in_executor(self._threads, bundle.store, self.log).add_done_callback(stored)
+        loop.run_in_executor(self._threads, self.log.keep, shelf.pictures).add_done_callback(stored)
 
     # ---- in threads
 
@@ -204,8 +237,7 @@ class Preparer:
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         bundle = _Bundle()
         bundle.fill(self._large)
-        bundle.store(self.log)
-        loop.call_soon_threadsafe(bundle.hand_over)
+        loop.call_soon_threadsafe(self._take, bundle, loop)
 
 
 def _made_ready(request: ChatRequest, pictures: list[Picture]) -> Ready | Failure:

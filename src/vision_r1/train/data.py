@@ -1,6 +1,6 @@
 """What training reads: prompts encoded once, batches assembled from them, and the order of the data.
 
-Every prompt goes through `models.load.encode_prompts`, as in evaluation, one at a time: the tokens
+Every prompt goes through `models.encode.encode_prompts`, as in evaluation, one at a time: the tokens
 are kept, and the patches stay in a store that is bounded in memory.
 """
 
@@ -16,7 +16,7 @@ import torch
 
 from vision_r1.core.errors import InputError
 from vision_r1.core.seeds import derive_seed
-from vision_r1.models.load import encode_prompts
+from vision_r1.models.encode import encode_prompts
 from vision_r1.problems.problem import Media
 
 # Patches kept in memory; beyond this the ones used longest ago are made again when needed.

@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -26,9 +25,9 @@ from trl import GRPOConfig, GRPOTrainer
 
 from vision_r1.core.errors import CollapseError, ConfigError
 from vision_r1.core.seeds import derive_seed
-from vision_r1.grading.hfrrf import Reward
 from vision_r1.grading.user import RewardFunction
-from vision_r1.models.load import LoadedModel, forbidden_tokens
+from vision_r1.models.encode import forbidden_tokens
+from vision_r1.models.load import LoadedModel
 from vision_r1.models.packing import can_pack, enable_packing, why_plain
 from vision_r1.models.parts import prompt_positions
 from vision_r1.problems.problem import Problem
@@ -44,19 +43,9 @@ from vision_r1.train.groups import cut_by_tokens, cut_padded
 from vision_r1.train.logprobs import packed_logps, plain_logps
 from vision_r1.train.passes import Pass, equalised, summed
 from vision_r1.train.saving import Resumable
+from vision_r1.train.scored import Rollout, completion_text, measures, rewards_of
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """One completion of the latest step, as the reward saw it."""
-
-    problem: Problem
-    text: str
-    tokens: int
-    stop_reason: str
-    reward: Reward
 
 
 class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
@@ -162,7 +151,7 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         if self.flat_groups == "resample":
             batch = self._resampled(batch, inputs)
         if self.flat_groups != "train" or self.beta == 0.0:
-            flat = flat_groups(_rewards(self.rollouts), group)
+            flat = flat_groups(rewards_of(self.rollouts), group)
             batch["flat"][rows_of(flat, group)] = True
         self._sums["trained_share"] = 1.0 - float(batch["flat"].float().mean())
         return batch
@@ -174,14 +163,14 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         step = self.state.global_step
         spare = reserve(len(self._slot), self.noise_seed, self.name_of_stage, step, taken)
         for _ in range(self.resamples):
-            flat = flat_groups(_rewards(rollouts), group)
+            flat = flat_groups(rewards_of(rollouts), group)
             count = torch.tensor([len(flat)], device=self.accelerator.device)
             asked = list(islice(spare, int(self.accelerator.gather(count).max())))
             if not asked:
                 break
             more = self._rolled([self._input_of(number) for number in asked for _ in range(group)])
             self._sums["resampled"] += len(asked)
-            vain = flat_groups(_rewards(self.rollouts), group)
+            vain = flat_groups(rewards_of(self.rollouts), group)
             new = [k for k in range(len(asked)) if k not in vain][: len(flat)]
             if new:
                 stay = [k for k in range(len(rollouts) // group) if k not in flat[: len(new)]]
@@ -416,41 +405,18 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
 
     def step_row(self, logs: dict[str, float]) -> dict[str, Any]:
         """The measures of the step just made, from TRL's log and from the rollouts."""
-        rollouts, tokens = self.rollouts, max(self._sums["tokens"], 1.0)
-        n = max(len(rollouts), 1)
-        verdicts = [rollout.reward.verdict for rollout in rollouts]
-        graded = any(verdict is not None for verdict in verdicts)
-        right = sum(verdict is not None and verdict.correct for verdict in verdicts)
+        tokens = max(self._sums["tokens"], 1.0)
         return {
             "reward": logs["reward"],
             "reward_std": logs["reward_std"],
             "zero_variance_share": logs["frac_reward_zero_std"],
             "trained_share": self._sums["trained_share"],
             "resampled_groups": int(self._sums["resampled"]),
-            "truncation_rate": sum(r.stop_reason == "length" for r in rollouts) / n,
-            "format_rate": sum(r.reward.format_ok for r in rollouts) / n,
-            "accuracy": right / n if graded else None,
-            "mean_tokens": sum(r.tokens for r in rollouts) / n,
+            **measures(self.rollouts),
             "entropy": self._sums["entropy"] / tokens,
             "kl": self._sums["kl"] / tokens if self.beta != 0.0 else None,
             "loss": logs.get("loss"),
             "grad_norm": logs.get("grad_norm"),
             "learning_rate": logs.get("learning_rate"),
-            "reasons": dict(Counter(rollout.reward.reason for rollout in rollouts).most_common()),
+            "reasons": dict(Counter(rollout.reward.reason for rollout in self.rollouts).most_common()),
         }
-
-
-def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The completion as the reward reads it: no control tokens, but tags even where they are special."""
-    tags = ("think>", "answer>")
-    drop = {
-        number
-        for number, token in zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
-        if not token.endswith(tags)
-    }
-    text: str = tokenizer.decode([number for number in ids if number not in drop], skip_special_tokens=False)
-    return text
-
-
-def _rewards(rollouts: Sequence[Rollout]) -> list[float]:
-    return [rollout.reward.reward for rollout in rollouts]

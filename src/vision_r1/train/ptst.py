@@ -21,7 +21,8 @@ from vision_r1.core.files import read_json, write_json
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.core.seeds import derive_seed
 from vision_r1.grading.user import load_reward
-from vision_r1.models.load import LoadedModel, forbidden_tokens, load_model
+from vision_r1.models.encode import forbidden_tokens
+from vision_r1.models.load import LoadedModel, load_model
 from vision_r1.problems.contamination import inherited_record
 from vision_r1.problems.fingerprints import fingerprint
 from vision_r1.problems.problem import Problem

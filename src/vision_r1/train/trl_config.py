@@ -95,7 +95,7 @@ def sft_config(settings: SftSettings, steps: int, work: Path, seed: int) -> SFTC
     | lr_scheduler_type, warmup | cosine, settings | linear, 0 | the paper's |
     | weight_decay | 0 | 0 | commented out in the paper's YAML |
     | max_length | none | 1024 | longer rows are refused, never cut |
-    | packing | ours | false | refused for vision models; see `sft.Passes` |
+    | packing | ours | false | refused for vision models; see `chat_store.Passes` |
     | bf16 | precision | true | float32 unless asked for |
     | gradient_checkpointing | false | true | on by `trl.gradient_checkpointing` |
     | order | explicit | shuffled per epoch | a resumed run cannot replay one |

@@ -13,7 +13,8 @@ from vision_r1.core.files import is_folder
 from vision_r1.core.progress import Progress, Silent
 from vision_r1.evals.benchmarks.benchmark import Benchmark, Item, RowFault, RowReader, Source
 from vision_r1.problems.config import DEFAULT_MAX_PIXELS
-from vision_r1.problems.images import FileImage, image_fault
+from vision_r1.problems.image_checks import image_fault
+from vision_r1.problems.images import FileImage
 from vision_r1.problems.problem import Media
 from vision_r1.problems.tables import Row, column_names, read_dataset, read_table
 
