@@ -237,7 +237,7 @@ class RequestLog:
         return Spent(int(requests), charged=int(tokens), cost=cost)
 
     def keep(self, pictures: Iterable[Picture]) -> None:
-        """Store images that are not there yet; a request's are stored before it is sent.
+        """Store images that are not there yet; a request's are stored before its answer is written.
 
         Raises:
             RunStateError, InputError: as for the log itself.
