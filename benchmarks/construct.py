@@ -95,7 +95,8 @@ def stored(files: list[bytes], folder: Path | None, work: Path, *, seen: bool) -
     ]
     if seen:
         with SeenImages(work / "seen.sqlite", looks_wanted=False, say=print) as look:
-            assert not any(look.faults(found))
+            faults = [fault for fault in look.faults(found) if fault is not None]
+        assert not faults, faults[0]
     return found
 
 

@@ -207,7 +207,7 @@ def test_lengths_are_estimated_where_no_tokens_are_counted(table, tmp_path):
     assert short["tokens_estimated"] == len(rows) == 3 * N
     projected = projection(short, validate(Construction, settings(server.url, table)))
     assert (projected["completion_tokens"], projected["uncounted"]) == (0, 1.0)
-    assert "without the 100% of answers whose tokens" in "".join(projection_lines(projected))
+    assert "too low: 100% of answers" in "".join(projection_lines(projected))
     assert short["tokens"]["after"]["min"] > 10
     assert all(row.tokens == len(f"{row.thought}{row.reply}".encode()) // 4 for row in rows)
     by_problem: dict[str, list] = {}

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 from test_requests import picture
@@ -454,7 +454,8 @@ def test_a_log_that_cannot_be_written_stops_the_work(log):
         assert len(server.bodies) <= 8
 
 
-def test_no_answer_is_on_file_before_its_images(log, monkeypatch):
+def held_up(log, monkeypatch):
+    """Images are stored while this is set."""
     go_on, kept = threading.Event(), log.keep
 
     def slow(pictures):
@@ -462,11 +463,44 @@ def test_no_answer_is_on_file_before_its_images(log, monkeypatch):
         kept(pictures)
 
     monkeypatch.setattr(log, "keep", slow)
+    go_on.set()
+    return go_on
+
+
+def sent(server, count):
+    """Whether the server has been asked so often, after some seconds at most."""
+    end = time.monotonic() + 20
+    while len(server.bodies) < count and time.monotonic() < end:
+        time.sleep(0.01)
+    return len(server.bodies) == count
+
+
+def test_a_client_that_is_closed_keeps_an_answer_whose_images_are_being_stored(log, monkeypatch):
+    go_on = held_up(log, monkeypatch)
+    asked = ChatRequest("m", "q", media=(picture(1),))
+    with FaultyServer() as server, ThreadPoolExecutor(1) as pool:
+        client = client_of(server, log)
+        client.complete([ChatRequest("m", "before", media=(picture(2),))])
+        go_on.clear()
+        found = pool.submit(client.complete, [asked])
+        assert sent(server, 2)
+        time.sleep(0.3)
+        threading.Timer(0.2, go_on.set).start()
+        client.close()
+        with pytest.raises(CancelledError):
+            found.result(30)
+    assert log.get(asked.key) is not None and log.picture(picture_name(asked.media[0])) is not None
+    assert log.lost().replies == 0
+
+
+def test_no_answer_is_on_file_before_its_images(log, monkeypatch):
+    go_on = held_up(log, monkeypatch)
     asked = ChatRequest("m", "q", media=(picture(1),))
     with FaultyServer() as server, client_of(server, log) as client, ThreadPoolExecutor(1) as pool:
+        client.complete([ChatRequest("m", "before", media=(picture(2),))])
+        go_on.clear()
         found = pool.submit(client.complete, [asked])
-        while not server.bodies:
-            time.sleep(0.01)
+        assert sent(server, 2)
         time.sleep(0.3)
         assert log.get(asked.key) is None and not found.done(), "it was sent, and is not answered yet"
         go_on.set()
@@ -474,16 +508,20 @@ def test_no_answer_is_on_file_before_its_images(log, monkeypatch):
     assert log.get(asked.key) == reply and log.picture(picture_name(asked.media[0])) is not None
 
 
-def test_images_that_cannot_be_stored_stop_the_work(log):
-    log.keep([encode_picture(picture(9))])
+@pytest.mark.parametrize("worked", [False, True])
+def test_images_that_cannot_be_stored_stop_the_work(log, worked):
     asked = [ChatRequest("m", f"q{i}", media=(picture(i),)) for i in range(50)]
     with FaultyServer() as server, client_of(server, log, max_in_flight=2) as client:
+        log.keep([encode_picture(picture(99))])
+        if worked:
+            client.complete([ChatRequest("m", "before", media=(picture(98),))])
         log._store()._db.execute("PRAGMA query_only=ON")
         with pytest.raises(InputError, match="store of images cannot be used"):
             client.complete(asked)
-        assert len(server.bodies) <= 8
+        vain = len(server.bodies) - worked
+        assert vain <= 2 * worked, "nothing is sent once it is known"
         assert [log.get(each.key) for each in asked] == [None] * 50
-    assert log.lost().replies == len(server.bodies), "what was sent for nothing counts for budgets"
+    assert log.lost().replies == vain, "what was sent for nothing counts for budgets"
 
 
 def test_a_flood_is_not_read_to_its_end(log, monkeypatch):

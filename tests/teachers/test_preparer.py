@@ -55,14 +55,14 @@ def made(log, requests):
 
         async def stored(request):
             outcome = await preparer.ready(request)
-            if isinstance(outcome, Ready):
-                await outcome.on_file()
+            if isinstance(outcome, Ready) and outcome.stored is not None:
+                await asyncio.wait([outcome.stored])
             return outcome
 
         try:
             return await asyncio.wait_for(asyncio.gather(*map(stored, requests), return_exceptions=True), 30)
         finally:
-            preparer.close()
+            await preparer.close()
 
     return asyncio.run(main())
 
@@ -113,7 +113,7 @@ def test_files_of_a_slow_disk_are_read_in_threads(log, decoded, monkeypatch, tmp
         preparer = Preparer(log)
         for image in images:
             assert isinstance(await preparer.ready(ask(image)), Ready)
-        preparer.close()
+        await preparer.close()
 
     asyncio.run(main())
     places = [decoded[image.key] for image in images]
@@ -145,7 +145,7 @@ def test_others_have_their_turn_between_the_slices(log, monkeypatch, decoded):
         while not all(task.done() for task in waiting):
             turns.append(len(decoded))
             await asyncio.sleep(0)
-        preparer.close()
+        await preparer.close()
 
     asyncio.run(main())
     assert len(set(turns)) > 3  # images were decoded between them, not all in one long slice
@@ -163,32 +163,80 @@ def test_all_are_told_where_images_cannot_be_stored(log, monkeypatch, tmp_path, 
     assert [str(outcome) for outcome in outcomes] == ["the disk is full"] * 5
 
 
-def test_a_request_does_not_wait_for_its_images_to_be_stored(log, monkeypatch):
-    go_on, kept = threading.Event(), log.keep
+class Slow:
+    """`keep` of a log that waits to be let go on; `sizes` of what it was given."""
 
-    def slow(pictures):
-        assert go_on.wait(30)
-        kept(pictures)
+    def __init__(self, log, monkeypatch):
+        self.go_on, self.sizes, self._keep = threading.Event(), [], log.keep
+        monkeypatch.setattr(log, "keep", self)
 
-    monkeypatch.setattr(log, "keep", slow)
+    def __call__(self, pictures):
+        self.sizes.append(sum(len(picture.data) for picture in pictures))
+        assert self.go_on.wait(30)
+        self._keep(pictures)
+
+
+def test_a_request_does_not_wait_for_its_images_once_storing_works(log, monkeypatch):
     image, later = BytesImage(png(1), "row 1"), BytesImage(png(2), "row 2")
 
     async def main():
         preparer = Preparer(log)
-        first = await asyncio.wait_for(preparer.ready(ask(image)), 30)
-        others = [await asyncio.wait_for(preparer.ready(ask(later, user=str(i))), 30) for i in range(3)]
-        gone = asyncio.create_task(others[0].on_file())
-        await asyncio.sleep(0.01)
-        gone.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await gone
-        assert not any(each.stored.done() for each in (first, *others))
-        go_on.set()
-        await asyncio.wait_for(asyncio.gather(first.on_file(), *(each.on_file() for each in others[1:])), 30)
-        preparer.close()
+        assert (await preparer.ready(ask(BytesImage(png(3), "row 3")))).stored.done()
+        slow = Slow(log, monkeypatch)
+        found = [await asyncio.wait_for(preparer.ready(ask(image)), 30)]
+        found += [await asyncio.wait_for(preparer.ready(ask(later, user=str(i))), 30) for i in range(3)]
+        assert not any(each.stored.done() for each in found)
+        slow.go_on.set()
+        await asyncio.wait_for(asyncio.wait({each.stored for each in found}), 30)
+        await preparer.close()
 
     asyncio.run(main())
     assert all(log.picture(picture_name(each)).data == each.read() for each in (image, later))
+
+
+def test_where_storing_fails_requests_wait_for_it_again(log, monkeypatch):
+    kept, broken = log.keep, threading.Event()
+
+    def keep(pictures):
+        if broken.is_set():
+            raise InputError("the disk is full")
+        kept(pictures)
+
+    monkeypatch.setattr(log, "keep", keep)
+
+    async def main():
+        preparer = Preparer(log)
+        await preparer.ready(ask(BytesImage(png(1), "row 1")))
+        broken.set()
+        gone = await preparer.ready(ask(BytesImage(png(2), "row 2")))
+        await asyncio.wait([gone.stored])
+        with pytest.raises(InputError, match="full"):
+            gone.check()
+        with pytest.raises(InputError, match="full"):
+            await preparer.ready(ask(BytesImage(png(3), "row 3")))
+        broken.clear()
+        assert (await preparer.ready(ask(BytesImage(png(4), "row 4")))).stored.done()
+        await preparer.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_stored_together_has_a_limit(log, monkeypatch):
+    monkeypatch.setattr(prepare, "_SHELF_BYTES", 300)
+    images = [BytesImage(png(i), f"row {i}") for i in range(20)]
+
+    async def main():
+        preparer = Preparer(log)
+        await preparer.ready(ask(BytesImage(png(99), "row 99")))
+        slow = Slow(log, monkeypatch)
+        await asyncio.wait_for(asyncio.gather(*(preparer.ready(ask(each)) for each in images)), 30)
+        slow.go_on.set()
+        await preparer.close()
+        return slow.sizes
+
+    sizes = asyncio.run(main())
+    assert sum(sizes) == sum(image.file_bytes for image in images) and max(sizes) < sum(sizes)
+    assert all(log.picture(picture_name(each)) is not None for each in images)
 
 
 def test_who_gave_up_holds_up_nobody(log):
@@ -199,37 +247,27 @@ def test_who_gave_up_holds_up_nobody(log):
         tasks[0].cancel()
         tasks[3].cancel()
         found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
-        preparer.close()
+        await preparer.close()
         return [isinstance(each, Ready) for each in found]
 
     assert asyncio.run(main()) == [False, True, True, False, True, True]
 
 
-def test_closing_drops_what_waits_to_be_stored(log, monkeypatch):
-    storing, go_on = threading.Event(), threading.Event()
-
-    def slow(pictures):
-        storing.set()
-        assert go_on.wait(30)
-
-    monkeypatch.setattr(log, "keep", slow)
+def test_closing_waits_for_what_is_to_be_stored(log, monkeypatch):
+    images = [BytesImage(png(i), f"row {i}") for i in (1, 2)]
 
     async def main():
         faults = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
         preparer = Preparer(log)
-        tasks = [asyncio.create_task(preparer.ready(ask(BytesImage(png(1), "row 1"))))]
-        while not storing.is_set():
-            await asyncio.sleep(0.001)
-        tasks.append(asyncio.create_task(preparer.ready(ask(BytesImage(png(2), "row 2")))))
-        while preparer._shelf is None:
-            await asyncio.sleep(0)
-        threading.Timer(0.05, go_on.set).start()
-        preparer.close()
-        first, second = await asyncio.wait_for(asyncio.gather(*tasks), 30)
-        await asyncio.wait_for(first.on_file(), 30)
+        await preparer.ready(ask(BytesImage(png(3), "row 3")))
+        slow = Slow(log, monkeypatch)
+        found = [await preparer.ready(ask(image)) for image in images]
+        threading.Timer(0.05, slow.go_on.set).start()
+        await asyncio.wait_for(preparer.close(), 30)
+        assert all(each.stored.done() for each in found)
         await asyncio.sleep(0.01)
-        assert not second.stored.done()
         return faults
 
     assert asyncio.run(main()) == []
+    assert all(log.picture(picture_name(each)) is not None for each in images)

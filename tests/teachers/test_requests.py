@@ -101,6 +101,17 @@ def test_a_file_that_was_changed_is_decoded_again(tmp_path):
         encode_picture(media)
 
 
+def test_a_file_that_is_another_for_a_while_is_told_apart(tmp_path):
+    path, first = tmp_path / "x", picture(7).read()
+    path.write_bytes(first)
+    media = FileImage(tmp_path, "x", "row 1")
+    before = encode_picture(media)
+    path.write_bytes(picture(9, "JPEG").read())
+    assert encode_picture(media).suffix == "jpeg"
+    path.write_bytes(first)
+    assert encode_picture(media) == before
+
+
 def test_equal_content_has_one_key():
     same = dataclasses.replace(BASE, media=(picture(1),), temperature=0)
     assert same.key == BASE.key

@@ -97,7 +97,11 @@ def part_summary(folder: Path) -> dict[str, Any]:
     """The summary of a finished part. Raises InputError where there is none."""
     if not (folder / CONFIG).is_file() or not (folder / SUMMARY).is_file():
         raise InputError("holds no finished part", where=str(folder), fix="run its construction to the end")
-    return dict(read_json(folder / SUMMARY))
+    summary = dict(read_json(folder / SUMMARY))
+    if "rows_uncounted" not in summary:
+        fix = "run its construction again, which asks nothing anew"
+        raise InputError("its summary is of another version", where=str(folder), fix=fix)
+    return summary
 
 
 def check_parts(folders: Sequence[Path], parts: Sequence[Mapping[str, Any]]) -> None:

@@ -13,8 +13,8 @@ def projection(summary: Mapping[str, Any], config: Construction) -> dict[str, An
     """What the rows of the whole set will come to, if it is like the sample; controls come on top.
 
     Requests, tokens and money are those that the sample's rows rest on, whenever they were asked, and grow
-    with the problems; `uncounted` is the share of answers whose tokens no endpoint counted, which are in
-    neither tokens nor money. Hours: a request holds a slot of an endpoint for as long as it takes, so the
+    with the problems; `uncounted` is the share of answers whose tokens were not all counted, which are too
+    little in tokens and money. Hours: a request holds a slot of an endpoint for as long as it takes, so the
     slots of the busier role bound the time from below. They are None where a role was asked nothing in this
     pass.
 

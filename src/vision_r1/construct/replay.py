@@ -26,7 +26,7 @@ class Replayer:
         seed: of the sampling.
         reasons: by the key of a request, why it brought no answer.
         spent: by role, what the answers that chains went through came to, whenever they were asked for.
-        uncounted: those whose tokens no endpoint counted; they add nothing to tokens and money.
+        uncounted: those whose tokens were not all counted; what was not adds nothing to tokens and money.
         unasked: requests that nobody has asked yet.
     """
 
@@ -60,7 +60,7 @@ class Replayer:
         return said_of(Failure("transport", UNASKED if why is None else why), key, role)
 
     def _count(self, name: str, reply: ChatReply) -> None:
-        self.uncounted += reply.prompt_tokens is None or reply.completion_tokens is None
+        self.uncounted += reply.prompt_tokens is None or not reply.completion_tokens
         prompt, completion = reply.prompt_tokens or 0, reply.completion_tokens or 0
         cost = money(self.roles[name].price, prompt, completion)
         spent = Spent(1, prompt, completion, reply.reasoning_tokens or 0, prompt + completion, cost)

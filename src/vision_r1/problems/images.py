@@ -94,9 +94,10 @@ class StoredImage(ABC):
         data = self.read() if small is None else self.read_within(small.file_bytes)
         self._name(data)
         limit = self.max_pixels if small is None else min(small.pixels, self.max_pixels)
-        image, self.plain = decode_with_format(data, self.where, limit, grey=True)
-        self.size = image.size
-        return image, data, self.plain
+        image, plain = decode_with_format(data, self.where, limit, grey=True)
+        if self._is_named(data):
+            self.size, self.plain = image.size, plain
+        return image, data, plain
 
     def checked_file(self, small: Small | None = None) -> bytes | None:
         """The encoded image where it has been decoded once and is plain; None where it must be decoded.
@@ -124,6 +125,10 @@ class StoredImage(ABC):
             fix="scale it down",
             reason="image_too_large",
         )
+
+    def _is_named(self, data: bytes) -> bool:
+        """Whether it is what the key names."""
+        return True
 
     def _name(self, data: bytes) -> None:
         if not self._key:
@@ -206,7 +211,10 @@ class FileImage(StoredImage):
     def checked_file(self, small: Small | None = None) -> bytes | None:
         """See `StoredImage.checked_file`; a file that was changed since must be decoded."""
         data = super().checked_file(small)
-        return data if data is None or hashlib.sha256(data).hexdigest() == self._key else None
+        return data if data is not None and self._is_named(data) else None
+
+    def _is_named(self, data: bytes) -> bool:
+        return hashlib.sha256(data).hexdigest() == self._key
 
     def read_within(self, most: int) -> bytes:
         """See `StoredImage.read_within`; the file is found and looked at once."""

@@ -56,7 +56,7 @@ class Seen(NamedTuple):
 
 
 class SeenImages:
-    """Checks images like `images.image_faults`, and finds their keys and looks on the way.
+    """Checks images like `image_checks.image_faults`, and finds their keys and looks on the way.
 
     Attributes:
         looks_wanted: whether looks are taken; they cost about as much as decoding.

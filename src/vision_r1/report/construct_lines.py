@@ -52,8 +52,8 @@ def projection_lines(projection: Mapping[str, Any]) -> Iterator[str]:
     yield f"  tokens               {projection['prompt_tokens']:,} + {projection['completion_tokens']:,}"
     yield f"  cost                 {projection['cost']:,.2f}"
     if projection["uncounted"]:
-        left = f"{projection['uncounted']:.0%} of answers"
-        yield f"  without the {left} whose tokens their endpoint did not count"
+        share = f"{projection['uncounted']:.0%}" if projection["uncounted"] >= 0.005 else "<1%"
+        yield f"  tokens and cost are too low: {share} of answers were not counted by their endpoint"
     at_least = f"at least {hours:,.2f}" if hours is not None else "unknown: all answers came from the log"
     yield f"  hours                {at_least}"
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal
 
 from vision_r1.core.seeds import derive_seed
@@ -151,7 +150,7 @@ class Picture:
     data: bytes
     size: tuple[int, int]
 
-    @cached_property
+    @property
     def url(self) -> bytes:
         """The image as a data URL, in ASCII."""
         return b"data:image/%b;base64,%b" % (self.suffix.encode(), base64.b64encode(self.data))

@@ -264,9 +264,10 @@ class Desk:
         """
         most, config, cap = bill.most, member.endpoint.config, asked.request.max_tokens
         await self._writer.reserve(most)
-        bill.spent = Spent(1, charged=most.tokens, cost=most.cost)  # should it be dropped
         answered = False
         try:
+            ready.check()
+            bill.spent = Spent(1, charged=most.tokens, cost=most.cost)  # should it be dropped
             clock = asyncio.get_running_loop().time
             started = clock()
             asked.line.sent += 1
@@ -278,11 +279,10 @@ class Desk:
                 bill.spent = _spent(outcome, most)
             asked.pool.settle(member, started, outcome)
             if isinstance(outcome, ChatReply):
-                await ready.on_file()
                 answered = True
                 came = most.of(outcome)
                 member.serves.add(asked.request.model)
-                await self._writer.answered(asked.answer(outcome, came), most)
+                await self._writer.answered(asked.answer(outcome, came), most, came, ready.stored)
                 asked.line.fresh = asked.line.fresh + came
                 asked.pool.answered += 1
                 asked.pool.seconds += clock() - started
@@ -339,5 +339,5 @@ class Desk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._preparer.close()
         self._writer.flush()
-        self._preparer.close()

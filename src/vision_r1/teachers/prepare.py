@@ -3,7 +3,7 @@
 A small image is done in the event loop, a slice of time at a time: to hand it to a thread and back costs more
 than the image. What may take long is done in threads: a large image to decode, or a file of a size not seen
 before, or of a slow disk, to read. So is storing, in bundles: to commit one small image costs more than it.
-A request need not wait for that, only its answer: it goes on file when its images are there.
+A request does not wait for that while storing works, only its answer, which goes on file when they are there.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _SMALL = Small(file_bytes=32 * 2**10, pixels=2**16)
 _FEW = 4  # images of a request that is done in a slice
 _SLOW_SECONDS = 0.01  # slices that take so long, by a moving average, wait for a disk
 _MOVES = 0.1  # of a slice's time into the average: a hiccup of the machine is no slow disk
+_SHELF_BYTES = 2**22  # of images from which on the next ones are stored apart
 _FORGETS = 0.999  # of the average at each request for a thread: now and then the disk is tried again
 
 
@@ -48,17 +49,9 @@ class Ready:
     prompt_tokens: int
     stored: asyncio.Future[None] | None = None
 
-    async def on_file(self) -> None:
-        """Wait until its images are on file.
-
-        Raises:
-            InputError: they cannot be stored.
-        """
-        if self.stored is not None:
-            if not self.stored.done():
-                await asyncio.wait(
-                    [self.stored]
-                )  # others wait for it, who may not be cancelled with this one
+    def check(self) -> None:
+        """Raises InputError where it is known by now that its images cannot be stored."""
+        if self.stored is not None and self.stored.done():
             self.stored.result()
 
 
@@ -100,24 +93,34 @@ class _Bundle:
             except Exception as error:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
                 self.done.append((turn, error))
 
-    def hand_over(self, stored: asyncio.Future[None]) -> None:
+    def hand_over(self, stored: asyncio.Future[None] | None) -> None:
         """Tell all who wait; in the event loop. `stored` is done when the images are on file."""
+        fault = stored.exception() if stored is not None and stored.done() else None
         for turn, outcome in self.done:
             if turn.done():
                 continue
             if isinstance(outcome, Exception):
                 turn.set_exception(outcome)
-                continue
-            if isinstance(outcome, Ready):
-                outcome.stored = stored
-            turn.set_result(outcome)
+            elif isinstance(outcome, Ready) and fault is not None:
+                turn.set_exception(fault)
+            else:
+                if isinstance(outcome, Ready):
+                    outcome.stored = stored
+                turn.set_result(outcome)
 
 
 class _Shelf:
-    """Images that are stored together, and who waits for it."""
+    """Images that are stored together.
+
+    Attributes:
+        pictures: they.
+        size: bytes of them.
+        stored: done when they are on file.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.pictures: list[Picture] = []
+        self.size = 0
         self.stored: asyncio.Future[None] = loop.create_future()
 
     def tell(self, stored: asyncio.Future[None]) -> None:
@@ -141,13 +144,18 @@ class Preparer:
         self.log = log
         self._small, self._large = _Turns(), _Turns()
         self._working, self._due = 0, False
-        self._shelf: _Shelf | None = None  # what is stored next
-        self._storing = self._closed = False
+        self._shelves: deque[_Shelf] = deque()  # the first is being stored
+        self._works = False  # storing: requests wait for it until it has succeeded, and where it fails
+        self._closed = False
         self._slice_seconds = 0.0
         self._threads = ThreadPoolExecutor(_THREADS + 1, thread_name_prefix="encode-image")
 
     async def ready(self, request: ChatRequest) -> Ready | Failure:
-        """The request ready to be sent, or why it cannot be asked; see also `Ready.on_file`."""
+        """The request ready to be sent, or why it cannot be asked.
+
+        Raises:
+            InputError: the images cannot be stored.
+        """
         if not request.media:
             return _made_ready(request, [])
         loop = asyncio.get_running_loop()
@@ -159,11 +167,13 @@ class Preparer:
             self._hand_to_thread((request, turn), loop)
         return await turn
 
-    def close(self) -> None:
-        """Finish the bundles under way; what waits is dropped."""
+    async def close(self) -> None:
+        """Finish the bundles under way, store what is to be stored; what waits is dropped."""
         self._small.clear()
         self._large.clear()
-        self._shelf, self._closed = None, True
+        self._closed = True
+        if self._shelves:
+            await asyncio.wait([shelf.stored for shelf in self._shelves])
         self._threads.shutdown()
 
     # ---- in the event loop
@@ -194,26 +204,35 @@ class Preparer:
             self._schedule(loop)
 
     def _take(self, bundle: _Bundle, loop: asyncio.AbstractEventLoop) -> None:
-        """Let those of a bundle go, and have their images stored."""
+        """Have the images of a bundle stored, and let its requests go."""
         if self._closed:
             return
-        if self._shelf is None:
-            self._shelf = _Shelf(loop)
-        self._shelf.pictures += bundle.new
-        bundle.hand_over(self._shelf.stored)
-        self._store(loop)
+        if not bundle.new:
+            bundle.hand_over(None)
+            return
+        # The first shelf is taken already.
+        if len(self._shelves) < 2 or self._shelves[-1].size >= _SHELF_BYTES:
+            self._shelves.append(_Shelf(loop))
+        shelf = self._shelves[-1]
+        shelf.pictures += bundle.new
+        shelf.size += sum(len(picture.data) for picture in bundle.new)
+        if self._works:
+            bundle.hand_over(shelf.stored)
+        else:
+            shelf.stored.add_done_callback(bundle.hand_over)
+        if len(self._shelves) == 1:
+            self._store(loop)
 
     def _store(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Store what has come, in a thread; what comes meanwhile is stored next."""
-        shelf = self._shelf
-        if self._storing or shelf is None or not shelf.pictures:
-            return
-        self._shelf, self._storing = None, True
+        """Store the first shelf in a thread, then the next."""
+        shelf = self._shelves[0]
 
         def stored(done: asyncio.Future[None]) -> None:
-            self._storing = False
+            self._shelves.popleft()
+            self._works = done.exception() is None
             shelf.tell(done)
-            self._store(loop)
+            if self._shelves:
+                self._store(loop)
 
         loop.run_in_executor(self._threads, self.log.keep, shelf.pictures).add_done_callback(stored)
 

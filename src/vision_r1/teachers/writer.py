@@ -38,15 +38,41 @@ class Writer:
             self.release(most, None)
             raise
 
-    async def answered(self, answer: Answered, most: Estimate) -> None:
+    async def answered(
+        self, answer: Answered, most: Estimate, spent: Spent, after: asyncio.Future[None] | None = None
+    ) -> None:
         """Put an answer on file, in the place of what was reserved for its request.
 
+        It goes there also when whoever waits for it is cancelled.
+
+        Args:
+            answer: to write.
+            most: what was reserved.
+            spent: what it came to, should it be lost.
+            after: what has to be done before; where that fails, the answer is lost.
+
         Raises:
-            InputError: the log cannot be written to.
+            InputError: the log cannot be written to, or what `after` failed with.
         """
-        self._answers.append(answer)
-        self._reserved = self._reserved.plus(_charge(most), -1)
-        await self._written()
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def write(_: asyncio.Future[None] | None = None) -> None:
+            error = None if after is None else after.exception()
+            if error is not None:
+                self.release(most, spent)
+                if not written.done():
+                    written.set_exception(error)
+                return
+            self._answers.append(answer)
+            self._reserved = self._reserved.plus(_charge(most), -1)
+            self._waiting.append(written)
+            self._schedule()
+
+        if after is None or after.done():
+            write()
+        else:
+            after.add_done_callback(write)
+        await written
 
     def release(self, most: Estimate, spent: Spent | None) -> None:
         """A request ended without an answer and came to `spent`, None for nothing; this is written soon."""
