@@ -15,7 +15,7 @@ STAMP  := $(VENV)/.installed
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-run: $(STAMP) ## Take the tiny base model through the whole Vision-R1 method (about 14 minutes on 2 cores, 24 on one)
+run: $(STAMP) ## Take the tiny base model through the whole Vision-R1 method (14 to 21 minutes on 2 cores, 24 and more on one)
 	@$(BIN)/vision-r1 run vision-r1 --seed $(SEED) $(ARGS)
 
 test: $(STAMP) ## Run the tests (no network, some minutes on 2 cores)
