@@ -127,6 +127,8 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave the files there")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
     out = Path(tempfile.mkdtemp(dir=options.out))
     try:
         seconds = measure(out, options.rows)
