@@ -29,7 +29,7 @@ from vision_r1.grading.user import RewardFunction
 from vision_r1.models.encode import forbidden_tokens
 from vision_r1.models.load import LoadedModel
 from vision_r1.models.packing import can_pack, enable_packing, why_plain
-from vision_r1.models.parts import prompt_positions
+from vision_r1.models.parts import base_model, prompt_positions
 from vision_r1.problems.problem import Problem
 from vision_r1.rollout.complete import complete_groups
 from vision_r1.rollout.group import Group
@@ -40,6 +40,7 @@ from vision_r1.train.data import Ask, PromptStore, image_inputs
 from vision_r1.train.dynamic import flat_groups, join_rows, reserve, rows_of, take_rows
 from vision_r1.train.features import VisionFeatures, is_frozen, same_towers
 from vision_r1.train.groups import cut_by_tokens, cut_padded
+from vision_r1.train.head import lean_head
 from vision_r1.train.logprobs import packed_logps, plain_logps
 from vision_r1.train.passes import Pass, equalised, summed
 from vision_r1.train.saving import Resumable
@@ -100,6 +101,7 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
             train_dataset=rows,
             processing_class=loaded.processor,
         )
+        lean_head(base_model(self.accelerator.unwrap_model(self.model)), self.temperature, entropy=True)
         self._forbidden = forbidden_tokens(loaded.processor)
         self._warp = warp_of(self.generation_config, self._forbidden)
         self._packs = can_pack(loaded.model)
@@ -121,6 +123,7 @@ class VisionGrpoTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]
         if self._packs:
             enable_packing(reference)
         add_fused_lm_head(reference, temperature=self.temperature)
+        lean_head(reference, self.temperature, entropy=False)
         self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
 
     def _frozen_features(self) -> tuple[VisionFeatures | None, VisionFeatures | None]:

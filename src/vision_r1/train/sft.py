@@ -34,6 +34,7 @@ from vision_r1.problems.fingerprints import fingerprint
 from vision_r1.train.chat_store import ChatStore, Passes, check_rows, validation_loss
 from vision_r1.train.config import SftSettings
 from vision_r1.train.data import epochs_of, take
+from vision_r1.train.head import lean_head
 from vision_r1.train.passes import equalised, summed
 from vision_r1.train.quiet import quiet
 from vision_r1.train.resume import append_rows, checkpoints, cut_rows, prune, read_rows
@@ -109,7 +110,9 @@ class VisionSftTrainer(Resumable, SFTTrainer):  # type: ignore[misc]
             processing_class=loaded.processor,
         )
         # The head that TRL has just put on also makes what only its own log reads.
-        add_fused_lm_head(self.accelerator.unwrap_model(self.model), outputs=("log_probs",))
+        core = self.accelerator.unwrap_model(self.model)
+        add_fused_lm_head(core, outputs=("log_probs",))
+        lean_head(core, 1.0, entropy=False)
         self.store = store
         self.passes = Passes(self.accelerator.unwrap_model(self.model), store, tokens_per_pass)
 
