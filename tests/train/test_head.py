@@ -8,6 +8,7 @@ import torch
 from trl.trainer.utils import add_fused_lm_head
 
 from vision_r1.models.load import load_model
+from vision_r1.models.packing import Sharing
 from vision_r1.train import head
 from vision_r1.train.head import _LogProbs, lean_head
 
@@ -73,6 +74,14 @@ def test_the_fast_way_is_the_one_that_is_taken(model, monkeypatch):
     narrow = heads(copy.deepcopy(model).to(torch.bfloat16))[1]
     narrow(input_ids=ids, labels=labels, fused_lm_head=True)
     assert len(calls) == 1
+
+
+def test_what_is_not_packed_is_left_to_trl(model, monkeypatch):
+    monkeypatch.setattr(Sharing, "on", False)
+    plain = copy.deepcopy(model)
+    before = plain.forward
+    lean_head(plain, 1.0, entropy=True)
+    assert plain.forward == before
 
 
 def test_nothing_to_score_is_a_zero_with_a_gradient(model):

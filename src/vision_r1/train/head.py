@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 from trl.trainer.utils import FusedCausalLMOutput
 
-from vision_r1.models.packing import FAMILIES
+from vision_r1.models.packing import can_pack
 
 _TILE_ELEMENTS = 2**18  # logits of a tile, so that what follows the product finds it in the cache
 _LEAST_ROWS = 256  # of a tile: large vocabularies are read once for each
@@ -28,12 +28,12 @@ def lean_head(model: Any, temperature: float, *, entropy: bool) -> None:
     """Put the head in front of TRL's.
 
     Args:
-        model: not wrapped, without adapters around it, with TRL's fused head; of another family than those
-            that pack it is left as it is.
+        model: not wrapped, without adapters around it, with TRL's fused head; one that is not packed is left
+            as it is.
         temperature: the logits are divided by it.
         entropy: whether entropies are made too, as TRL's head was told.
     """
-    if model.config.model_type not in FAMILIES:
+    if not can_pack(model):
         return
     fused = model.forward
 
