@@ -88,9 +88,9 @@ def llama_factory(
         columns = {"messages": "conversations", "images": "images"}
         info = {"rows": {"file_name": "rows.json", "formatting": "sharegpt", "columns": columns}}
         (place / "dataset_info.json").write_text(json.dumps(info), encoding="utf-8")
-        (place / "run.json").write_text(json.dumps(_settings(folder, place)), encoding="utf-8")
+        (place / "run.yaml").write_text(json.dumps(_settings(folder, place)), encoding="utf-8")
         made = subprocess.run(
-            [str(Path(python).parent / "llamafactory-cli"), "train", str(place / "run.json")],
+            [str(Path(python).parent / "llamafactory-cli"), "train", str(place / "run.yaml")],
             env=os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"},
             capture_output=True,
             check=False,
